@@ -1,0 +1,141 @@
+"""Pass an answer's body on while it arrives; writes to a responder, decides nothing else.
+
+The client is served first, the bookkeeping comes second, except around the end of a stream: its
+terminal event is held until the request's record is committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from gateway.wire.http import Responder
+from gateway.wire.usage import StreamMeter
+
+COMMIT_WAIT_S = 0.25
+"""Longest time the last byte of an answer waits for its record."""
+
+_STOP = b"message_stop"
+_MAX_HELD_BYTES = 64 * 1024
+
+
+class StreamRelay:
+    """Sink of an event stream that the gateway understands.
+
+    Attributes:
+        first_at: `time.perf_counter()` at the first piece; None before it.
+        late: Whether the terminal event was sent before its record was committed.
+        mid_line: Whether the last byte sent was not the end of a line.
+    """
+
+    __slots__ = (
+        "_done",
+        "_held",
+        "_loop",
+        "_meter",
+        "_record",
+        "_responder",
+        "_stopped",
+        "_timer",
+        "first_at",
+        "late",
+        "mid_line",
+    )
+
+    def __init__(
+        self, responder: Responder, meter: StreamMeter, record: Callable[[], asyncio.Future[bool]]
+    ) -> None:
+        self.first_at: float | None = None
+        self.late = False
+        self.mid_line = False
+        self._responder = responder
+        self._meter = meter
+        self._record = record
+        self._loop = asyncio.get_running_loop()
+        self._stopped = False
+        self._held: list[bytes] = []
+        self._done: asyncio.Future[None] = self._loop.create_future()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def body(self, data: bytes) -> None:
+        """Take a piece."""
+        if self.first_at is None:
+            self.first_at = time.perf_counter()
+        if self._stopped:
+            self._after(data)
+        elif self._meter.pending or _STOP in data:
+            self._meter.feed(data)
+            at = self._meter.stop_at
+            self._write(data if at is None else data[:at])
+            if at is not None:
+                self._hold(data[at:])
+        else:
+            self._write(data)
+            self._meter.feed(data)
+
+    async def settled(self) -> None:
+        """Return once nothing is held any more; at once when the stream did not stop."""
+        if self._stopped:
+            await self._done
+
+    def close(self) -> None:
+        """Send what is held. Idempotent."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self._done.done():
+            self._done.set_result(None)
+            self._write(b"".join(self._held))
+            self._held.clear()
+
+    def _write(self, data: bytes) -> None:
+        if data:
+            self.mid_line = not data.endswith(b"\n")
+            self._responder.write(data)
+
+    def _hold(self, data: bytes) -> None:
+        self._stopped = True
+        self._held.append(data)
+        self._timer = self._loop.call_later(COMMIT_WAIT_S, self._give_up)
+        self._record().add_done_callback(lambda _: self.close())
+
+    def _give_up(self) -> None:
+        self.late = not self._done.done()
+        self.close()
+
+    def _after(self, data: bytes) -> None:
+        if self._done.done():
+            self._write(data)
+            return
+        self._held.append(data)
+        if sum(map(len, self._held)) > _MAX_HELD_BYTES:
+            self._give_up()
+
+
+class PlainRelay:
+    """Sink of any other body.
+
+    With `keep_last` the newest piece is kept back, so that the end of the body can wait for its
+    record; a stream whose pieces matter as they come is passed on without.
+    """
+
+    __slots__ = ("_keep_last", "_last", "_responder", "first_at")
+
+    def __init__(self, responder: Responder, *, keep_last: bool, first: bytes = b"") -> None:
+        self.first_at: float | None = None
+        self._responder = responder
+        self._keep_last = keep_last
+        self._last = first
+
+    def body(self, data: bytes) -> None:
+        """Take a piece."""
+        if self.first_at is None:
+            self.first_at = time.perf_counter()
+        if self._keep_last:
+            data, self._last = self._last, data
+        self._responder.write(data)
+
+    def close(self) -> None:
+        """Send what is kept back. Idempotent."""
+        data, self._last = self._last, b""
+        self._responder.write(data)

@@ -1,0 +1,76 @@
+"""Open the listening socket, or take it from the service manager."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import socket
+from collections.abc import Mapping
+
+from gateway.errors import ListenError
+
+_BACKLOG = 4096
+_FIRST_PASSED_FD = 3  # systemd's convention, sd_listen_fds(3)
+
+
+def open_listener(host: str, port: int, environ: Mapping[str, str]) -> socket.socket:
+    """Return a listening TCP socket.
+
+    A socket passed by the service manager (LISTEN_FDS meant for this process) is used as it is.
+
+    Args:
+        port: 0 takes any free port.
+
+    Raises ListenError when the address is not loopback, taken, or not ours.
+    """
+    if environ.get("LISTEN_PID") == str(os.getpid()) and environ.get("LISTEN_FDS", "0") != "0":
+        return _passed()
+    address = _loopback(host)
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((str(address), port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise ListenError(f"port {port} on {host} is already in use") from error
+        raise ListenError(f"cannot listen on {host} port {port}: {error.strerror}") from error
+    return listener
+
+
+def address_of(listener: socket.socket) -> tuple[str, int]:
+    """Return host and port the socket listens on."""
+    host, port = listener.getsockname()[:2]
+    return str(host), int(port)
+
+
+def url_host(host: str) -> str:
+    """Return the host as it stands in a URL."""
+    return f"[{host}]" if ":" in host else host
+
+
+def _passed() -> socket.socket:
+    listener = socket.socket(fileno=_FIRST_PASSED_FD)
+    try:
+        host, _ = address_of(listener)
+        _loopback(host)
+    except ValueError as error:
+        raise ListenError("the socket passed by LISTEN_FDS is not a TCP socket") from error
+    listener.listen(_BACKLOG)
+    return listener
+
+
+def _loopback(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    try:
+        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError as error:
+        raise ListenError(f"host {host!r} is not an IP address; write 127.0.0.1") from error
+    if not address.is_loopback:
+        raise ListenError(
+            f"host {host} is not loopback: without client tokens anybody who reaches it could "
+            "spend the provider's key; write 127.0.0.1"
+        )
+    return address

@@ -1,0 +1,178 @@
+"""Frame one answer on a client connection: head, chunks, end. Writes to a transport, else pure."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Protocol
+
+from gateway.wire.hops import HOP_BY_HOP
+from gateway.wire.http import Header, ReadSide
+
+_STATUS_LINES = {
+    status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode())
+    for status in HTTPStatus
+}
+
+_JOIN_BYTES = 64 << 10  # up to here one system call is cheaper than a copy saved
+
+
+class Channel(Protocol):
+    """The connection an answer goes out on."""
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """Where bytes go."""
+
+    @property
+    def lost(self) -> bool:
+        """Whether the client has left."""
+
+    @property
+    def must_close(self) -> bool:
+        """Whether the connection may not outlive this answer (the worker is draining)."""
+
+    def throttle(self, source: ReadSide | None) -> None:
+        """Pause this source while the transport's buffer is full."""
+
+    def cut(self) -> None:
+        """End the connection at once."""
+
+
+class ConnectionResponder:
+    """The `Responder` of one request on one connection."""
+
+    __slots__ = (
+        "_bare",
+        "_channel",
+        "_chunked",
+        "_head_only",
+        "_http_1_0",
+        "_left",
+        "ended",
+        "keep_alive",
+        "started",
+    )
+
+    def __init__(
+        self, channel: Channel, *, head_only: bool, keep_alive: bool, http_1_0: bool
+    ) -> None:
+        self.started = False
+        self.ended = False
+        self.keep_alive = keep_alive
+        self._channel = channel
+        self._head_only = head_only
+        self._http_1_0 = http_1_0
+        self._bare = self._chunked = False
+        self._left: int | None = None  # bytes that Content-Length still promises
+
+    @property
+    def ends_by_closing(self) -> bool:
+        """Whether the body under way has no other end than that of the connection."""
+        framed = self._bare or self._chunked or self._left is not None
+        return self.started and not self.ended and not framed
+
+    def reply(
+        self,
+        status: int,
+        body: bytes,
+        content_type: bytes = b"application/json",
+        headers: tuple[Header, ...] = (),
+    ) -> None:
+        """Answer in one piece, with Content-Length."""
+        framing = (
+            (b"content-type", content_type),
+            (b"content-length", b"%d" % len(body)),
+        )
+        self.start(status, framing + headers, body)
+        self.end()
+
+    def start(self, status: int, headers: tuple[Header, ...], first: bytes = b"") -> None:
+        """Write the head, and a first piece of body in the same segment.
+
+        Raises ValueError for a second head or a header with a line break in it.
+        """
+        if self.started:
+            raise ValueError("the answer has been started already")
+        bodiless = status < 200 or status in (204, 304)
+        self._bare, self._chunked, self._left = bodiless or self._head_only, False, None
+        lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d Status\r\n" % status]
+        for name, value in headers:
+            if name in HOP_BY_HOP:
+                continue
+            if name == b"content-length":
+                if bodiless:
+                    continue
+                self._left = int(value)
+            lines += (name, b": ", value, b"\r\n")
+        closing = self._connection_lines(bodiless)
+        breaks = 1 + (len(lines) - 1) // 4 + len(closing)
+        head = b"".join(lines + closing)
+        if head.count(b"\n") != breaks or head.count(b"\r") != breaks:
+            raise ValueError("a header holds a line break")
+        self.started = True
+        self._send(head, self._framed(first))
+
+    def write(self, data: bytes) -> None:
+        """Send a piece of body; empty pieces and pieces after the end are ignored."""
+        if data and not self.ended and not self._channel.lost:
+            framed = self._framed(data)
+            if framed:
+                self._channel.transport.write(framed)
+
+    def end(self) -> None:
+        """Finish the body cleanly; cuts the connection when Content-Length promised more."""
+        if self.ended or not self.started:
+            return
+        self.ended = True
+        if self._left and not self._bare:
+            self.abort()
+        elif self._chunked and not self._bare and not self._channel.lost:
+            self._channel.transport.write(b"0\r\n\r\n")
+
+    def abort(self) -> None:
+        """Cut the connection, so that an unfinished answer is visibly unfinished."""
+        self._channel.cut()
+        self.started = self.ended = True
+        self.keep_alive = False
+
+    def throttle(self, source: ReadSide | None) -> None:
+        """Pause and resume this source with the client's reading; None unlinks it."""
+        self._channel.throttle(source)
+
+    def _connection_lines(self, bodiless: bool) -> list[bytes]:
+        if self._channel.must_close:
+            self.keep_alive = False
+        lines = []
+        if self._left is None and not bodiless and not self._head_only:
+            if self._http_1_0:
+                self.keep_alive = False  # the end of the connection is the end of the body
+            else:
+                self._chunked = True
+                lines.append(b"transfer-encoding: chunked\r\n")
+        if not self.keep_alive:
+            lines.append(b"connection: close\r\n")
+        elif self._http_1_0:
+            lines.append(b"connection: keep-alive\r\n")
+        lines.append(b"\r\n")
+        return lines
+
+    def _send(self, head: bytes, first: bytes) -> None:
+        if self._channel.lost:
+            return
+        transport = self._channel.transport
+        if len(first) <= _JOIN_BYTES:
+            transport.write(head + first)
+        else:
+            transport.write(head)
+            transport.write(first)
+
+    def _framed(self, data: bytes) -> bytes:
+        if self._bare or not data:
+            return b""
+        if self._chunked:
+            return b"%x\r\n%b\r\n" % (len(data), data)
+        if self._left is not None:
+            data = data[: self._left]  # more than promised would be read as the next answer
+            self._left -= len(data)
+        return data

@@ -1,0 +1,81 @@
+"""What is kept of one request. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gateway.wire.usage import Usage
+
+
+class Endpoint(StrEnum):
+    """The recorded parts of the client API."""
+
+    MESSAGES = "messages"
+    COUNT_TOKENS = "count_tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a request asked for, without any of its text; None where the request did not say.
+
+    Attributes:
+        betas: Values of `anthropic-beta`, in order.
+        tools: Number of tools.
+        messages: Number of messages.
+    """
+
+    effort: str | None = None
+    thinking: str | None = None
+    betas: tuple[str, ...] = ()
+    max_tokens: int | None = None
+    tools: int | None = None
+    messages: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """One request, from its arrival to its end.
+
+    Attributes:
+        seq: Counts the requests a process accepted, from 1.
+        at_us: Time of arrival, microseconds since the epoch, UTC.
+        model: What was asked of the provider; None when the request named no model.
+        status: What the client was answered; 499 when it left before any answer.
+        success: A complete answer with a 2xx status.
+        partial: The answer began and did not reach its end.
+        overridden: Whether another model than the requested one was asked.
+        counted: Whether an override enters the override statistics.
+        ttft_us: Microseconds from arrival to the first byte for the client; None without one.
+        usage: None when the answer held none.
+        cost_pico: Picodollars; None when usage or price is unknown.
+        saved_pico: Picodollars an override saved; None when unknown or not overridden.
+    """
+
+    request_id: str
+    boot_id: str
+    seq: int
+    at_us: int
+    endpoint: Endpoint
+    provider: str
+    model: str | None
+    requested_model: str | None
+    status: int
+    success: bool
+    partial: bool
+    stream: bool
+    overridden: bool
+    counted: bool
+    latency_us: int
+    ttft_us: int | None = None
+    usage: Usage | None = None
+    cost_pico: int | None = None
+    saved_pico: int | None = None
+    agent_type: str | None = None
+    agent_source: str | None = None
+    session_id: str | None = None
+    client: str | None = None
+    billing: str | None = None
+    error_message: str | None = None
+    upstream_request_id: str | None = None
+    shape: Shape = Shape()

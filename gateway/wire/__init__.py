@@ -1,0 +1,1 @@
+"""Wire formats as pure code: HTTP heads, JSON bodies, server-sent events."""

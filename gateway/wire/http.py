@@ -1,0 +1,99 @@
+"""The seam between HTTP framing and everything above it: what a handler is given. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+Header = tuple[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One complete request.
+
+    Attributes:
+        method: Upper-case, as received.
+        target: Path and query, byte for byte as received (origin form).
+        headers: In the order received; names in lower case, values stripped of outer blanks.
+        body: Decoded of transfer coding; empty when there is none.
+        received: Event-loop time (seconds) at which the first byte of the head arrived.
+    """
+
+    method: bytes
+    target: bytes
+    headers: tuple[Header, ...]
+    body: bytes
+    received: float
+
+    @property
+    def path(self) -> bytes:
+        """The target up to its query."""
+        return self.target.partition(b"?")[0]
+
+    @property
+    def query(self) -> bytes:
+        """The query without its question mark; empty when there is none."""
+        return self.target.partition(b"?")[2]
+
+    def header(self, name: bytes) -> bytes | None:
+        """Return the first value of a header (name in lower case), or None."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
+
+
+class ReadSide(Protocol):
+    """Something that can be asked to stop delivering bytes for a while."""
+
+    def pause_reading(self) -> None:
+        """Deliver nothing until `resume_reading`."""
+
+    def resume_reading(self) -> None:
+        """Deliver again."""
+
+
+class Responder(Protocol):
+    """The means to answer one request. Either `reply` once, or `start`, `write`…, `end`.
+
+    Nothing here blocks: bytes go to the transport's buffer, and a source set with `throttle` is
+    paused while that buffer is above its high-water mark.
+    """
+
+    @property
+    def started(self) -> bool:
+        """Whether the head has been written."""
+
+    def reply(
+        self,
+        status: int,
+        body: bytes,
+        content_type: bytes = b"application/json",
+        headers: tuple[Header, ...] = (),
+    ) -> None:
+        """Answer in one piece, with Content-Length."""
+
+    def start(self, status: int, headers: tuple[Header, ...], first: bytes = b"") -> None:
+        """Write the head, and a first piece of body in the same segment.
+
+        With a Content-Length among the headers the body is sent as it is, else chunked (HTTP/1.1)
+        or ended by closing (HTTP/1.0). Hop-by-hop headers are dropped.
+        """
+
+    def write(self, data: bytes) -> None:
+        """Send a piece of body; empty pieces are ignored."""
+
+    def end(self) -> None:
+        """Finish the body cleanly."""
+
+    def abort(self) -> None:
+        """Cut the connection, so that an unfinished answer is visibly unfinished."""
+
+    def throttle(self, source: ReadSide | None) -> None:
+        """Pause and resume this source with the client's reading; None unlinks it."""
+
+
+Handler = Callable[[Request, Responder], Awaitable[None]]
+"""Answers one request. Cancelled when the client leaves. An exception before `start` is a 500."""

@@ -1,0 +1,241 @@
+"""Take token usage, model and completeness from an answer while its bytes pass by. Pure.
+
+A streamed answer costs three substring searches a piece; an event is decoded only when one of the
+words occurs in it. Line ends may be LF or CRLF.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+
+MAX_EVENT_BYTES = 256 * 1024
+"""A longer event is passed on without being looked at."""
+
+# More tokens than any model can take: a nonsensical number must not reach the ledger's integers.
+_Count = Annotated[int, msgspec.Meta(ge=0, le=10**10)]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one answer. Input excludes what was written to or read from the prompt cache."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_write_5m_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    cache_read_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What an answer said about itself.
+
+    Attributes:
+        usage: None when the answer held none.
+        model: The model that answered; None when not said.
+    """
+
+    usage: Usage | None = None
+    model: str | None = None
+
+
+class _Creation(msgspec.Struct, gc=False):
+    ephemeral_5m_input_tokens: _Count | None = None
+    ephemeral_1h_input_tokens: _Count | None = None
+
+
+class _Usage(msgspec.Struct, gc=False):
+    input_tokens: _Count | None = None
+    output_tokens: _Count | None = None
+    cache_creation_input_tokens: _Count | None = None
+    cache_read_input_tokens: _Count | None = None
+    cache_creation: _Creation | None = None
+
+
+class _Message(msgspec.Struct, gc=False):
+    model: str | None = None
+    usage: _Usage | None = None
+
+
+class _Error(msgspec.Struct, gc=False):
+    type: str | None = None
+    message: str | None = None
+
+
+class _Event(msgspec.Struct, gc=False):
+    type: str | None = None
+    message: _Message | None = None
+    usage: _Usage | None = None
+    error: _Error | None = None
+
+
+_decode_message = msgspec.json.Decoder(_Message).decode
+_decode_event = msgspec.json.Decoder(_Event).decode
+_BREAK = re.compile(rb"\r?\n\r?\n")
+_LINE = re.compile(rb"\r?\n")
+_WORDS = (b'"usage"', b"message_stop", b"error")
+
+
+def read_message(body: bytes) -> Reading:
+    """Return what a complete JSON answer says; an empty reading when it is no message."""
+    try:
+        message = _decode_message(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Reading()
+    tally = _Tally()
+    if message.usage is not None:
+        tally.add(message.usage)
+    return Reading(tally.usage(), message.model)
+
+
+class StreamMeter:
+    """Feed it the pieces of an event stream in order.
+
+    Attributes:
+        stop_at: Once `message_stop` was seen: offset of that event in the piece that completed it
+            (0 when it began in an earlier piece); else None.
+        error: Text of a mid-stream `error` event, or None.
+    """
+
+    __slots__ = ("_deltas", "_final", "_model", "_skipping", "_tail", "_tally", "error", "stop_at")
+
+    def __init__(self) -> None:
+        self.stop_at: int | None = None
+        self.error: str | None = None
+        self._tally = _Tally()
+        self._model: str | None = None
+        self._tail = b""
+        self._skipping = False
+        self._final = False
+        self._deltas = 0
+
+    @property
+    def pending(self) -> bool:
+        """Whether an event has begun and not ended."""
+        return bool(self._tail) or self._skipping
+
+    def feed(self, piece: bytes) -> None:
+        """Look at the next piece."""
+        carried = len(self._tail)
+        data = self._tail + piece if carried else piece
+        end = _last_break(data)
+        if end < 0:
+            self._keep(data)
+            return
+        self._tail = data[end:]
+        start = 0
+        if self._skipping:
+            self._skipping = False
+            first = _BREAK.search(data)
+            start = end if first is None else first.end()
+        self._deltas += data.count(b"content_block_delta\n", start, end)
+        self._deltas += data.count(b"content_block_delta\r", start, end)
+        if any(data.find(word, start, end) >= 0 for word in _WORDS):
+            self._events(data, start, end, carried)
+
+    def reading(self) -> Reading:
+        """Return what is known so far.
+
+        Until the final count came, output is at least one token a delta: what a client that left
+        has received is not free.
+        """
+        usage = self._tally.usage()
+        if usage is not None and not self._final and usage.output_tokens < self._deltas:
+            usage = Usage(
+                usage.input_tokens,
+                self._deltas,
+                usage.cache_write_5m_tokens,
+                usage.cache_write_1h_tokens,
+                usage.cache_read_tokens,
+            )
+        return Reading(usage, self._model)
+
+    def _keep(self, data: bytes) -> None:
+        if len(data) <= MAX_EVENT_BYTES:
+            self._tail = data
+        else:
+            # The last bytes stay: the blank line that ends the event may be split.
+            self._skipping, self._tail = True, data[-3:]
+
+    def _events(self, data: bytes, start: int, end: int, carried: int) -> None:
+        while start < end:
+            found = _BREAK.search(data, start, end)
+            stop = end if found is None else found.end()
+            event = data[start:stop]
+            if any(word in event for word in _WORDS):
+                self._event(event, max(0, start - carried))
+            start = stop
+
+    def _event(self, event: bytes, at: int) -> None:
+        name, payload = _fields(event)
+        try:
+            data = _decode_event(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            data = _Event()
+        kind = data.type or name
+        if kind == "message_stop" and self.stop_at is None:
+            self.stop_at = at
+        elif kind == "error":
+            error = data.error or _Error()
+            self.error = f"{error.type or 'error'}: {error.message or 'no message'}"
+        if data.message is not None:
+            self._model = data.message.model or self._model
+        usage = data.usage if data.message is None else data.message.usage
+        if usage is not None:
+            self._tally.add(usage)
+            self._final = self._final or kind == "message_delta"
+
+
+class _Tally:
+    """Adds up usage objects: output is the last one's, everything else the largest seen.
+
+    A later object repeats the input counts, leaves them out, or (after server tools) raises them.
+    """
+
+    __slots__ = ("_cached", "_hour", "_input", "_minutes", "_output", "_read", "_seen")
+
+    def __init__(self) -> None:
+        self._seen = False
+        self._input = self._output = self._cached = self._minutes = self._hour = self._read = 0
+
+    def add(self, usage: _Usage) -> None:
+        self._seen = True
+        if usage.output_tokens is not None:
+            self._output = usage.output_tokens
+        self._input = max(self._input, usage.input_tokens or 0)
+        self._cached = max(self._cached, usage.cache_creation_input_tokens or 0)
+        self._read = max(self._read, usage.cache_read_input_tokens or 0)
+        creation = usage.cache_creation
+        if creation is not None:
+            self._minutes = max(self._minutes, creation.ephemeral_5m_input_tokens or 0)
+            self._hour = max(self._hour, creation.ephemeral_1h_input_tokens or 0)
+
+    def usage(self) -> Usage | None:
+        """Return the sum; cache writes without a stated lifetime count as five minutes."""
+        if not self._seen:
+            return None
+        minutes = max(self._minutes, self._cached - self._hour)
+        return Usage(self._input, self._output, minutes, self._hour, self._read)
+
+
+def _last_break(data: bytes) -> int:
+    """Return the offset after the last blank line, or -1."""
+    plain, mixed = data.rfind(b"\n\n"), data.rfind(b"\n\r\n")
+    return max(plain + 2 if plain >= 0 else -1, mixed + 3 if mixed >= 0 else -1)
+
+
+def _fields(event: bytes) -> tuple[str, bytes]:
+    """Return an event's name (empty when it has none) and its data, lines joined."""
+    name, data = b"", []
+    for line in _LINE.split(event.removeprefix(b"\xef\xbb\xbf")):
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"event":
+            name = value
+        elif field == b"data":
+            data.append(value)
+    return name.decode(errors="replace"), b"\n".join(data)

@@ -1,0 +1,197 @@
+"""A worker process: joins the HTTP server to the application, proves itself, serves, drains."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import uvloop
+
+from gateway.config import Settings, load
+from gateway.errors import GatewayError
+from gateway.serve.channel import Loaded
+from gateway.serve.control import SupervisorLink
+from gateway.serve.http_server import HttpServer, Limits
+from gateway.serve.logs import to_stderr
+from gateway.wire.http import Request, Responder
+from gateway.wire.workers import WorkerDirectory, WorkerIdentity
+
+log = logging.getLogger(__name__)
+
+_BACKLOG = 4096
+_SELF_CHECK_S = 5.0
+
+
+class ServedApplication(Protocol):
+    """What a worker serves."""
+
+    async def handle(self, request: Request, responder: Responder) -> None:
+        """Answer one request."""
+
+    def begin_draining(self) -> None:
+        """Tell health checks that this worker is leaving."""
+
+    async def close(self) -> None:
+        """Finish what is pending."""
+
+
+OpenApplication = Callable[
+    [Settings, WorkerIdentity, WorkerDirectory], Awaitable[ServedApplication]
+]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerArguments:
+    """What a worker is started with; the descriptors are inherited from the supervisor."""
+
+    listen_fd: int
+    control_fd: int
+    identity: WorkerIdentity
+    workers: int
+    config_dir: Path
+    home: Path
+
+
+def main(open_application: OpenApplication | None = None) -> int:
+    """Run a worker as the command line says; return its exit code."""
+    to_stderr()
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # a terminal's Ctrl-C is the supervisor's to act on
+    return uvloop.run(serve(open_application or _open_gateway, _arguments(sys.argv[1:])))
+
+
+async def serve(open_application: OpenApplication, arguments: WorkerArguments) -> int:
+    """Serve until told to stop, or until the supervisor is gone; return the exit code."""
+    link = await SupervisorLink.open(socket.socket(fileno=arguments.control_fd))
+    stop = _Stop(link)
+    try:
+        settings = _settings(arguments)
+        application = await open_application(settings, arguments.identity, link)
+        server = HttpServer(application.handle, Limits(body_bytes=settings.server.max_body_bytes))
+        await _check_self(server, arguments.identity.instance)
+        listener = await asyncio.get_running_loop().create_server(
+            server.protocol, sock=socket.socket(fileno=arguments.listen_fd), backlog=_BACKLOG
+        )
+    except (GatewayError, OSError, TimeoutError) as error:
+        return await _fail(link, str(error) or type(error).__name__)
+    except Exception as error:  # the edge of the process: the supervisor is to say what happened
+        log.exception("the worker could not start")
+        return await _fail(link, f"{type(error).__name__}: {error}")
+    link.ready(arguments.identity.boot_id, os.getpid(), _loaded(settings))
+    await stop.wanted.wait()
+    listener.close()
+    application.begin_draining()
+    link.draining(settings.server.drain_s)
+    await _drain(server, settings, stop)
+    await application.close()
+    await link.close()
+    return 0
+
+
+async def _fail(link: SupervisorLink, error: str) -> int:
+    link.failed(error)
+    await link.close()
+    return 1
+
+
+class _Stop:
+    """Why a worker stops: a signal, or the death of its supervisor; a second signal hurries."""
+
+    def __init__(self, link: SupervisorLink) -> None:
+        self.wanted, self.hurry = asyncio.Event(), asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._signalled)
+        self._orphaned = loop.create_task(self._follow(link))
+
+    def _signalled(self) -> None:
+        if self.wanted.is_set():
+            self.hurry.set()
+        self.wanted.set()
+
+    async def _follow(self, link: SupervisorLink) -> None:
+        await link.orphaned.wait()
+        if not self.wanted.is_set():
+            log.warning("the supervisor is gone; finishing what is open")
+        self.wanted.set()
+
+
+async def _drain(server: HttpServer, settings: Settings, stop: _Stop) -> None:
+    hurried = asyncio.get_running_loop().create_task(stop.hurry.wait())
+    hurried.add_done_callback(lambda task: None if task.cancelled() else server.abort())
+    try:
+        whole = await server.drain(settings.server.linger_s, settings.server.drain_s)
+    finally:
+        hurried.cancel()
+    if not whole:
+        log.warning("exchanges were cut drain_s=%g", settings.server.drain_s)
+
+
+async def _check_self(server: HttpServer, instance: str) -> None:
+    """Answer `GET /health` over a private socket pair. Raises GatewayError when it is not 200."""
+    loop = asyncio.get_running_loop()
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    request = f"GET /health HTTP/1.1\r\nhost: {instance}\r\nconnection: close\r\n\r\n"
+    answer = b""
+    with ours:
+        await loop.connect_accepted_socket(server.protocol, theirs)
+        async with asyncio.timeout(_SELF_CHECK_S):
+            await loop.sock_sendall(ours, request.encode())
+            while data := await loop.sock_recv(ours, 65536):
+                answer += data
+    if not answer.startswith(b"HTTP/1.1 200 "):
+        text = answer.partition(b"\r\n\r\n")[2].decode("utf-8", "replace")
+        status = answer.partition(b"\r\n")[0].decode("latin-1")
+        raise GatewayError(f"the worker's own GET /health answered {status or 'nothing'}: {text}")
+
+
+def _settings(arguments: WorkerArguments) -> Settings:
+    """Load the files; the command line of `run` beats what they say about the listener."""
+    settings = load(arguments.config_dir, arguments.home)
+    host, _, port = arguments.identity.instance.rpartition(":")
+    server = replace(
+        settings.server, host=host.strip("[]"), port=int(port), workers=arguments.workers
+    )
+    return replace(settings, server=server)
+
+
+def _loaded(settings: Settings) -> Loaded:
+    overrides = settings.overrides
+    return Loaded(settings.fingerprint, overrides.enabled, len(overrides.rules))
+
+
+async def _open_gateway(
+    settings: Settings, identity: WorkerIdentity, directory: WorkerDirectory
+) -> ServedApplication:
+    from gateway.app import Application  # noqa: PLC0415 - a worker of a test has its own application
+
+    return await Application.open(settings, identity, directory)
+
+
+def _arguments(argv: list[str]) -> WorkerArguments:
+    parser = argparse.ArgumentParser(prog="gateway.worker", allow_abbrev=False)
+    for name in ("listen-fd", "control-fd", "slot", "generation", "workers"):
+        parser.add_argument(f"--{name}", type=int, required=True)
+    for name in ("boot-id", "instance"):
+        parser.add_argument(f"--{name}", required=True)
+    for name in ("config-dir", "home"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    found = parser.parse_args(argv)
+    identity = WorkerIdentity(found.slot, found.generation, found.boot_id, found.instance)
+    return WorkerArguments(
+        found.listen_fd, found.control_fd, identity, found.workers, found.config_dir, found.home
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

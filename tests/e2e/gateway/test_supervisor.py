@@ -1,0 +1,395 @@
+"""The supervisor with real processes: start, replacement under load, crashes, orphans, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+TINY = Path(__file__).parent / "tiny"
+DEADLINE_S = 20.0
+CONFIG = "[server]\nlinger_s = 0.3\ndrain_s = 20\n"
+
+
+def until(condition: Callable[[], Any]) -> Any:  # Any: whatever truth the condition finds
+    """Return the condition's first true value; other processes offer nothing to wait on."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "the condition never came true"
+        time.sleep(0.01)
+    return value
+
+
+class Daemon:
+    """A tiny gateway in a state root of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.port = home, 0
+        self.process: subprocess.Popen[bytes] | None = None
+        (home / "config").mkdir(parents=True)
+        self.configure(CONFIG)
+
+    @property
+    def log(self) -> str:
+        return (self.home / "log").read_text()
+
+    @property
+    def record(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.home / "daemon.pid").read_text())
+        return found
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def configure(self, text: str) -> None:
+        (self.home / "config" / "gateway.toml").write_text(text)
+
+    def start(self, workers: int = 1, *passed: int) -> Daemon:
+        self.process = self.spawn(0, workers, *passed)
+        until(lambda: "Override rules loaded" in self.log or self.ended())
+        assert self.process.poll() is None, self.log
+        self.port = int(self.record["gateway_port"])
+        return self
+
+    def spawn(self, port: int, workers: int = 1, *passed: int) -> subprocess.Popen[bytes]:
+        words = [sys.executable, str(TINY / "tiny_supervisor.py"), str(self.home), str(port)]
+        words += [str(number) for number in (workers, *passed)]
+        with (self.home / "log").open("ab") as log:
+            return subprocess.Popen(
+                words,
+                stderr=log,
+                pass_fds=passed,
+                env={**os.environ, "PYTHONPATH": str(TINY), "CCO_MIGRATE_RUN": "run-7"},
+            )
+
+    def ended(self) -> bool:
+        return self.process is not None and self.process.poll() is not None
+
+    def ask(self, path: str = "/who") -> dict[str, Any]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE_S)
+        try:
+            connection.request("GET", path, headers={"connection": "close"})
+            found: dict[str, Any] = json.loads(connection.getresponse().read())
+            return found
+        finally:
+            connection.close()
+
+    def workers(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self.ask("/gateway/workers")["workers"]
+        return rows
+
+    def reload(self) -> dict[str, Any]:
+        """Replace the workers and return how it ended."""
+        before = self.ask("/gateway/workers")["reload"]
+        os.kill(self.pid, signal.SIGHUP)
+
+        def outcome() -> dict[str, Any] | None:
+            found: dict[str, Any] | None = self.ask("/gateway/workers")["reload"]
+            return None if found == before else found
+
+        found: dict[str, Any] = until(outcome)
+        return found
+
+    def children(self) -> list[psutil.Process]:
+        return psutil.Process(self.pid).children()
+
+    def clean_up(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            for worker in self.children():
+                with suppress(psutil.NoSuchProcess):
+                    worker.kill()
+            self.process.kill()
+            self.process.wait()
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    made = Daemon(tmp_path / "home")
+    yield made
+    made.clean_up()
+
+
+def open_stream(port: int, events: int) -> socket.socket:
+    """Ask for a stream and return once its first event is here."""
+    client = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S)
+    client.sendall(b"GET /stream?%d HTTP/1.1\r\nHost: a\r\n\r\n" % events)
+    received = b""
+    while b"event: start" not in received:
+        received += client.recv(65536)
+    return client
+
+
+def read_rest(client: socket.socket) -> bytes:
+    """Read to the end of the connection."""
+    received = b""
+    with client:
+        while data := client.recv(65536):
+            received += data
+    return received
+
+
+# -- start
+
+
+def test_start_writes_pid_file_and_the_lines_runbooks_look_for(daemon: Daemon) -> None:
+    daemon.start(workers=2)
+    port, record = daemon.port, daemon.record
+    assert set(record) == {
+        "pid", "started_at", "port", "proxy_port", "gateway_port", "version", "run",
+    }  # fmt: skip
+    assert (record["pid"], record["port"], record["proxy_port"]) == (daemon.pid, port, None)
+    assert (record["version"], record["run"]) == ("1.2.3", "run-7")
+    for line in (
+        "INFO LLM Gateway initialized successfully",
+        f"INFO LLM Gateway started on port {port}",
+        f"INFO PID file updated with gateway port: {port}",
+        f"INFO CCO started on http://127.0.0.1:{port}",
+        "INFO Model overrides: disabled",
+        "INFO Override rules loaded: 0",
+    ):
+        assert re.search(rf"(?m)^\d{{4}}-\d\d-\d\dT[\d:.]+Z {re.escape(line)}$", daemon.log)
+    rows = daemon.workers()
+    assert sorted(row["slot"] for row in rows) == [0, 1]
+    assert {row["state"] for row in rows} == {"serving"}
+    assert len({row["fingerprint"] for row in rows}) == 1
+    assert f"Configuration loaded: {rows[0]['fingerprint']}" in daemon.log
+
+
+def test_second_daemon_on_the_home_is_refused_by_name(daemon: Daemon) -> None:
+    daemon.start()
+    second = daemon.spawn(0)
+    assert second.wait(DEADLINE_S) == 1
+    assert f"pid {daemon.pid}, port {daemon.port}" in daemon.log
+    assert daemon.record["pid"] == daemon.pid
+
+
+def test_taken_port_is_refused_and_nothing_written(daemon: Daemon) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert daemon.spawn(port).wait(DEADLINE_S) == 1
+        assert f"port {port} on 127.0.0.1 is already in use" in daemon.log
+        assert not (daemon.home / "daemon.pid").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        '{"pid": 12',
+        '{"pid": 1, "started_at": "2001-01-01T00:00:00Z", "port": 3000, "gateway_port": 3000}',
+        "[]",
+    ],
+)
+def test_stale_or_torn_pid_file_is_replaced(daemon: Daemon, content: str) -> None:
+    (daemon.home / "daemon.pid").write_text(content)
+    daemon.start()
+    assert daemon.record["pid"] == daemon.pid
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("raise", "RuntimeError: the tiny application is out of order"),
+        ("exit", "worker 0 exited with code 7 before it was ready"),
+        ("hang", "worker 0 was not ready in time"),
+    ],
+)
+def test_first_set_that_fails_ends_the_daemon_with_the_reason(
+    daemon: Daemon, fault: str, words: str
+) -> None:
+    (daemon.home / "fault").write_text(fault)
+    assert daemon.spawn(0).wait(DEADLINE_S) == 1
+    assert f"Error: {words}" in daemon.log
+    assert not (daemon.home / "daemon.pid").exists()
+
+
+def test_socket_passed_by_a_service_manager_is_used(daemon: Daemon) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as passed:
+        daemon.start(1, passed.fileno())
+        assert daemon.port == passed.getsockname()[1]
+        assert daemon.ask()["generation"] == 1
+
+
+# -- replacement
+
+
+async def _new_connections(port: int, count: int) -> int:
+    good = 0
+    for _ in range(count):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /who HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        good += (await reader.read()).startswith(b"HTTP/1.1 200")
+        writer.close()
+    return good
+
+
+async def _kept_connection(port: int, count: int) -> int:
+    """Ask over one connection; a new one only when an answer said that it was the last."""
+    good, connection = 0, await asyncio.open_connection("127.0.0.1", port)
+    for _ in range(count):
+        reader, writer = connection
+        writer.write(b"POST /who HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head)
+        assert length is not None
+        good += b'"bytes": 3' in await reader.readexactly(int(length[1]))
+        if b"connection: close" in head:
+            writer.close()
+            connection = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.sleep(0.005)  # the client's own pace, so that the load spans the reloads
+    connection[1].close()
+    return good
+
+
+async def _paced_stream(port: int, events: int) -> int:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /stream?%d HTTP/1.1\r\nHost: a\r\n\r\n" % events)
+    body = await reader.readuntil(b"0\r\n\r\n")
+    writer.write(b"GET /who HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")  # not lost either
+    after = await reader.read()
+    writer.close()
+    return body.count(b"event: piece") == events and after.startswith(b"HTTP/1.1 200")
+
+
+def test_reloads_under_load_lose_nothing(daemon: Daemon) -> None:
+    daemon.start(workers=2)
+
+    async def load() -> list[int]:
+        reloads = asyncio.to_thread(lambda: [daemon.reload()["error"] for _ in range(2)])
+        work = [
+            *(_new_connections(daemon.port, 100) for _ in range(3)),
+            *(_kept_connection(daemon.port, 150) for _ in range(3)),
+            *(_paced_stream(daemon.port, 50) for _ in range(20)),
+        ]
+        done = await asyncio.gather(reloads, *work)
+        assert done[0] == [None, None]
+        return [int(number) for number in done[1:]]
+
+    assert asyncio.run(load()) == [100] * 3 + [150] * 3 + [1] * 20
+    assert {row["generation"] for row in daemon.workers() if row["state"] == "serving"} == {3}
+    until(lambda: len(daemon.children()) == 2)
+    assert daemon.log.count("closed ") == 4
+
+
+def test_reload_with_a_bad_file_keeps_the_old_set_and_says_why(daemon: Daemon) -> None:
+    daemon.start()
+    before = daemon.workers()
+    daemon.configure("[server]\nprot = 1\n")
+    outcome = daemon.reload()
+    assert outcome["generation"] == 2
+    assert str(daemon.home / "config" / "gateway.toml") in outcome["error"]
+    assert "prot" in outcome["error"]
+    assert f"the configuration before stays in force: {outcome['error']}" in daemon.log
+    after = until(lambda: [rows for rows in [daemon.workers()] if len(rows) == 1])[0]
+    assert [row["boot_id"] for row in after] == [row["boot_id"] for row in before]
+    daemon.configure(CONFIG + "max_body_bytes = 2048\n")
+    outcome = daemon.reload()
+    assert (outcome["generation"], outcome["error"]) == (3, None)
+    (row,) = until(lambda: [r for r in daemon.workers() if r["state"] == "serving"])
+    assert row["fingerprint"] != before[0]["fingerprint"]
+    assert daemon.log.count("Configuration loaded: ") == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"), [("exit", "exited with code 7"), ("hang", "not ready in time")]
+)
+def test_reload_whose_workers_die_or_hang_keeps_the_old_set(
+    daemon: Daemon, fault: str, words: str
+) -> None:
+    daemon.start(workers=2)
+    (daemon.home / "fault").write_text(fault)
+    assert words in daemon.reload()["error"]
+    until(lambda: len(daemon.children()) == 2)
+    assert daemon.ask()["generation"] == 1
+
+
+# -- crashes
+
+
+def test_killed_worker_is_replaced(daemon: Daemon) -> None:
+    daemon.start()
+    before = daemon.ask()["pid"]
+    os.kill(before, signal.SIGKILL)
+    after = until(lambda: [who for who in [daemon.ask()] if who["pid"] != before])[0]
+    assert after["generation"] == 1
+    assert [(row["slot"], row["state"]) for row in daemon.workers()] == [(0, "serving")]
+
+
+def test_crash_loop_backs_off_and_recovers(daemon: Daemon) -> None:
+    daemon.start()
+    (daemon.home / "fault").write_text("exit")
+    (child,) = daemon.children()
+    child.kill()
+    until(lambda: "restart_in_s=1:" in daemon.log)
+    assert re.findall(r"restart_in_s=([\d.]+)", daemon.log) == ["0", "0.5", "1"]
+    (daemon.home / "fault").unlink()
+    until(lambda: "worker replaced slot=0" in daemon.log)
+    assert daemon.ask()["generation"] == 1
+
+
+def test_orphaned_workers_finish_and_leave_the_port(daemon: Daemon) -> None:
+    daemon.start(workers=2)
+    workers = daemon.children()
+    client = open_stream(daemon.port, 40)
+    os.kill(daemon.pid, signal.SIGKILL)
+    assert daemon.process is not None
+    daemon.process.wait()
+
+    def refused() -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", daemon.port), timeout=1).close()
+        except OSError:
+            return True
+        return False
+
+    until(refused)
+    assert any(worker.is_running() for worker in workers)  # the stream is still open
+    rest = read_rest(client)
+    assert rest.count(b"event: piece") == 40
+    assert b"event: end" in rest
+    gone, alive = psutil.wait_procs(workers, DEADLINE_S)
+    assert (len(gone), alive) == (2, [])
+    daemon.start()  # the stale PID file and the free port are no obstacle
+
+
+# -- stop
+
+
+def test_stop_finishes_streams_and_removes_the_pid_file(daemon: Daemon) -> None:
+    daemon.start()
+    client = open_stream(daemon.port, 20)
+    os.kill(daemon.pid, signal.SIGTERM)
+    rest = read_rest(client)
+    assert (rest.count(b"event: piece"), rest.endswith(b"0\r\n\r\n")) == (20, True)
+    assert daemon.process is not None
+    assert daemon.process.wait(DEADLINE_S) == 0
+    assert not (daemon.home / "daemon.pid").exists()
+    assert "closed " in daemon.log
+
+
+def test_second_stop_signal_cuts_what_is_open(daemon: Daemon) -> None:
+    daemon.start()
+    client = open_stream(daemon.port, 100_000)
+    os.kill(daemon.pid, signal.SIGTERM)
+    until(lambda: "stopping" in daemon.log)
+    os.kill(daemon.pid, signal.SIGTERM)
+    assert daemon.process is not None
+    assert daemon.process.wait(DEADLINE_S) == 0
+    assert not read_rest(client).endswith(b"0\r\n\r\n")  # visibly unfinished
+    assert "closed " in daemon.log
