@@ -1,0 +1,61 @@
+"""Edits as data: the changes a plan makes to one document, and how they are taken back. Pure.
+
+A change is `{op: "set", key, value}` or `{op: "append", key, items, after}`, as `edits` has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cco_migrate import edits
+from cco_migrate.errors import ToolkitError
+from cco_migrate.model import JsonObject
+
+
+def apply_edits(data: bytes, path: Path, changes: Sequence[JsonObject]) -> bytes:
+    """Return the document with all changes made; raises EditRefused when one is not safe."""
+    fmt = edits.Format.of(path)
+    for change in changes:
+        key = tuple(change["key"])
+        if change["op"] == "set":
+            data = edits.set_value(data, key, change["value"], fmt)
+        else:
+            data = edits.append_items(data, key, change["items"], change["after"], fmt)
+    return data
+
+
+def revert_edits(data: bytes, before: bytes, path: Path, changes: Sequence[JsonObject]) -> bytes:
+    """Take back `set` changes in a document that others edited since.
+
+    Raises:
+        ToolkitError: A change is an insertion, or its key no longer holds what we wrote.
+    """
+    fmt = edits.Format.of(path)
+    for change in reversed(changes):
+        key = tuple(change["key"])
+        now, then = _value(data, key, fmt, path), _value(before, key, fmt, path)
+        if now == then:
+            continue  # it was never made, or they took it back themselves
+        if change["op"] != "set" or then is None or now != change["value"]:
+            raise ToolkitError(
+                f"{path} was edited since, at {'.'.join(map(str, key))} too; "
+                "its old state is in the backup",
+                state="The file is as they left it.",
+                next_command="invoke rollback --by backup",
+            )
+        data = edits.replace_value(data, key, then, fmt)
+    return data
+
+
+def _value(
+    data: bytes, key: tuple[str | int, ...], fmt: edits.Format, path: Path
+) -> Any:  # Any: JSON or TOML
+    value: Any = edits.parse(data, fmt, path)
+    for part in key:
+        try:
+            value = value[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value

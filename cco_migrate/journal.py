@@ -1,0 +1,249 @@
+"""The journal of a run: append-only JSON Lines, synced, hash-chained; state is a fold over it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from cco_migrate.errors import ToolkitError
+from cco_migrate.model import JsonObject, canonical
+from cco_migrate.world import World
+
+VERSION = 1
+GENESIS = "0" * 64
+
+
+class Event(StrEnum):
+    """What a line says happened."""
+
+    PLANNED = "planned"  # the run exists; reason = plan digest, data.by = who began it
+    PREPARED = "prepared"  # receipt captured, nothing changed yet
+    APPLYING = "applying"  # from here on the world may have changed
+    APPLIED = "applied"
+    JUDGED = "judged"  # a check reached a verdict
+    FAILED = "failed"
+    UNDOING = "undoing"
+    UNDONE = "undone"
+    ROLLING_BACK = "rolling-back"
+    ATTESTED = "attested"  # a person's word: step = item, reason = who
+    FINISHED = "finished"
+    ROLLED_BACK = "rolled-back"
+    ROLLBACK_FAILED = "rollback-failed"
+
+
+class Status(StrEnum):
+    """Where a run stands."""
+
+    OPEN = "open"
+    DONE = "done"
+    ROLLING_BACK = "rolling-back"
+    ROLLED_BACK = "rolled-back"
+    ROLLBACK_FAILED = "rollback-failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line.
+
+    Attributes:
+        ts: RFC 3339, UTC.
+        mono_ms: Monotonic milliseconds; comparable within one boot only.
+        step: Step id; empty for a line about the run.
+        data: Receipt, evidence or judgement; JSON values only, never a secret.
+    """
+
+    seq: int
+    ts: str
+    mono_ms: int
+    run: str
+    step: str
+    event: Event
+    reason: str = ""
+    data: JsonObject = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StepState:
+    """What the journal knows of one step.
+
+    Attributes:
+        event: The last event; None when nothing happened yet.
+        receipt: What `prepare` captured; None before that.
+        evidence: What `apply` or the check returned; None before that.
+        reason: The sentence that came with the last event.
+        seconds: Duration of the last apply or check; None when unknown.
+    """
+
+    event: Event | None = None
+    receipt: JsonObject | None = None
+    evidence: JsonObject | None = None
+    reason: str = ""
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """A run as its journal tells it.
+
+    Attributes:
+        by: Who began it, user@host; empty when the journal does not say.
+        attested: Who gave their word, by item.
+    """
+
+    run: str
+    status: Status
+    started_at: str
+    changed_at: str
+    steps: dict[str, StepState]
+    attested: dict[str, str]
+    reason: str = ""
+    by: str = ""
+
+
+def replay(entries: Iterable[Entry]) -> RunState | None:
+    """Fold a journal into the state of its run; None when there is no line yet."""
+    state: RunState | None = None
+    for entry in entries:
+        if state is None:
+            state = RunState(entry.run, Status.OPEN, entry.ts, entry.ts, {}, {})
+        state = _advance(state, entry)
+    return state
+
+
+_STATUS = {
+    Event.ROLLING_BACK: Status.ROLLING_BACK,
+    Event.FINISHED: Status.DONE,
+    Event.ROLLED_BACK: Status.ROLLED_BACK,
+    Event.ROLLBACK_FAILED: Status.ROLLBACK_FAILED,
+}
+
+
+def _advance(state: RunState, entry: Entry) -> RunState:
+    if entry.event is Event.ATTESTED:  # may come weeks later: the run did not change
+        return replace(state, attested={**state.attested, entry.step: entry.reason})
+    state = replace(state, changed_at=entry.ts)
+    if entry.event is Event.PLANNED:
+        return replace(state, by=str(entry.data.get("by", "")))
+    if entry.event in _STATUS:
+        return replace(state, status=_STATUS[entry.event], reason=entry.reason)
+    if not entry.step:
+        return state
+    old = state.steps.get(entry.step, StepState())
+    new = replace(old, event=entry.event, reason=entry.reason)
+    if entry.event is Event.PREPARED:
+        new = replace(new, receipt=entry.data, evidence=None, seconds=None)
+    elif entry.event in {Event.APPLIED, Event.JUDGED}:
+        new = replace(new, evidence=entry.data.get("evidence"), seconds=entry.data.get("seconds"))
+    return replace(state, steps={**state.steps, entry.step: new})
+
+
+class Journal:
+    """One run's journal file. One writer at a time: the holder of the lock."""
+
+    def __init__(self, path: Path, run: str, world: World) -> None:
+        self.path, self.run, self.world = path, run, world
+        self.entries: list[Entry] = []
+        self._head = GENESIS
+        self._torn: int | None = None
+        self._load()
+
+    def _load(self) -> None:
+        data = self.world.files.read_if_there(self.path) or b""
+        self.entries, self._head, whole = read_lines(data, self.path)
+        self._torn = whole if whole < len(data) else None
+
+    def append(
+        self, event: Event, step: str = "", *, reason: str = "", data: JsonObject | None = None
+    ) -> Entry:
+        """Write one line and sync it; a torn tail left by a killed writer is cut off first.
+
+        Raises:
+            OSError: It could not be written; the next one cuts off what was.
+        """
+        if self._torn is not None:
+            self.world.files.truncate(self.path, self._torn)
+            self._torn = None
+        entry = Entry(
+            seq=len(self.entries),
+            ts=self.world.clock.now().isoformat(timespec="milliseconds"),
+            mono_ms=int(self.world.clock.monotonic() * 1000),
+            run=self.run,
+            step=step,
+            event=event,
+            reason=reason,
+            data=data or {},
+        )
+        line, head = _encode(entry, self._head)
+        try:
+            self.world.files.append(self.path, line)
+        except OSError:
+            self._load()  # what was written of it is a torn tail now
+            raise
+        self._head = head
+        self.entries.append(entry)
+        return entry
+
+    @property
+    def state(self) -> RunState | None:
+        """The run as told so far; None for an empty journal."""
+        return replay(self.entries)
+
+
+def read_lines(data: bytes, path: Path) -> tuple[list[Entry], str, int]:
+    """Check the chain and return (entries, hash of the last line, bytes of whole lines).
+
+    A last line without its newline is a torn write and is left out.
+
+    Raises:
+        ToolkitError: Any other fault; the message names file and line.
+    """
+    entries: list[Entry] = []
+    head = GENESIS
+    *lines, torn = data.split(b"\n")
+    for number, line in enumerate(lines, 1):
+        entry, head = _decode(line, head, path, number)
+        entries.append(entry)
+    return entries, head, len(data) - len(torn)
+
+
+def _encode(entry: Entry, prev: str) -> tuple[bytes, str]:
+    row = {
+        "v": VERSION, "seq": entry.seq, "prev": prev, "ts": entry.ts, "mono_ms": entry.mono_ms,
+        "run": entry.run, "step": entry.step, "event": entry.event.value, "reason": entry.reason,
+        "data": entry.data,
+    }  # fmt: skip
+    digest = hashlib.sha256(canonical(row)).hexdigest()
+    return canonical({**row, "hash": digest}) + b"\n", digest
+
+
+def _decode(line: bytes, prev: str, path: Path, number: int) -> tuple[Entry, str]:
+    def broken(why: str) -> ToolkitError:
+        return ToolkitError(
+            f"{path}:{number}: {why}; the journal was changed by something else",
+            state="Nothing was changed. What the run did can no longer be proved from its journal.",
+            next_command="invoke rollback --by backup",
+        )
+
+    try:
+        row: dict[str, Any] = json.loads(line)  # Any: JSON
+        entry = _entry(row) if row["v"] == VERSION else None
+    except (ValueError, KeyError, TypeError) as error:
+        raise broken("not a journal line") from error
+    if entry is None:
+        raise broken(f"version {row['v']}, this tool reads {VERSION}")
+    expected, digest = _encode(entry, prev)
+    if line + b"\n" != expected:
+        raise broken("the hash chain is broken")
+    return entry, digest
+
+
+def _entry(row: JsonObject) -> Entry:
+    return Entry(
+        row["seq"], row["ts"], row["mono_ms"], row["run"], row["step"], Event(row["event"]),
+        row["reason"], row["data"],
+    )  # fmt: skip

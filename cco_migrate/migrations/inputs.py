@@ -1,0 +1,49 @@
+"""What a migration is planned from. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cco_migrate.config import ConfigName
+from cco_migrate.model import Instance
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The traffic that proves a change.
+
+    Attributes:
+        mode: "send" sends requests, "watch" waits for those of real clients.
+        models: Model asked for, one per request; empty when watching.
+        streamed: How many of them ask for a stream.
+        shape: "claude-code" for full requests, "small" for the cheapest ones.
+        credential: Reference to the key they carry: "env:NAME", "file:PATH" or "demo".
+        watch_s: How long to watch, in seconds.
+    """
+
+    mode: str = "send"
+    models: tuple[str, ...] = ()
+    streamed: int = 0
+    shape: str = "small"
+    credential: str = "env:ANTHROPIC_API_KEY"
+    watch_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Everything a plan depends on.
+
+    Attributes:
+        files: Bytes of every configuration file; None for one that is absent.
+        fix: Whether to add the dashed twins of dotted ids.
+        replace: Whether the gateway can replace its workers with the socket open.
+        known_models: Ids of the model table.
+    """
+
+    instance: Instance
+    files: Mapping[ConfigName, bytes | None]
+    fix: bool
+    replace: bool
+    known_models: tuple[str, ...]
+    verification: Verification

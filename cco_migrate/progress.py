@@ -1,0 +1,263 @@
+"""What a person sees of a run: a live view on a terminal, plain lines elsewhere, an event file."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+from cco_migrate.model import Step
+
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.text import Text
+
+HEARTBEAT_S = 30.0
+LAST_STEP = 12
+_COLOURS = {"ok": "green", "GO": "green", "kept": "dim", "undone": "yellow"}
+
+
+class View(Protocol):
+    """Everything a command says while it works."""
+
+    def say(self, text: str = "") -> None:
+        """One line for people."""
+
+    def step_begins(self, step: Step) -> None:
+        """A step is about to run."""
+
+    def waiting(self, what: str, timeout_s: float) -> None:
+        """Something is awaited, for so long at most."""
+
+    def step_ends(self, step: Step, *, verdict: str, summary: str, seconds: float) -> None:
+        """A step ended."""
+
+
+def line_of(step: Step, verdict: str, summary: str, seconds: float) -> str:
+    """Return the line that reports one finished step."""
+    place = f"{step.number}/{LAST_STEP}" if step.number else "back"
+    mark = {"kept": "done before", "undone": "undone"}.get(verdict, "")
+    if verdict not in {"ok", "GO", *_COLOURS}:
+        mark = verdict
+    text = f"{mark}: {summary}" if mark else summary
+    return f"{place:>6} {step.title:<20} {seconds:5.1f} s  {text}"
+
+
+class PlainView:
+    """Plain lines on standard error; while something is awaited, a heartbeat every 30 s."""
+
+    def __init__(self, out: TextIO | None = None, *, unblock: str = "invoke status") -> None:
+        self._out = out or sys.stderr
+        self._unblock = unblock
+        self._lock = threading.Lock()
+        self._awaited: tuple[str, float, float] | None = None
+        self._stop = threading.Event()
+        self._beat = threading.Thread(target=self._heartbeat, daemon=True)
+        self._beat.start()
+
+    def say(self, text: str = "") -> None:
+        """Print one line."""
+        with self._lock:
+            print(text, file=self._out, flush=True)
+
+    def step_begins(self, step: Step) -> None:
+        """Forget what the step before waited for."""
+        self._awaited = None
+
+    def waiting(self, what: str, timeout_s: float) -> None:
+        """Remember what is awaited, for the heartbeat."""
+        self._awaited = (what, time.monotonic(), timeout_s) if what else None
+
+    def step_ends(self, step: Step, *, verdict: str, summary: str, seconds: float) -> None:
+        """Print the step's line."""
+        self._awaited = None
+        self.say(line_of(step, verdict, summary, seconds))
+
+    def close(self) -> None:
+        """Stop the heartbeat."""
+        self._stop.set()
+
+    def _heartbeat(self) -> None:
+        while not self._stop.wait(HEARTBEAT_S):
+            if self._awaited is not None:
+                what, since, timeout_s = self._awaited
+                waited = time.monotonic() - since
+                self.say(
+                    f"       … waiting for {what}: {waited:.0f} s so far, "
+                    f"{timeout_s:.0f} s at most; see: {self._unblock}"
+                )
+
+
+class LiveView:
+    """Coloured lines, and below them a live one: the step, its time, what is awaited."""
+
+    def __init__(self) -> None:
+        from rich.console import Console  # noqa: PLC0415  # only where there is a terminal
+        from rich.live import Live  # noqa: PLC0415
+
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._step: Step | None = None
+        self._begun = 0.0
+        self._awaited: tuple[str, float] | None = None
+        self._live: Live = Live(
+            console=self._console, get_renderable=self._render, refresh_per_second=8, transient=True
+        )
+        self._live.start()
+
+    def say(self, text: str = "") -> None:
+        """Print one line above the live one."""
+        from rich.text import Text  # noqa: PLC0415
+
+        first = text.strip().split(" ", 1)[0]
+        style = {"FAIL": "bold red", "FIX": "yellow", "warn": "yellow", "GO": "bold green"}.get(
+            first, ""
+        )
+        if text.lstrip().startswith("+ "):
+            style = "green"
+        elif text.lstrip().startswith("- "):
+            style = "red"
+        self._console.print(Text(text, style=style))
+
+    def step_begins(self, step: Step) -> None:
+        """Show the step in the live line."""
+        self._step, self._begun, self._awaited = step, time.monotonic(), None
+
+    def waiting(self, what: str, timeout_s: float) -> None:
+        """Show what is awaited and how much time it has."""
+        self._awaited = (what, time.monotonic() + timeout_s) if what else None
+
+    def step_ends(self, step: Step, *, verdict: str, summary: str, seconds: float) -> None:
+        """Print the step's line in its colour."""
+        from rich.text import Text  # noqa: PLC0415
+
+        self._step = self._awaited = None
+        self._console.print(
+            Text(line_of(step, verdict, summary, seconds), style=_COLOURS.get(verdict, "bold red"))
+        )
+
+    def close(self) -> None:
+        """Take the live line away."""
+        self._live.stop()
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Take the live line away while a question is asked."""
+        self._live.stop()
+        yield
+        self._live.start()
+
+    def _render(self) -> Text:
+        from rich.text import Text  # noqa: PLC0415
+
+        text = Text()
+        if self._step is not None:
+            spinner = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"[int(time.monotonic() * 8) % 10]
+            text.append(
+                f"{spinner:>6} {self._step.title:<20} {time.monotonic() - self._begun:5.1f} s  ",
+                "cyan",
+            )
+        if self._awaited is not None:
+            what, until = self._awaited
+            text.append(f"waiting for {what}; {max(0, until - time.monotonic()):.0f} s left", "dim")
+        return text
+
+
+class Quiet:
+    """Says nothing."""
+
+    def say(self, text: str = "") -> None:
+        """Nothing."""
+
+    def step_begins(self, step: Step) -> None:
+        """Nothing."""
+
+    def waiting(self, what: str, timeout_s: float) -> None:
+        """Nothing."""
+
+    def step_ends(self, step: Step, *, verdict: str, summary: str, seconds: float) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+class Output:
+    """The view that fits where we run, plus an event file when one was asked for.
+
+    Use it as a context manager.
+
+    Args:
+        quiet: Say nothing but the result.
+        events: File that gets one JSON object a line: UTC time, monotonic ms, step, state.
+    """
+
+    def __init__(self, *, quiet: bool = False, events: Path | None = None) -> None:
+        terminal = (
+            sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
+        )
+        self.view: Quiet | LiveView | PlainView
+        self.view = Quiet() if quiet else LiveView() if terminal else PlainView()
+        self._events = events.open("a", encoding="utf-8") if events else None
+        self.run = ""
+
+    def __enter__(self) -> Output:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.view.close()
+        if self._events is not None:
+            self._events.close()
+
+    def say(self, text: str = "") -> None:
+        """One line for people."""
+        self.view.say(text)
+
+    def step_begins(self, step: Step) -> None:
+        """A step is about to run."""
+        self.view.step_begins(step)
+        self._event(step, "begins", "", 0)
+
+    def waiting(self, what: str, timeout_s: float) -> None:
+        """Something is awaited."""
+        self.view.waiting(what, timeout_s)
+
+    def step_ends(self, step: Step, *, verdict: str, summary: str, seconds: float) -> None:
+        """A step ended."""
+        self.view.step_ends(step, verdict=verdict, summary=summary, seconds=seconds)
+        self._event(step, verdict, summary, seconds)
+
+    def ask(self, question: str) -> bool:
+        """Ask yes or no on the terminal; anything but y or yes is no."""
+        if isinstance(self.view, LiveView):
+            with self.view.quiet():
+                return _ask(question)
+        return _ask(question)
+
+    def _event(self, step: Step, state: str, reason: str, seconds: float) -> None:
+        if self._events is None:
+            return
+        row = {
+            "ts": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "mono_ms": int(time.monotonic() * 1000),
+            "run": self.run, "step": step.id, "number": step.number,
+            "state": state, "reason": reason, "seconds": seconds,
+        }  # fmt: skip
+        self._events.write(json.dumps(row, ensure_ascii=False) + "\n")
+        self._events.flush()
+
+
+def _ask(question: str) -> bool:
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}

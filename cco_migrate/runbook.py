@@ -1,0 +1,48 @@
+"""Runbooks: what the plans do, as text for people who do it by hand. Reads templates only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cco_migrate import report, resources
+from cco_migrate.config import ConfigName
+from cco_migrate.demo import OVERRIDES
+from cco_migrate.journal import RunState, Status
+from cco_migrate.migrations import MIGRATIONS, Inputs
+from cco_migrate.migrations.guide import MODEL_OVERRIDES
+from cco_migrate.migrations.inputs import Verification
+from cco_migrate.model import DriverSpec, Instance
+from cco_migrate.prices import PriceTable
+
+TITLES = {"model-overrides": "turn on model overrides"}
+GUIDES = {"model-overrides": MODEL_OVERRIDES}
+
+
+def render(kind: str) -> str:
+    """Return the runbook of one kind of migration, as Markdown."""
+    plan = MIGRATIONS[kind](_example())
+    steps = [
+        {
+            "number": step.number,
+            "id": step.id,
+            "title": step.title,
+            "guide": GUIDES[kind][step.id],
+            "optional": step.id == "fix",
+        }
+        for step in plan.steps
+    ]
+    nothing = RunState("none", Status.OPEN, "", "", {}, {})
+    items = [item.text for item in report.checklist(plan, nothing)]
+    template = report.environment().get_template("runbook.md.j2")
+    return template.render(title=TITLES[kind], steps=steps, checklist=items)
+
+
+def _example() -> Inputs:
+    config = Path("/etc/cco/model-overrides.toml")
+    instance = Instance(
+        "your gateway", "http://127.0.0.1:3000", config, Path("/var/lib/cco"), DriverSpec("process")
+    )
+    files = dict.fromkeys(ConfigName) | {ConfigName.OVERRIDES: OVERRIDES.encode()}
+    known = PriceTable(resources.data("prices")).ids
+    return Inputs(instance, files, fix=True, replace=False, known_models=known,
+                  verification=Verification())  # fmt: skip

@@ -1,0 +1,98 @@
+"""The runs of one state root: each a folder with a plan and a journal."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import secrets
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from cco_migrate.errors import InvalidInput, ToolkitError
+from cco_migrate.journal import Event, Journal, RunState, Status
+from cco_migrate.model import Plan
+from cco_migrate.world import World
+
+PREFIX = {"model-overrides": "mo", "gateway-cutover": "gc", "local-router": "lr"}
+UNFINISHED = frozenset({Status.OPEN, Status.ROLLING_BACK, Status.ROLLBACK_FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run: its plan, its journal, its folder."""
+
+    id: str
+    plan: Plan
+    journal: Journal
+    directory: Path
+
+    @property
+    def state(self) -> RunState:
+        """The run as journaled."""
+        state = self.journal.state
+        if state is None:
+            raise ToolkitError(f"{self.journal.path} is empty")
+        return state
+
+
+class RunStore:
+    """All runs under `migrate/runs`."""
+
+    def __init__(self, migrate_dir: Path, world: World) -> None:
+        self.root, self.world = migrate_dir / "runs", world
+
+    def create(self, plan: Plan) -> Run:
+        """Write a new run's plan, then the first line of its journal."""
+        run_id = f"{PREFIX[plan.kind]}-{secrets.token_hex(3)}"
+        directory = self.root / run_id
+        self.world.files.make_directory(directory)
+        text = json.dumps(plan.to_json(), indent=2, ensure_ascii=False) + "\n"
+        self.world.files.replace(directory / "plan.json", text.encode())
+        journal = Journal(directory / "journal.jsonl", run_id, self.world)
+        by = f"{getpass.getuser()}@{socket.gethostname()}"
+        journal.append(Event.PLANNED, reason=plan.digest, data={"by": by})
+        return Run(run_id, plan, journal, directory)
+
+    def load(self, run_id: str) -> Run:
+        """Read a run back.
+
+        Raises:
+            InvalidInput: There is none of this id.
+            ToolkitError: It is damaged.
+        """
+        directory = self.root / run_id
+        try:
+            row = json.loads(self.world.files.read(directory / "plan.json"))
+            plan = Plan.from_json(row)
+        except FileNotFoundError as error:
+            known = ", ".join(path.name for path in self._folders()) or "none"
+            raise InvalidInput(f"no run {run_id} under {self.root}; there is: {known}") from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ToolkitError(
+                f"{directory / 'plan.json'}: not a readable plan ({error})"
+            ) from error
+        journal = Journal(directory / "journal.jsonl", run_id, self.world)
+        if journal.entries and journal.entries[0].reason != plan.digest:
+            raise ToolkitError(
+                f"{directory / 'plan.json'}: it is not the plan this run began with "
+                f"({plan.digest}, not {journal.entries[0].reason})"
+            )
+        return Run(run_id, plan, journal, directory)
+
+    def all(self) -> tuple[Run, ...]:
+        """Return every run that has begun, oldest first."""
+        runs = [self.load(path.name) for path in self._folders()]
+        begun = [run for run in runs if run.journal.entries]
+        return tuple(sorted(begun, key=lambda run: run.state.started_at))
+
+    def unfinished(self) -> Run | None:
+        """Return the run that is neither done nor rolled back; there is at most one."""
+        return next((run for run in reversed(self.all()) if run.state.status in UNFINISHED), None)
+
+    def latest(self) -> Run | None:
+        """Return the newest run; None when there is none."""
+        return next(reversed(self.all()), None)
+
+    def _folders(self) -> list[Path]:
+        return sorted(path.parent for path in self.root.glob("*/plan.json"))

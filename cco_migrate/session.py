@@ -1,0 +1,140 @@
+"""What every command shares: options, surroundings, result, and how it is interrupted."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from cco_migrate import lock
+from cco_migrate.context import Context
+from cco_migrate.errors import Interrupted, InvalidInput, NeedsAnswer
+from cco_migrate.model import Instance
+from cco_migrate.progress import Output
+from cco_migrate.runs import RunStore
+from cco_migrate.target import Target, home_of, instance_of
+from cco_migrate.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a command ends with.
+
+    Attributes:
+        text: For people, on standard output.
+        document: The same for machines; printed instead of the text with --json.
+        code: Exit code.
+    """
+
+    text: str
+    document: Mapping[str, object] = field(default_factory=dict)
+    code: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MigrateOptions:
+    """What the operator asked for, besides the target.
+
+    Attributes:
+        yes: Answer every question with yes.
+        no_input: Never ask: a question ends the command with exit 12.
+        traffic: "send", "watch", or "" for the default.
+        key: Reference to the credential of the verification requests.
+        requests: How many verification requests; 0 for the default.
+        watch_s: How long to watch for real clients.
+        only: Id of the one step to do; "" for all.
+        lock_timeout_s: How long to wait for a lock that somebody else holds.
+    """
+
+    kind: str = "model-overrides"
+    fix: bool = False
+    yes: bool = False
+    no_input: bool = False
+    dry_run: bool = False
+    traffic: str = ""
+    key: str = ""
+    requests: int = 0
+    watch_s: float = 300.0
+    only: str = ""
+    lock_timeout_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One command's surroundings: the target, the world, the output."""
+
+    target: Target
+    out: Output
+    world: World = field(default_factory=World.real)
+
+    @property
+    def home(self) -> Path:
+        """The state root."""
+        return home_of(self.target, os.environ, self.world)
+
+    @property
+    def store(self) -> RunStore:
+        """The runs of the state root."""
+        return RunStore(self.home / "migrate", self.world)
+
+    def instance(self) -> Instance:
+        """The gateway this command is about."""
+        return instance_of(self.target, os.environ, self.world)
+
+    def context(self, instance: Instance) -> Context:
+        """A context outside of any run."""
+        return Context(
+            self.world, instance, "none", instance.migrate_dir, {}, self.out.waiting, dict
+        )
+
+    @contextmanager
+    def locked(self, why: str, timeout_s: float = 0.0) -> Iterator[None]:
+        """Hold the state root's lock; SIGTERM and SIGINT end the command, the run is resumable."""
+        with lock.held(self.home / "migrate", self.world, why=why, timeout_s=timeout_s), _signals():
+            yield
+
+
+def shown(path: Path | str) -> str:
+    """Return a path as short as it can be typed here."""
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def confirm(session: Session, question: str, *, yes: bool, no_input: bool) -> None:
+    """Ask before anything changes.
+
+    Raises:
+        NeedsAnswer: Nobody can be asked.
+        InvalidInput: The answer was no.
+    """
+    if yes:
+        return
+    if no_input or not os.isatty(0):
+        raise NeedsAnswer(
+            f"{question} needs an answer and nobody can be asked",
+            state="Nothing was changed.",
+            next_command="the same command with --yes",
+        )
+    if not session.out.ask(question):
+        raise InvalidInput("not applied: the answer was no")
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Turn SIGINT and SIGTERM into Interrupted, so that `finally` blocks run for both."""
+
+    def stop(signum: int, _frame: FrameType | None) -> None:
+        raise Interrupted(signum)  # no ToolkitError: the engine must not take it for a failed step
+
+    before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)

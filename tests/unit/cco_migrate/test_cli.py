@@ -1,0 +1,238 @@
+"""The command line: names, exit codes, and the traps of the framework underneath."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from invoke.collection import Collection
+from invoke.tasks import Task
+
+from cco_migrate import cli, errors
+
+ROOT = Path(cli.__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+INVOKE = (str(BIN / "invoke"), "-r", str(ROOT))
+SCRIPT = (str(BIN / "cco-migrate"),)
+BOTH = pytest.mark.parametrize("program", [INVOKE, SCRIPT], ids=["invoke", "cco-migrate"])
+HEAVY = {"httpx", "rich", "jinja2", "jsonschema", "psutil", "git", "tomlkit", "msgspec", "pytest"}
+
+Done = subprocess.CompletedProcess[str]
+
+
+def run(program: Sequence[str], *words: str, home: Path) -> Done:
+    """Run a program in an empty directory with a home of its own."""
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("CCO_", "INVOKE"))
+    }
+    return subprocess.run(
+        [*program, *words], cwd=home, env={**environment, "HOME": str(home)},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+
+
+def assert_nothing_done(home: Path) -> None:
+    assert list(home.iterdir()) == []
+
+
+TASKS = {
+    "approve", "backup.list", "check", "codes", "demo.down", "demo.up", "gateway.reload",
+    "gateway.start", "gateway.stop", "migrate", "plan", "report.show", "rollback.run", "status",
+    *(f"step.{name}" for name in cli.STEPS),
+}  # fmt: skip
+
+
+def tasks_of(collection: Collection) -> Iterator[tuple[str, Task[Callable[..., Any]]]]:
+    for name in collection.task_names:
+        yield name, collection[name]
+
+
+def test_task_names_are_the_documented_ones() -> None:
+    names = {name for name, _ in tasks_of(cli.namespace())}
+    assert names >= TASKS
+    assert not [name for name in names if "_" in name]
+
+
+@BOTH
+def test_list_names_every_task(tmp_path: Path, program: Sequence[str]) -> None:
+    done = run(program, "--list", "-F", "json", home=tmp_path)
+    assert done.returncode == 0
+    listed = json.loads(done.stdout)
+    names = {task["name"] for task in listed["tasks"]}
+    for collection in listed["collections"]:
+        names |= {f"{collection['name']}.{task['name']}" for task in collection["tasks"]}
+    assert names >= TASKS
+    assert_nothing_done(tmp_path)
+
+
+@BOTH
+def test_list_imports_nothing_heavy(tmp_path: Path, program: Sequence[str]) -> None:
+    timed = (sys.executable, "-X", "importtime", *program)
+    done = run(timed, "--list", home=tmp_path)
+    assert done.returncode == 0
+    imported = {
+        line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()
+    }
+    assert "invoke" in imported
+    assert not imported & HEAVY
+
+
+def test_no_task_takes_a_positional_or_a_guessed_short_flag() -> None:
+    for name, task in tasks_of(cli.namespace()):
+        assert list(task.positional) == [], name
+        for argument in task.get_arguments():
+            assert not argument.positional, (name, argument)
+            assert not [flag for flag in argument.names if len(flag) == 1], (name, argument)
+
+
+def test_every_task_and_option_says_what_it_is_for() -> None:
+    for name, task in tasks_of(cli.namespace()):
+        assert (task.__doc__ or "").strip(), name
+        for argument in task.get_arguments():
+            option = cli.OPTIONS[str(argument.name).replace("-", "_")]
+            assert option.help, (name, argument.name)
+
+
+def test_every_error_has_an_exit_code_that_is_listed() -> None:
+    kinds = [
+        one for one in vars(errors).values()
+        if isinstance(one, type) and issubclass(one, errors.ToolkitError)
+    ]  # fmt: skip
+    assert len(kinds) > 8
+    assert {kind.code for kind in kinds} <= cli.CODES.keys()
+
+
+@BOTH
+def test_codes_are_printed_as_json(tmp_path: Path, program: Sequence[str]) -> None:
+    done = run(program, "codes", "--json", home=tmp_path)
+    assert done.returncode == 0
+    document = json.loads(done.stdout)
+    assert document["schema_version"] == 1
+    assert document["codes"] == {str(code): text for code, text in cli.CODES.items()}
+
+
+SWALLOWED = pytest.mark.parametrize(
+    ("words", "core"),
+    [
+        (("migrate", "--url", "--dry-run"), False),
+        (("migrate", "--yes", "--config", "--json"), False),
+        (("rollback", "--run", "--yes"), False),
+        (("approve", "--person", "--help"), True),
+        (("migrate", "--config", "--dry"), True),
+        (("migrate", "--url=--dry-run"), False),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+
+
+@SWALLOWED
+@BOTH
+def test_flag_where_a_value_belongs_does_nothing(
+    tmp_path: Path, program: Sequence[str], words: Sequence[str], core: bool
+) -> None:
+    """Invoke refuses flags of the task itself, with 1; its own flags it would take as the value."""
+    done = run(program, *words, home=tmp_path)
+    assert done.returncode == (1 if program is INVOKE and not core else 64)
+    assert ("as its value" if core else "needed value") in done.stderr
+    assert_nothing_done(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("migrat",),
+        ("migrate", "--no-such-flag"),
+        ("migrate", "positional"),
+        ("step.fly",),
+        ("migrate", "--requests", "x"),
+        ("migrate", "--requests"),
+        ("migrate", "--requests", "--dry-run"),
+        ("migrate", "--yes=true"),
+        ("migrate", "-y"),
+        ("--no-such-core-flag",),
+    ],
+    ids=" ".join,
+)
+def test_usage_errors_exit_64_and_do_nothing(tmp_path: Path, words: Sequence[str]) -> None:
+    done = run(SCRIPT, *words, home=tmp_path)
+    assert done.returncode == 64
+    assert "nothing was done" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert_nothing_done(tmp_path)
+
+
+@BOTH
+@pytest.mark.parametrize("task", ["migrate", "demo.up", "step.enable"])
+def test_real_upstream_is_refused_with_its_reason(
+    tmp_path: Path, program: Sequence[str], task: str
+) -> None:
+    done = run(program, task, "--upstream", "anthropic", home=tmp_path)
+    assert done.returncode == 8
+    assert "does not yet adapt requests" in done.stderr
+    assert "Nothing was changed." in done.stderr
+    assert_nothing_done(tmp_path)
+
+
+def test_refusal_is_one_json_document_when_asked_for(tmp_path: Path) -> None:
+    done = run(SCRIPT, "migrate", "--upstream", "anthropic", "--json", home=tmp_path)
+    document = json.loads(done.stdout)
+    assert (done.returncode, document["code"], document["schema_version"]) == (8, 8, 1)
+    assert document["state"] == "Nothing was changed."
+
+
+def test_unknown_upstream_is_a_usage_error(tmp_path: Path) -> None:
+    done = run(SCRIPT, "migrate", "--upstream", "mars", home=tmp_path)
+    assert done.returncode == 64
+    assert_nothing_done(tmp_path)
+
+
+@BOTH
+@pytest.mark.parametrize("flag", ["-R", "--dry"])
+def test_dry_mode_of_the_framework_is_refused(
+    tmp_path: Path, program: Sequence[str], flag: str
+) -> None:
+    done = run(program, flag, "migrate", "--yes", home=tmp_path)
+    assert done.returncode == 64
+    assert "use --dry-run" in done.stderr
+    assert_nothing_done(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("status", "--home", "h"), 0, "no run yet"),
+        (("rollback", "--home", "h", "--by", "magic"), 8, "--by magic: unknown"),
+        (("rollback", "--home", "h"), 8, "there is no run"),
+        (("rollback", "--home", "h", "--run", "mo-0"), 8, "no run mo-0"),
+        (("report", "--home", "h"), 8, "there is no run"),
+        (("approve", "--home", "h"), 8, "is empty: whose word is it?"),
+        (("plan", "--url", "http://127.0.0.1:3000/v1"), 8, "leave out /v1"),
+        (("check", "--driver", "docker"), 8, "--driver docker: unknown"),
+        (("gateway.stop",), 8, "there is no demo deployment here"),
+        (("demo.down",), 0, "no demo here"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_command_ends_with_its_documented_code(
+    tmp_path: Path, words: Sequence[str], code: int, said: str
+) -> None:
+    done = run(SCRIPT, *words, home=tmp_path)
+    assert done.returncode == code
+    assert said in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_of_a_task_names_its_options(tmp_path: Path) -> None:
+    done = run(SCRIPT, "--help", "migrate", home=tmp_path)
+    assert done.returncode == 0
+    assert "--dry-run" in done.stdout
+
+
+def test_version_is_the_packages(tmp_path: Path) -> None:
+    assert run(SCRIPT, "--version", home=tmp_path).stdout.strip().startswith("cco-migrate 0.")
