@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cco_migrate import edits
-from cco_migrate.errors import ToolkitError
+from cco_migrate.errors import EditRefused, ToolkitError
 from cco_migrate.model import JsonObject
 
 
@@ -27,10 +27,10 @@ def apply_edits(data: bytes, path: Path, changes: Sequence[JsonObject]) -> bytes
 
 
 def revert_edits(data: bytes, before: bytes, path: Path, changes: Sequence[JsonObject]) -> bytes:
-    """Take back `set` changes in a document that others edited since.
+    """Take our changes back in a document that others edited since; what they wrote stays.
 
     Raises:
-        ToolkitError: A change is an insertion, or its key no longer holds what we wrote.
+        ToolkitError: A key no longer holds what we wrote, or what we added was edited.
     """
     fmt = edits.Format.of(path)
     for change in reversed(changes):
@@ -38,15 +38,27 @@ def revert_edits(data: bytes, before: bytes, path: Path, changes: Sequence[JsonO
         now, then = _value(data, key, fmt, path), _value(before, key, fmt, path)
         if now == then:
             continue  # it was never made, or they took it back themselves
-        if change["op"] != "set" or then is None or now != change["value"]:
+        try:
+            data = _reverted(data, change, (now, then), fmt)
+        except EditRefused as error:
             raise ToolkitError(
-                f"{path} was edited since, at {'.'.join(map(str, key))} too; "
+                f"{path} was edited since, at {'.'.join(map(str, key))} too ({error}); "
                 "its old state is in the backup",
                 state="The file is as they left it.",
                 next_command="invoke rollback --by backup",
-            )
-        data = edits.replace_value(data, key, then, fmt)
+            ) from error
     return data
+
+
+def _reverted(
+    data: bytes, change: JsonObject, values: tuple[Any, Any], fmt: edits.Format
+) -> bytes:  # Any: JSON or TOML
+    key, (now, then) = tuple(change["key"]), values
+    if change["op"] == "append":
+        return edits.remove_items(data, key, change["items"], fmt)
+    if then is None or now != change["value"]:
+        raise EditRefused("it holds another value now")
+    return edits.replace_value(data, key, then, fmt)
 
 
 def _value(

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from inspect import Parameter, Signature
 from pathlib import Path
@@ -349,11 +350,8 @@ def main() -> None:
 
 
 def _run(act: Act, context: Context, options: Namespace) -> None:
-    from cco_migrate.errors import Interrupted, ToolkitError
-
-    sys.dont_write_bytecode = (
-        False  # Invoke switches the cache off, and every start would compile again
-    )
+    # Invoke switches the bytecode cache off; without it every start would compile again
+    sys.dont_write_bytecode = False
     as_json = bool(getattr(options, "json", False))
     try:
         _refuse_swallowed(options)
@@ -361,27 +359,60 @@ def _run(act: Act, context: Context, options: Namespace) -> None:
         session = _session(options)
         with session.out:
             result = act(session, options)
-    except ToolkitError as error:
-        raise Exit(_explained(error, as_json=as_json), code=error.code) from error
-    except Interrupted as error:
-        raise Exit(
-            f"{error}; the run is open: a rerun goes on, `invoke rollback` undoes", code=error.code
-        ) from error
-    except KeyboardInterrupt as error:
-        raise Exit("stopped; nothing was in progress", code=130) from error
-    except Exit:
-        raise
-    except Exception as error:
-        if os.environ.get("CCO_MIGRATE_DEBUG"):
-            raise
-        text = f"unexpected: {type(error).__name__}: {error}\n  CCO_MIGRATE_DEBUG=1 shows where"
-        raise Exit(text, code=1) from error
-    if as_json:
-        print(json.dumps(result.document, indent=2, ensure_ascii=False, default=str))
-    elif result.text:
-        print(result.text)
+    except BaseException as error:  # told in words and a code, whatever it is
+        raise _exit_of(error, options) from error
+    text = _json(result.document) if as_json else result.text
+    if text:
+        print(_typed(text))
     if result.code:
         raise Exit(code=result.code)
+
+
+def _exit_of(error: BaseException, options: Namespace) -> Exit:
+    """Return the message and the code an error ends in; raises what is no error at all."""
+    from cco_migrate.errors import Interrupted, ToolkitError
+
+    document: dict[str, object] = {}
+    if isinstance(error, ToolkitError):
+        document, text, code = _error_document(error), _explained(error), error.code
+    elif isinstance(error, Exit):
+        text, code = str(error.message or ""), error.code
+    elif isinstance(error, Interrupted):
+        text = f"{error}; the run is open: a rerun goes on, `invoke rollback` undoes"
+        code = error.code
+    elif isinstance(error, KeyboardInterrupt):
+        text, code = "stopped; nothing was in progress", 130
+    elif isinstance(error, Exception) and not os.environ.get("CCO_MIGRATE_DEBUG"):
+        text = f"unexpected: {type(error).__name__}: {error}\n  CCO_MIGRATE_DEBUG=1 shows where"
+        code = 1
+    else:
+        raise error
+    if getattr(options, "json", False):
+        print(_typed(_json({"schema_version": 1, "error": text, "code": code, **document})))
+    return Exit(_typed(_with_home(text, options)), code=code)
+
+
+def _with_home(text: str, options: Namespace) -> str:
+    """Add the state root to the commands a message names: without it they would mean the demo."""
+    home = getattr(options, "home", "")
+    if not home:
+        return text
+    return re.sub(r"\binvoke (?!\S+ --home)([a-z][\w.-]*)", rf"invoke \1 --home {home}", text)
+
+
+def _program() -> str:
+    """Return what the person typed: `invoke` in a checkout, or the console script anywhere."""
+    return "cco-migrate" if Path(sys.argv[0]).name == "cco-migrate" else "invoke"
+
+
+def _typed(text: str) -> str:
+    from cco_migrate import progress
+
+    return progress.typed(text, _program())
+
+
+def _json(document: Mapping[str, object]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False, default=str)
 
 
 def _refuse_core_dry(context: Context) -> None:
@@ -416,15 +447,17 @@ def _usage(text: str) -> Exit:
     return Exit(f"{text}\n  nothing was done", code=64)
 
 
-def _explained(error: ToolkitError, *, as_json: bool) -> str:
-    findings = [str(finding) for finding in getattr(error, "findings", ())]
-    if as_json:
-        document = {
-            "schema_version": 1, "error": str(error), "code": error.code, "state": error.state,
-            "next": error.next_command, "findings": findings,
-        }  # fmt: skip
-        print(json.dumps(document, indent=2, ensure_ascii=False))
-    lines = [str(error), *(f"  {finding}" for finding in findings)]
+def _error_document(error: ToolkitError) -> dict[str, object]:
+    return {
+        "error": str(error),
+        "state": error.state,
+        "next": error.next_command,
+        "findings": [str(finding) for finding in getattr(error, "findings", ())],
+    }
+
+
+def _explained(error: ToolkitError) -> str:
+    lines = [str(error), *(f"  {finding}" for finding in getattr(error, "findings", ()))]
     if error.state:
         lines.append(f"  now:  {error.state}")
     if error.next_command:
@@ -438,10 +471,12 @@ def _session(options: Namespace) -> Session:
 
     where = target.Target(**{name: getattr(options, name, "") for name in TARGET})
     events = getattr(options, "events", "")
-    quiet = bool(getattr(options, "quiet", False))
-    return commands.Session(
-        where, progress.Output(quiet=quiet, events=Path(events) if events else None)
+    out = progress.Output(
+        quiet=bool(getattr(options, "quiet", False)),
+        events=Path(events) if events else None,
+        program=_program(),
     )
+    return commands.Session(where, out)
 
 
 def _migrate_options(options: Namespace, *, only: str = "") -> MigrateOptions:

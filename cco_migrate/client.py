@@ -11,6 +11,7 @@ from cco_migrate.errors import ToolkitError
 from cco_migrate.world import Http
 
 # What the checks read of an audit entry.
+IDS_A_QUERY = 100  # a request line has its limit
 AUDIT_FIELDS = frozenset({
     "request_id", "requested_model", "model", "stream", "cost_usd",
     "input_tokens", "output_tokens", "cache_write_tokens", "cache_read_tokens",
@@ -156,15 +157,16 @@ class GatewayClient:
             request_ids: Only these; empty for all.
         """
         wanted = list(request_ids)
-        query = f"limit={limit}" + (f"&request_id={','.join(wanted)}" if wanted else "")
-        row = self._get(f"/gateway/audit?{query}", allowed=(200, 404))
-        entries = row.get("entries")
-        if not isinstance(entries, list):
-            return None
-        with self._reading("/gateway/audit"):
-            if not all(entry.keys() >= AUDIT_FIELDS for entry in entries):
+        if not wanted:
+            return self._audit(f"limit={limit}")
+        found: list[Mapping[str, Any]] = []
+        for begin in range(0, len(wanted), IDS_A_QUERY):
+            some = set(wanted[begin : begin + IDS_A_QUERY])
+            entries = self._audit(f"limit={len(some)}&request_id={','.join(sorted(some))}")
+            if entries is None:
                 return None
-            return [entry for entry in entries if not wanted or entry["request_id"] in wanted]
+            found += [entry for entry in entries if entry["request_id"] in some]
+        return found
 
     def model_totals(self) -> Mapping[str, tuple[int, float]] | None:
         """Ask for calls and cost in USD per model since ever; None when it does not say."""
@@ -181,6 +183,14 @@ class GatewayClient:
         if answer.status_code != 200 or "text/html" not in answer.headers.get("content-type", ""):
             raise NotAGateway(f"{self.url}/ answers {answer.status_code} and no page")
         return str(answer.text)
+
+    def _audit(self, query: str) -> list[Mapping[str, Any]] | None:
+        row = self._get(f"/gateway/audit?{query}", allowed=(200, 404))
+        entries = row.get("entries")
+        if not isinstance(entries, list):
+            return None
+        with self._reading("/gateway/audit"):
+            return entries if all(entry.keys() >= AUDIT_FIELDS for entry in entries) else None
 
     def _get(self, path: str, allowed: tuple[int, ...] = (200,)) -> dict[str, Any]:
         answer = self._ask(path, {})

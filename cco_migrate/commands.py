@@ -17,6 +17,7 @@ from cco_migrate.errors import InvalidInput, ToolkitError
 from cco_migrate.journal import Event, Status
 from cco_migrate.model import Plan
 from cco_migrate.planning import make_plan, nothing_to_do, run_preflight, show_plan, unchanged
+from cco_migrate.progress import typed
 from cco_migrate.report import Answer
 from cco_migrate.runs import Run
 from cco_migrate.session import MigrateOptions, Result, Session, confirm, shown
@@ -159,7 +160,7 @@ def approve(session: Session, *, item: str, by: str, run_id: str) -> Result:
     if item != "team-notified":
         raise InvalidInput(f"--item {item}: unknown; there is: team-notified")
     if not by.strip():
-        raise InvalidInput("--by is empty: whose word is it?")
+        raise InvalidInput("--person is empty: whose word is it?")
     with session.locked("approve"):
         run = _chosen(session, run_id)
         run.journal.append(Event.ATTESTED, item, reason=by.strip())
@@ -248,7 +249,7 @@ def _check_newest(session: Session, run: Run) -> None:
 
 def _engine(session: Session, run: Run) -> Engine:
     def render() -> dict[str, str]:
-        return report.render(run.plan, run.state, cco_migrate.__version__)
+        return _rendered(session, run)
 
     return Engine(run.plan, run.journal, session.world, session.out, render)
 
@@ -272,9 +273,14 @@ def _restore_backup(run: Run) -> Callable[[Context], str]:
     return restore
 
 
+def _rendered(session: Session, run: Run) -> dict[str, str]:
+    files = report.render(run.plan, run.state, cco_migrate.__version__)
+    return {name: typed(text, session.out.program) for name, text in files.items()}
+
+
 def _write_report(session: Session, run: Run) -> list[Path]:
     paths = []
-    for name, text in report.render(run.plan, run.state, cco_migrate.__version__).items():
+    for name, text in _rendered(session, run).items():
         session.world.files.replace(run.directory / name, text.encode(), mode=0o600)
         paths.append(run.directory / name)
     return paths

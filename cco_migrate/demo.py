@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cco_migrate.checks.client_requests import client_requests
-from cco_migrate.checks.traffic import send_requests
+from cco_migrate.checks.sending import send_requests
 from cco_migrate.context import Context
 from cco_migrate.drivers.process import ProcessDriver
 from cco_migrate.errors import ToolkitError

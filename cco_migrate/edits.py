@@ -21,8 +21,8 @@ from cco_migrate.errors import EditRefused, InvalidInput
 from cco_migrate.spans import Entry, KeyPath, Kind, dotted
 
 __all__ = [
-    "Format", "KeyPath", "Span", "append_items", "locate", "parse", "replace_value", "set_value",
-    "unified_diff",
+    "Format", "KeyPath", "Span", "append_items", "locate", "parse", "remove_items", "replace_value",
+    "set_value", "unified_diff",
 ]  # fmt: skip
 
 Scalar = bool | int | float | str
@@ -119,6 +119,29 @@ def append_items(
         for one in (element, *behind.get(position, ()))
     ]
     return _proved(edited, key, fmt, _with(before, key, expected))
+
+
+def remove_items(data: bytes, key: KeyPath, items: Sequence[Sequence[str]], fmt: Format) -> bytes:
+    """Return the document without these elements of the array at `key`: what `append_items` undoes.
+
+    Only elements that have a line of their own are taken out, each the first that equals its item.
+
+    Raises:
+        EditRefused: when the document cannot be read, an item is not there or shares its line, or
+            the result would differ in anything else.
+    """
+    for item in items:
+        before, entries = _read(data, key, fmt)
+        if key not in entries or entries[key].kind is not Kind.ARRAY:
+            raise _refused(key, "is not there or not an array")
+        elements = list(_at(before, key))
+        if list(item) not in elements:
+            raise _refused(key, f"{list(item)} is not there any more")
+        number = elements.index(list(item))
+        start, end = _own_line(data, entries[(*key, number)], key)
+        expected = elements[:number] + elements[number + 1 :]
+        data = _proved(data[:start] + data[end:], key, fmt, _with(before, key, expected))
+    return data
 
 
 def unified_diff(before: bytes, after: bytes, name: str) -> str:
@@ -259,6 +282,17 @@ def _insert_member(
         space = b" "
     separator = data[last.key_end : last.start]
     return data[: last.end] + b"," + space + name + separator + value + data[last.end :]
+
+
+def _own_line(data: bytes, entry: Entry, key: KeyPath) -> tuple[int, int]:
+    """Return the bytes of the line that holds this element, its comma and nothing else."""
+    start = data.rfind(b"\n", 0, entry.start) + 1
+    found = data.find(b"\n", entry.end)
+    end = len(data) if found < 0 else found + 1
+    around = data[start : entry.start] + data[entry.end : end]
+    if around.strip(b" \t\r\n") not in {b"", b","}:
+        raise _refused(key, "the element shares its line with something else")
+    return start, end
 
 
 def _insert_items(data: bytes, anchor: Entry, following: Entry | None, texts: list[bytes]) -> bytes:

@@ -58,7 +58,7 @@ def run_preflight(
         plan = MIGRATIONS[options.kind](inputs)
         lines += preflight.check_gateway(plan, inputs, context)
         lines += preflight.check_traffic(plan, inputs, context)
-        lines += preflight.check_verification(inputs)
+        lines += preflight.check_verification(plan, inputs)
         if plan.changes and not any(line.mark is Mark.FAIL for line in lines):
             lines += preflight.check_trial_start(plan, inputs, context)
     session.out.waiting("", 0)

@@ -17,7 +17,7 @@ from cco_migrate.checks.configuration import (
     git_state,
     observed_models,
 )
-from cco_migrate.checks.traffic import resolve_credential
+from cco_migrate.checks.sending import resolve_credential
 from cco_migrate.client import GatewayClient, NotAGateway, Unreachable
 from cco_migrate.config import ConfigName
 from cco_migrate.context import Context
@@ -179,9 +179,14 @@ def check_trial_start(plan: Plan, inputs: Inputs, context: Context) -> list[Line
     ]
 
 
-def check_verification(inputs: Inputs) -> list[Line]:
-    """Can the verification requests be sent?"""
-    verify = inputs.verification
+def check_verification(plan: Plan, inputs: Inputs) -> list[Line]:
+    """Can the change be proved: are statistics kept, can the verification requests be sent?"""
+    verify, data = inputs.verification, planned_files(plan, inputs)[ConfigName.OVERRIDES] or b""
+    if not config.read_overrides(inputs.instance.config, data).track_statistics:
+        text = (
+            f"{inputs.instance.config.name}: analytics.track_statistics = false: nothing would be"
+        )
+        return [Line(Mark.FAIL, f"{text} counted, and the change could not be proved; write true")]
     if verify.mode == "watch":
         return [Line(Mark.OK, f"verification: watch real clients for up to {verify.watch_s:.0f} s")]
     if not verify.models:

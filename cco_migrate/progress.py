@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, TextIO
 
+from cco_migrate.errors import InvalidInput
 from cco_migrate.model import Step
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 HEARTBEAT_S = 30.0
 LAST_STEP = 12
+_COMMAND = re.compile(r"\binvoke (?=[a-z])")
 _COLOURS = {"ok": "green", "GO": "green", "kept": "dim", "undone": "yellow"}
 
 
@@ -38,6 +41,11 @@ class View(Protocol):
 
     def step_ends(self, step: Step, *, verdict: str, summary: str, seconds: float) -> None:
         """A step ended."""
+
+
+def typed(text: str, program: str) -> str:
+    """Return a text with the commands in it as they are typed here; they are written `invoke …`."""
+    return text if program == "invoke" else _COMMAND.sub(f"{program} ", text)
 
 
 def line_of(step: Step, verdict: str, summary: str, seconds: float) -> str:
@@ -196,15 +204,19 @@ class Output:
     Args:
         quiet: Say nothing but the result.
         events: File that gets one JSON object a line: UTC time, monotonic ms, step, state.
+        program: What the person types: "invoke", or the console script's name.
     """
 
-    def __init__(self, *, quiet: bool = False, events: Path | None = None) -> None:
+    def __init__(
+        self, *, quiet: bool = False, events: Path | None = None, program: str = "invoke"
+    ) -> None:
+        self.program = program
         terminal = (
             sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
         )
         self.view: Quiet | LiveView | PlainView
         self.view = Quiet() if quiet else LiveView() if terminal else PlainView()
-        self._events = events.open("a", encoding="utf-8") if events else None
+        self._events = _open(events) if events else None
         self.run = ""
 
     def __enter__(self) -> Output:
@@ -222,7 +234,7 @@ class Output:
 
     def say(self, text: str = "") -> None:
         """One line for people."""
-        self.view.say(text)
+        self.view.say(typed(text, self.program))
 
     def step_begins(self, step: Step) -> None:
         """A step is about to run."""
@@ -256,6 +268,13 @@ class Output:
         }  # fmt: skip
         self._events.write(json.dumps(row, ensure_ascii=False) + "\n")
         self._events.flush()
+
+
+def _open(path: Path) -> TextIO:
+    try:
+        return path.open("a", encoding="utf-8")
+    except OSError as error:
+        raise InvalidInput(f"--events {path}: {error.strerror}") from error
 
 
 def _ask(question: str) -> bool:

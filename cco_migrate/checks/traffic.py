@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cco_migrate.checks.client_requests import ClientRequest, client_requests, small_request
-from cco_migrate.checks.sse import StreamCheck
+from cco_migrate.checks.sending import resolve_credential, send_requests
 from cco_migrate.client import NotAGateway, Unreachable
 from cco_migrate.context import Context
-from cco_migrate.errors import InvalidInput, ToolkitError
+from cco_migrate.errors import ToolkitError
 from cco_migrate.model import JsonObject, Step
 from cco_migrate.verdict import Judgement, Verdict
 
@@ -22,6 +20,7 @@ OVERRIDE_LINE = re.compile(
     rb"model override(?: \([^)]*\))?: (\S+) (?:\xe2\x86\x92|->) (\S+)", re.IGNORECASE
 )
 ERROR_LINE = re.compile(rb"^.*\b(?:ERROR|CRITICAL|Traceback)\b.*$", re.MULTILINE)
+NO_LOG: dict[str, int | None] = {"log_lines": None, "log_errors": None}
 DASHBOARD_SECTIONS = ("Model Overrides", "Cost Savings")
 
 
@@ -30,7 +29,7 @@ class TrafficFlows:
 
     Params: `mode` "send" or "watch"; `models`, one per request; `streamed`, how many of them;
     `shape` "claude-code" or "small"; `credential`, a reference ("env:NAME", "file:PATH", "demo");
-    `rules`, `[from, to]` in order; `watch_s`.
+    `rules`, `[from, to]` in order; `log_overrides`, whether the file asks for log lines; `watch_s`.
     """
 
     def prepare(self, step: Step, context: Context) -> JsonObject:
@@ -54,7 +53,9 @@ class TrafficFlows:
             facts = _watch(step, receipt, context, rules)
         else:
             facts = _send(step, context, rules)
-        log = _watch_log(receipt, context, int(facts["expected_overrides"]))
+        log = NO_LOG
+        if step.params["log_overrides"]:
+            log = _watch_log(receipt, context, int(facts["expected_overrides"]))
         return {**facts, "baseline": dict(receipt), **log, "dashboard": _look_at_dashboard(context)}
 
     def judge(self, step: Step, facts: JsonObject) -> Judgement:
@@ -83,41 +84,6 @@ class TrafficFlows:
         return Judgement(step.id, Verdict.GO, said, dict(facts))
 
 
-@dataclass(slots=True)
-class _Tally:
-    ids: list[str] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
-    streamed: int = 0
-
-
-def send_requests(
-    url: str, requests: Sequence[ClientRequest], credential: str, context: Context
-) -> tuple[list[str], list[str]]:
-    """Send requests one after another and return (request ids, faults)."""
-    tally = _Tally()
-    for number, request in enumerate(requests, 1):
-        context.waiting(f"answer {number} of {len(requests)}", 120)
-        _exchange(url, request, credential, context, tally)
-    return tally.ids, tally.faults
-
-
-def resolve_credential(reference: str) -> str:
-    """Return the secret a reference names; raises InvalidInput when there is none."""
-    kind, _, name = reference.partition(":")
-    if reference == "demo":
-        return "demo-key-without-value"
-    if kind == "env" and os.environ.get(name):
-        return os.environ[name]
-    if kind == "file":
-        try:
-            return Path(name).expanduser().read_text().strip()
-        except OSError as error:
-            raise InvalidInput(f"--key {reference}: {error.strerror}") from error
-    raise InvalidInput(
-        f"--key {reference}: nothing there; write env:NAME with NAME set, or file:PATH"
-    )
-
-
 def _send(step: Step, context: Context, rules: Mapping[str, str]) -> dict[str, Any]:  # Any: JSON
     models, params = step.params["models"], step.params
     if params["shape"] == "small":
@@ -138,58 +104,6 @@ def _send(step: Step, context: Context, rules: Mapping[str, str]) -> dict[str, A
         "expected_overrides": len(targets),
         "expected_targets": sorted(set(targets)),
     }
-
-
-def _exchange(url: str, request: ClientRequest, key: str, context: Context, tally: _Tally) -> None:
-    import httpx  # noqa: PLC0415  # see world.Http
-
-    headers = [*request.headers, ("x-api-key", key)]
-    client = context.world.http.client
-    try:
-        with client.stream(
-            "POST", f"{url}/v1/messages?beta=true", headers=headers, content=request.body
-        ) as answer:
-            if request_id := answer.headers.get("x-gateway-request-id"):
-                tally.ids.append(request_id)
-            if answer.status_code != 200:
-                answer.read()
-                tally.faults.append(f"{request.label}: {answer.status_code} {answer.text[:200]}")
-            elif request.stream:
-                tally.faults += [
-                    f"{request.label}: {fault}" for fault in _read_stream(answer, request)
-                ]
-            else:
-                answer.read()
-                tally.faults += [
-                    f"{request.label}: {fault}" for fault in _json_faults(answer, request)
-                ]
-    except httpx.TransportError as error:
-        tally.faults.append(f"{request.label}: {str(error) or type(error).__name__}")
-
-
-def _read_stream(answer: Any, request: ClientRequest) -> list[str]:  # Any: httpx is imported lazily
-    check = StreamCheck()
-    for chunk in answer.iter_raw():
-        check.feed(chunk)
-    unknown = [name for name, _ in check.tool_calls if name not in request.tools]
-    return [*check.faults(), *(f"tool call {name} was never offered" for name in unknown)]
-
-
-def _json_faults(answer: Any, request: ClientRequest) -> list[str]:  # Any: httpx is imported lazily
-    try:
-        row = answer.json()
-    except ValueError:
-        return ["the answer is not JSON"]
-    faults = []
-    if row.get("type") != "message" or not row.get("content"):
-        faults.append("the answer is no message with content")
-    if not {"input_tokens", "output_tokens"} <= (row.get("usage") or {}).keys():
-        faults.append("usage is missing")
-    called = [b.get("name") for b in row.get("content") or [] if b.get("type") == "tool_use"]
-    faults += [
-        f"tool call {name} was never offered" for name in called if name not in request.tools
-    ]
-    return faults
 
 
 def _watch(
@@ -241,7 +155,7 @@ def _watch_log(receipt: JsonObject, context: Context, expected: int) -> dict[str
     """Count the override and error lines logged since the baseline; None without a log."""
     log = context.instance.log
     if log is None or receipt["log_bytes"] is None:
-        return {"log_lines": None, "log_errors": None}
+        return NO_LOG
 
     def fresh() -> bytes:
         with log.open("rb") as file:
@@ -254,7 +168,7 @@ def _watch_log(receipt: JsonObject, context: Context, expected: int) -> dict[str
         )
         data = fresh()
     except OSError:
-        return {"log_lines": None, "log_errors": None}
+        return NO_LOG
     return {
         "log_lines": len(OVERRIDE_LINE.findall(data)),
         "log_errors": len(ERROR_LINE.findall(data)),

@@ -37,4 +37,6 @@ class Started:
                 lines = file.read().decode(errors="replace").splitlines()
         except OSError:
             return ""
-        return " | ".join(line.strip() for line in lines[-count:] if line.strip())
+        # the underlining of a traceback says nothing on one line
+        told = [line.strip() for line in lines if line.strip(" ^~")]
+        return " | ".join(told[-count:])

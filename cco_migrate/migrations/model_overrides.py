@@ -76,7 +76,10 @@ def _steps(
     rules = [[rule.source, rule.target] for rule in overrides.rules]
     loaded = {"overrides_enabled": True, "override_rules": len(rules), "fingerprint": fingerprint}
     traffic: dict[str, Any] = {**asdict(inputs.verification), "rules": rules}  # Any: JSON
-    traffic["models"] = list(inputs.verification.models)
+    traffic |= {
+        "models": list(inputs.verification.models),
+        "log_overrides": overrides.log_overrides,
+    }
     edit = {"path": path}
     fixing = (
         [Step(4, "fix", "add dashed twins", "files.edit", {**edit, "edits": list(fix)})]

@@ -85,7 +85,7 @@ def test_files_edited_since_the_gateway_loaded_them_are_drift(shared_demo: Any) 
         done = shared_demo.run("migrate", "--yes", "--fix")
     assert done.code == 9, done.err
     assert "somebody edited them since" in done.err
-    assert "invoke gateway.reload" in done.err
+    assert "cco-migrate gateway.reload" in done.err
 
 
 def test_unwritable_directory_is_refused(shared_demo: Any) -> None:

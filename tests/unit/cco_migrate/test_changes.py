@@ -43,6 +43,12 @@ def test_revert_keeps_what_others_edited() -> None:
     assert revert_edits(edited, BEFORE, PATH, [ENABLE]) == edited.replace(b"true", b"false", 1)
 
 
+def test_revert_takes_back_what_was_appended_and_keeps_their_lines() -> None:
+    theirs = b"# theirs\n"
+    edited = apply_edits(BEFORE, PATH, [TWIN]) + theirs
+    assert revert_edits(edited, BEFORE, PATH, [TWIN]) == BEFORE + theirs
+
+
 @pytest.mark.parametrize("change", [ENABLE, TWIN])
 def test_revert_of_what_was_never_made_changes_nothing(change: JsonObject) -> None:
     theirs = BEFORE + b"# theirs\n"
@@ -56,7 +62,12 @@ def test_revert_of_what_was_never_made_changes_nothing(change: JsonObject) -> No
         pytest.param(b"[overrides]\n", BEFORE, ENABLE, id="they removed our key"),
         pytest.param(b"[[overrides]]\n", BEFORE, ENABLE, id="another shape"),
         pytest.param(BEFORE.replace(b"false", b"true"), b"[overrides]\n", ENABLE, id="inserted"),
-        pytest.param(apply_edits(BEFORE, PATH, [TWIN]), BEFORE, TWIN, id="appended"),
+        pytest.param(
+            apply_edits(BEFORE, PATH, [TWIN]).replace(b'"c"],\n]', b'"c"],  # theirs\n]'),
+            BEFORE,
+            TWIN,
+            id="they annotated what we appended",
+        ),
     ],
 )
 def test_revert_refuses_what_it_cannot_take_back(

@@ -21,6 +21,7 @@ from cco_migrate.edits import (
     append_items,
     locate,
     parse,
+    remove_items,
     replace_value,
     set_value,
     unified_diff,
@@ -504,3 +505,30 @@ def test_replace_agrees_with_tomlkit() -> None:
         document: Any = tomlkit.parse(data.decode())
         document["overrides"]["enabled"] = True
         assert replace_value(data, ENABLED, True, Format.TOML) == tomlkit.dumps(document).encode()
+
+
+# --- remove ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_remove_takes_back_what_append_wrote(newline: str, after: int) -> None:
+    text = 'a = 1\n[o]\nr = [\n  ["a", "b"],  # one\n  ["c", "d"],\n  ["e", "f"],\n]\n'
+    data = text.replace("\n", newline).encode()
+    grown = append_items(data, ("o", "r"), [("x", "y")], [after], Format.TOML)
+    assert remove_items(grown, ("o", "r"), [("x", "y")], Format.TOML) == data
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('r = [["a", "b"], ["x", "y"]]\n', "shares its line"),
+        ('r = [\n  ["x", "y"],  # kept for a reason\n]\n', "shares its line"),
+        ('r = [\n  ["a", "b"],\n]\n', "not there any more"),
+        ("r = 1\n", "not an array"),
+        ("[", "cannot be edited"),
+    ],
+)
+def test_remove_refuses_what_is_not_ours_alone(text: str, reason: str) -> None:
+    with pytest.raises(EditRefused, match=reason):
+        remove_items(text.encode(), ("r",), [("x", "y")], Format.TOML)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from cco_migrate.checks.client_requests import client_requests
-from cco_migrate.checks.traffic import TrafficFlows, resolve_credential, send_requests
+from cco_migrate.checks.sending import resolve_credential, send_requests
+from cco_migrate.checks.traffic import TrafficFlows
 from cco_migrate.context import Context
 from cco_migrate.errors import InvalidInput, ToolkitError
 from cco_migrate.model import Step
@@ -73,7 +74,16 @@ CASES: list[tuple[str, bool, Reply, str]] = [
     ("500", False, (500, PLAIN, b"broken"), "500 broken"),
     ("529", False, (529, PLAIN, b"overloaded"), "529 overloaded"),
     ("an error in the stream", True, (200, SSE, [event("error", error={"message": "no"})]), "no"),
-    ("html", False, (200, PLAIN, b"<p>"), "the answer is not JSON"),
+    ("html", False, (200, PLAIN, b"<p>"), "no message with content"),
+    ("a list", False, (200, PLAIN, b"[]"), "no message with content"),
+    ("odd content", False, (200, PLAIN, message(content=["x"])), "no message with content"),
+    ("odd usage", False, (200, PLAIN, message(usage=3)), "no message with content"),
+    (
+        "undecodable",
+        False,
+        (200, {**PLAIN, "content-encoding": "gzip"}, b"no gzip"),
+        "decompressing",
+    ),
     ("no message", False, (200, PLAIN, b"{}"), "no message with content"),
     ("no content", False, (200, PLAIN, message(content=[])), "no message with content"),
     ("no usage", False, (200, PLAIN, message(usage=None)), "usage is missing"),
@@ -145,7 +155,8 @@ def test_credential_that_is_not_there_is_refused(reference: str) -> None:
 def step(models: Sequence[str], streams: int, **more: object) -> Step:
     params = {
         "mode": "send", "models": list(models), "streamed": streams, "shape": "claude-code",
-        "credential": "demo", "rules": [[SONNET, HAIKU], [SONNET, "later"]], "watch_s": 0, **more,
+        "credential": "demo", "rules": [[SONNET, HAIKU], [SONNET, "later"]], "watch_s": 0,
+        "log_overrides": True, **more,
     }  # fmt: skip
     return Step(9, "traffic", "traffic", "traffic.flows", params)
 
