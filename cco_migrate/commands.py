@@ -51,6 +51,7 @@ def migrate(session: Session, options: MigrateOptions) -> Result:
             )
         session.out.run = run.id
         _engine(session, run).run(only=options.only or None)
+        _say_checklist(session, run)
         return _summary(run)
 
 
@@ -284,6 +285,16 @@ def _write_report(session: Session, run: Run) -> list[Path]:
         session.world.files.replace(run.directory / name, text.encode(), mode=0o600)
         paths.append(run.directory / name)
     return paths
+
+
+def _say_checklist(session: Session, run: Run) -> None:
+    if run.state.status is not Status.DONE:
+        return
+    session.out.say("CHECKLIST")
+    for item in report.checklist(run.plan, run.state):
+        mark = {Answer.PROVEN: "ok", Answer.OPEN: "OPEN"}.get(item.answer, "??")
+        evidence = item.evidence if len(item.evidence) <= 90 else f"{item.evidence[:89]}…"
+        session.out.say(f"  {mark:<5} {item.text}: {evidence}")
 
 
 def _summary(run: Run) -> Result:

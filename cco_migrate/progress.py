@@ -61,9 +61,16 @@ def line_of(step: Step, verdict: str, summary: str, seconds: float) -> str:
 class PlainView:
     """Plain lines on standard error; while something is awaited, a heartbeat every 30 s."""
 
-    def __init__(self, out: TextIO | None = None, *, unblock: str = "invoke status") -> None:
+    def __init__(
+        self,
+        out: TextIO | None = None,
+        *,
+        unblock: str = "invoke status",
+        heartbeat_s: float = HEARTBEAT_S,
+    ) -> None:
         self._out = out or sys.stderr
         self._unblock = unblock
+        self._heartbeat_s = heartbeat_s
         self._lock = threading.Lock()
         self._awaited: tuple[str, float, float] | None = None
         self._stop = threading.Event()
@@ -93,7 +100,7 @@ class PlainView:
         self._stop.set()
 
     def _heartbeat(self) -> None:
-        while not self._stop.wait(HEARTBEAT_S):
+        while not self._stop.wait(self._heartbeat_s):
             if self._awaited is not None:
                 what, since, timeout_s = self._awaited
                 waited = time.monotonic() - since
@@ -211,11 +218,7 @@ class Output:
         self, *, quiet: bool = False, events: Path | None = None, program: str = "invoke"
     ) -> None:
         self.program = program
-        terminal = (
-            sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
-        )
-        self.view: Quiet | LiveView | PlainView
-        self.view = Quiet() if quiet else LiveView() if terminal else PlainView()
+        self.view = _view(program, quiet=quiet)
         self._events = _open(events) if events else None
         self.run = ""
 
@@ -268,6 +271,14 @@ class Output:
         }  # fmt: skip
         self._events.write(json.dumps(row, ensure_ascii=False) + "\n")
         self._events.flush()
+
+
+def _view(program: str, *, quiet: bool) -> Quiet | LiveView | PlainView:
+    if quiet:
+        return Quiet()
+    if sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb":
+        return LiveView()
+    return PlainView(unblock=typed("invoke status", program))
 
 
 def _open(path: Path) -> TextIO:
