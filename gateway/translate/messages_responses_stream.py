@@ -1,0 +1,133 @@
+"""A stream of the OpenAI Responses API as Anthropic events. Pure."""
+
+from __future__ import annotations
+
+from gateway.errors import UpstreamError, UpstreamFault
+from gateway.translate import error_bodies, response_answer, usage
+from gateway.translate.error_bodies import Fault
+from gateway.translate.message_answer import clean_call_id
+from gateway.translate.message_events import MessageEvents
+from gateway.translate.mint import Mint
+from gateway.translate.response_answer import Event, Item, Response
+from gateway.wire.usage import Reading, Usage
+
+
+class ResponsesToMessages:
+    """Translates the events of one answer."""
+
+    __slots__ = ("_mint", "_model", "_out", "_refused", "_told", "_usage", "complete")
+
+    def __init__(self, mint: Mint) -> None:
+        self.complete = False
+        self._mint = mint
+        self._out = MessageEvents()
+        self._model: str | None = None
+        self._usage: Usage | None = None
+        self._refused = False
+        self._told: set[int] = set()  # open items whose content comes in deltas
+
+    @property
+    def over(self) -> bool:
+        """Whether the last event was written."""
+        return self._out.over
+
+    def event(self, name: bytes, data: bytes) -> None:
+        """Translate one event; those that only repeat what came before are passed over."""
+        event = response_answer.read_event(data)
+        kind = event.type or name.decode(errors="replace")
+        if kind in _DELTAS:
+            self._delta(kind, event)
+        elif kind == "response.output_item.added" and event.item is not None:
+            self._begin(event.output_index, event.item)
+        elif kind == "response.output_item.done" and event.item is not None:
+            self._end(event.output_index, event.item)
+        elif kind == "response.reasoning_summary_part.added" and event.summary_index > 0:
+            self._out.thinking(response_answer.SUMMARY_SEPARATOR)
+        elif kind == "error":
+            self.fail(error_bodies.read(None, data))
+        elif event.response is not None:
+            self._response(kind, event.response)
+
+    def finish(self) -> None:
+        """Do nothing: the closing events are written with the upstream's last one."""
+
+    def fail(self, fault: Fault) -> None:
+        """Write an error event."""
+        self._out.fail(error_bodies.to_messages(fault))
+
+    def take(self) -> bytes:
+        """Return what was written."""
+        return self._out.take()
+
+    def reading(self) -> Reading:
+        """Return tokens and model so far."""
+        return Reading(self._usage, self._model)
+
+    def _response(self, kind: str, response: Response) -> None:
+        self._model = response.model or self._model
+        self._usage = usage.from_responses(response.usage) or self._usage
+        if kind == "response.failed":
+            self.fail(response_answer.fault(response))
+            return
+        self._start()
+        if kind in {"response.completed", "response.incomplete"}:
+            self.complete = True
+            called, refused = self._out.called, self._refused
+            reason = response_answer.stop_reason(response, called=called, refused=refused)
+            self._out.finish(reason, None, self._usage)
+
+    def _start(self) -> None:
+        if not self._out.started:
+            self._out.start(f"msg_{self._mint.token()}", self._model or "", self._usage)
+
+    def _begin(self, index: int, item: Item) -> None:
+        self._start()
+        if item.type == "function_call":
+            call_id = clean_call_id(item.call_id, self._mint.token())
+            self._out.call(index, call_id, item.name or "")
+
+    def _delta(self, kind: str, event: Event) -> None:
+        self._start()
+        self._told.add(event.output_index)
+        if kind == "response.function_call_arguments.delta":
+            self._arguments(event.output_index, event.delta)
+        elif kind.startswith("response.reasoning"):
+            self._out.thinking(event.delta)
+        else:
+            self._refused = self._refused or kind == "response.refusal.delta"
+            self._out.text(event.delta)
+
+    def _end(self, index: int, item: Item) -> None:
+        """Write the item when no deltas came before it; then end its block."""
+        told = index in self._told
+        self._told.discard(index)
+        if item.type == "function_call":
+            if not told:
+                self._arguments(index, item.arguments or "")
+            return  # the call ends when the next block begins: others may wait behind it
+        if not told:
+            self._start()
+            if item.type == "reasoning":
+                self._out.thinking(response_answer.thinking(item))
+            for part in item.content or () if item.type == "message" else ():
+                self._refused = self._refused or part.type == "refusal"
+                self._out.text(part.text or part.refusal)
+        self._out.pause()
+
+    def _arguments(self, index: int, fragment: str) -> None:
+        if not self._out.knows(index):
+            raise UpstreamError(
+                UpstreamFault.PROTOCOL, "arguments of a tool call that has not begun", sent=True
+            )
+        self._out.arguments(index, fragment)
+
+
+_DELTAS = frozenset(
+    {
+        "response.output_text.delta",
+        "response.refusal.delta",
+        "response.function_call_arguments.delta",
+        "response.reasoning_summary_text.delta",
+        "response.reasoning_text.delta",
+    }
+)

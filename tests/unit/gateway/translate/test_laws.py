@@ -1,0 +1,189 @@
+"""Laws of translation, for inputs nobody thought of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.errors import RequestError, UpstreamError
+from gateway.translate import TRANSLATORS, Translator, Wire
+
+ROOT = Path(__file__).parents[3] / "golden" / "translate"
+TO_CHAT = TRANSLATORS[Wire.MESSAGES, Wire.CHAT]
+TO_MESSAGES = TRANSLATORS[Wire.CHAT, Wire.MESSAGES]
+DIRECTIONS: Mapping[str, Translator] = {
+    "messages_chat": TO_CHAT,
+    "chat_messages": TO_MESSAGES,
+    "messages_responses": TRANSLATORS[Wire.MESSAGES, Wire.RESPONSES],
+}
+QUICK = settings(
+    max_examples=150,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+names = st.from_regex(r"[a-zA-Z0-9_-]{1,12}", fullmatch=True)
+inputs = st.dictionaries(texts, st.one_of(st.integers(-9, 9), texts, st.none()), max_size=3)
+
+
+@st.composite
+def conversations(draw: st.DrawFn) -> list[dict[str, object]]:
+    """Draw turns of text, and of calls with their results."""
+    turns: list[dict[str, object]] = [{"role": "user", "content": draw(texts)}]
+    for number in range(draw(st.integers(0, 3))):
+        calls = [
+            {"type": "tool_use", "id": f"toolu_{number}_{at}", "name": name, "input": fields}
+            for at, (name, fields) in enumerate(
+                draw(st.lists(st.tuples(names, inputs), max_size=3))
+            )
+        ]
+        words = draw(st.lists(texts, min_size=0 if calls else 1, max_size=1))
+        blocks = [{"type": "text", "text": text} for text in words]
+        turns.append({"role": "assistant", "content": blocks + calls})
+        results = [
+            {"type": "tool_result", "tool_use_id": call["id"], "content": draw(texts)}
+            for call in calls
+        ]
+        more = [{"type": "text", "text": draw(texts)}]
+        turns.append({"role": "user", "content": results + more})
+    return turns
+
+
+@QUICK
+@given(turns=conversations(), system=st.one_of(st.none(), texts))
+def test_there_and_back_keeps_texts_and_tool_calls(
+    turns: list[dict[str, object]], system: str | None
+) -> None:
+    request = {"model": "m", "max_tokens": 7, "messages": turns} | (
+        {"system": system} if system else {}
+    )
+    there = TO_CHAT.request(json.dumps(request).encode(), "gpt")
+    back = json.loads(TO_MESSAGES.request(there, "m"))
+    assert back["messages"] == [plain(turn) for turn in turns]
+    assert back.get("system") == system
+    assert back["max_tokens"] == 7
+
+
+def plain(turn: Mapping[str, object]) -> dict[str, object]:
+    """Return a turn with a single text as a string: the two are one to both formats."""
+    content = turn["content"]
+    if isinstance(content, list) and [block["type"] for block in content] == ["text"]:
+        content = content[0]["text"]
+    return {"role": turn["role"], "content": content}
+
+
+@QUICK
+@given(
+    calls=st.lists(inputs, min_size=1, max_size=4),
+    order=st.randoms(use_true_random=False),
+    size=st.integers(1, 7),
+)
+def test_mixed_arguments_reach_each_call_whole(
+    calls: list[dict[str, object]], order: Random, size: int
+) -> None:
+    queues = []
+    for index, fields in enumerate(calls):
+        text = json.dumps(fields)
+        pieces = [text[at : at + size] for at in range(0, len(text), size)]
+        queues.append([chunk(index, "", f"t{index}"), *(chunk(index, one) for one in pieces)])
+    opened = [queue.pop(0) for queue in queues]
+    mixed = list(opened)
+    waiting = [index for index, queue in enumerate(queues) for _ in queue]
+    order.shuffle(waiting)
+    mixed += [queues[index].pop(0) for index in waiting]
+    stream = TO_CHAT.stream()
+    finish = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}\n\n'
+    produced = stream.feed(b"".join(mixed)) + stream.feed(finish + b"data: [DONE]\n\n")
+    assert read_calls(produced) == [(f"t{index}", fields) for index, fields in enumerate(calls)]
+    assert stream.complete
+
+
+def chunk(index: int, arguments: str, name: str | None = None) -> bytes:
+    function = {"arguments": arguments} | ({"name": name} if name else {})
+    fragment = {"index": index, "function": function} | ({"id": f"c{name}"} if name else {})
+    delta = {"index": 0, "delta": {"tool_calls": [fragment]}}
+    return b"data: " + json.dumps({"choices": [delta]}).encode() + b"\n\n"
+
+
+def read_calls(data: bytes) -> list[tuple[str, object]]:
+    calls: list[tuple[str, str]] = []
+    for part in data.split(b"\n\n")[:-1]:
+        event = json.loads(part.partition(b"data: ")[2])
+        if event["type"] == "content_block_start":
+            calls.append((event["content_block"]["name"], ""))
+        elif event["type"] == "content_block_delta":
+            name, text = calls[event["index"]]
+            calls[event["index"]] = (name, text + event["delta"]["partial_json"])
+    return [(name, json.loads(text)) for name, text in calls]
+
+
+def damaged(kind: str) -> st.SearchStrategy[tuple[str, bytes]]:
+    """Draw a golden input of which a part is replaced."""
+    paths = sorted(ROOT.glob(f"*/*.{kind}.in.*"))
+
+    def damage(path: Path, at: float, length: int, new: bytes) -> tuple[str, bytes]:
+        data = path.read_bytes()
+        start = int(at * len(data))
+        return path.parent.name, data[:start] + new + data[start + length :]
+
+    odd = [b"null", b"0", b"-1", b'"x"', b"[]", b"{}", b'"\\ud83d"', b"\n\n", b"\r", b'"type":']
+    new = st.one_of(st.binary(max_size=4), st.sampled_from(odd))
+    return st.builds(damage, st.sampled_from(paths), st.floats(0, 1), st.integers(0, 30), new)
+
+
+@QUICK
+@given(damaged("request"))
+def test_damaged_request_is_translated_or_refused(case: tuple[str, bytes]) -> None:
+    direction, body = case
+    try:
+        assert isinstance(json.loads(DIRECTIONS[direction].request(body, "m")), dict)
+    except RequestError as error:
+        assert error.status == 400
+        assert str(error)
+
+
+@QUICK
+@given(damaged("answer"))
+def test_damaged_answer_is_translated_or_refused(case: tuple[str, bytes]) -> None:
+    direction, body = case
+    try:
+        assert isinstance(json.loads(DIRECTIONS[direction].answer(body)), dict)
+    except UpstreamError as error:
+        assert str(error)
+
+
+@QUICK
+@given(damaged("error"), st.integers(400, 599))
+def test_damaged_error_is_always_translated(case: tuple[str, bytes], status: int) -> None:
+    direction, body = case
+    assert json.loads(DIRECTIONS[direction].error(status, body))["error"]["message"]
+
+
+@QUICK
+@given(damaged("stream"), st.integers(1, 200))
+def test_damaged_stream_ends_one_way_at_any_split(case: tuple[str, bytes], size: int) -> None:
+    direction, data = case
+    whole, pieces = DIRECTIONS[direction].stream(), DIRECTIONS[direction].stream()
+    first = whole.feed(data) + whole.end()
+    second = b"".join(pieces.feed(data[at : at + size]) for at in range(0, len(data), size))
+    second += pieces.end()
+    assert first.count(b"\n\n") == second.count(b"\n\n")
+    assert whole.complete == pieces.complete
+    assert whole.reading() == pieces.reading()
+    assert first
+
+
+@pytest.mark.parametrize("direction", sorted(DIRECTIONS))
+def test_end_is_said_once(direction: str) -> None:
+    stream = DIRECTIONS[direction].stream()
+    assert stream.end()
+    assert stream.end() == b""
+    assert stream.feed(b"data: {}\n\n") == b""
