@@ -36,7 +36,8 @@ def _run(arguments: argparse.Namespace, home: Path) -> int:
 
     logs.to_stderr()
     config_dir = _config_dir(arguments, home)
-    server = load(config_dir, home).server
+    settings = load(config_dir, home)
+    server = settings.server
     plan = supervisor.SupervisorPlan(
         home=home,
         config_dir=config_dir,
@@ -46,6 +47,7 @@ def _run(arguments: argparse.Namespace, home: Path) -> int:
         drain_s=server.drain_s,
         version=version("cco-migrate"),
         run=os.environ.get("CCO_MIGRATE_RUN") or None,
+        any_address=bool(settings.clients),
     )
     return supervisor.run(plan)
 
@@ -109,7 +111,10 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     run = add("run", _run, "Run the gateway in the foreground.")
-    run.add_argument("--host", help="loopback address to listen on (default: gateway.toml)")
+    run.add_argument(
+        "--host",
+        help="address to listen on, loopback unless clients show tokens (default: gateway.toml)",
+    )
     run.add_argument("--port", type=_port, help="0 takes a free one (default: gateway.toml)")
     run.add_argument("--workers", type=_positive, help="worker processes (default: gateway.toml)")
     check = add("check-config", _check_config, "Check the configuration and change nothing.")

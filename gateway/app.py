@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import os
 import uuid
 
-from gateway import resources
+from gateway.account import WIRES
+from gateway.admin import require_admin
 from gateway.config import Settings
-from gateway.exchange import Exchange, Service
+from gateway.errors import RequestError
+from gateway.exchange import Exchange
 from gateway.links import open_links
-from gateway.operator_api import OperatorApi, Parts
-from gateway.overrides import Overrides
+from gateway.operator_answers import Parts
+from gateway.operator_api import OperatorApi
+from gateway.operator_parts import close_parts, open_parts
 from gateway.passthrough import pass_through
-from gateway.pricing import Pricing
-from gateway.store.ledger import Ledger
+from gateway.service import Service, open_service
 from gateway.store.records import Endpoint
 from gateway.wire.answers import reply_error
 from gateway.wire.http import Request, Responder
@@ -27,9 +30,11 @@ log = logging.getLogger(__name__)
 ENDPOINTS = {
     b"/v1/messages": Endpoint.MESSAGES,
     b"/v1/messages/count_tokens": Endpoint.COUNT_TOKENS,
+    b"/v1/chat/completions": Endpoint.CHAT,
 }
 """The recorded paths of the client API."""
 
+_PROBED = frozenset({b"/health", b"/ready"})  # orchestrators show no token
 _SWEEP_S = 1.0
 
 
@@ -40,6 +45,7 @@ class Application:
         self._service = service
         self._operator = operator
         self._parts = parts
+        self._exposed = not _is_loopback(parts.settings.server.host)
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
 
     @classmethod
@@ -50,23 +56,12 @@ class Application:
         if identity.slot == 0:  # once, not once a worker
             for warning in settings.warnings:
                 log.warning("configuration: %s", warning)
-        pricing = Pricing.parse(resources.prices())
-        ledger = Ledger(settings.audit.db_path, keep_entries=settings.audit.enabled)
-        links = open_links(settings.providers, os.environ)
+        links = open_links(settings.providers, os.environ, tokens=bool(settings.clients))
         for link in links.values():
             if link.problem is not None:
                 log.warning("provider %s: %s", link.name, link.problem)
-        parts = Parts(settings, identity, directory, links, ledger)
-        rules = settings.overrides.rules if settings.overrides.enabled else ()
-        service = Service(
-            link=links[settings.routing.default_provider],
-            overrides=Overrides(rules),
-            override_settings=settings.overrides,
-            pricing=pricing,
-            ledger=ledger,
-            boot_id=identity.boot_id,
-        )
-        return cls(service, OperatorApi(parts), parts)
+        parts = open_parts(settings, identity, directory, links)
+        return cls(open_service(settings, parts), OperatorApi(parts), parts)
 
     async def handle(self, request: Request, responder: Responder) -> None:
         """Answer one request, of a client or of the operator."""
@@ -81,11 +76,42 @@ class Application:
             await exchange.run(target)
         elif endpoint is not None:
             text = "only POST is served at this path"
-            reply_error(responder, 405, "invalid_request_error", text, request_id)
+            kind, wire = "invalid_request_error", WIRES[endpoint]
+            reply_error(responder, 405, kind, text, request_id, wire)
         elif request.method == b"GET" and (path == b"/v1/models" or path[:11] == b"/v1/models/"):
-            await pass_through(self._service.link, request, responder, target, request_id)
-        else:
+            await self._models(request, responder, target, request_id)
+        elif self._may_operate(request):
             await self._operator.handle(request, responder, request_id)
+        else:
+            text = "beyond loopback this needs a client token or the admin token"
+            reply_error(responder, 401, "authentication_error", text, request_id)
+
+    def _may_operate(self, request: Request) -> bool:
+        """Return whether the caller may see what the gateway did: records, costs, models."""
+        if not self._exposed or request.path in _PROBED:
+            return True
+        with contextlib.suppress(RequestError):
+            require_admin(request, self._parts.admin_token)
+            return True
+        with contextlib.suppress(RequestError):
+            self._service.clients.authenticate(request.headers)
+            return True
+        return False
+
+    async def _models(
+        self, request: Request, responder: Responder, target: bytes, request_id: str
+    ) -> None:
+        service = self._service
+        try:
+            user = service.clients.authenticate(request.headers)
+        except RequestError as error:
+            reply_error(responder, error.status, error.kind, str(error), request_id)
+            return
+        link = self._parts.links[self._parts.settings.routing.default_provider]
+        authenticated = user is not None
+        await pass_through(
+            link, request, responder, target, request_id, authenticated=authenticated
+        )
 
     def begin_draining(self) -> None:
         """Say that the worker is leaving: `/health` and `/ready` turn 503."""
@@ -98,7 +124,7 @@ class Application:
         with contextlib.suppress(asyncio.CancelledError):
             await self._sweeper
         await self._operator.close()
-        await self._parts.ledger.close()
+        await close_parts(self._parts)
         for link in self._parts.links.values():
             link.origin.close()
 
@@ -114,3 +140,7 @@ class Application:
             await asyncio.sleep(_SWEEP_S)  # a clock, not a wait for something
             for link in self._parts.links.values():
                 link.origin.sweep(loop.time())
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or ipaddress.ip_address(host).is_loopback

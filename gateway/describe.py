@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from urllib.parse import quote
 
 import msgspec
@@ -21,34 +21,20 @@ class Sender:
     """Who sent a request.
 
     Attributes:
-        agent_type: Only when the caller says so itself; None otherwise.
-        agent_source: Where `agent_type` comes from: "header" or "body"; None without one.
         session_id: The client's own; None when it sends none.
         client: User agent; None when it sends none.
     """
 
-    agent_type: str | None = None
-    agent_source: str | None = None
     session_id: str | None = None
     client: str | None = None
 
 
 def sender(request: Request) -> Sender:
     """Return who sent a request, by its headers."""
-    agent = _text(request, b"x-agent-type")
     return Sender(
-        agent_type=agent,
-        agent_source=None if agent is None else "header",
         session_id=_text(request, b"x-claude-code-session-id"),
         client=_text(request, b"user-agent"),
     )
-
-
-def with_body(found: Sender, body: Body) -> Sender:
-    """Return the sender, with the agent the body names when no header does."""
-    if found.agent_type is not None or body.agent_type is None:
-        return found
-    return replace(found, agent_type=_name(body.agent_type), agent_source="body")
 
 
 def billing(request: Request, key: str | None) -> str:

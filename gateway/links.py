@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from gateway.clients import presented
 from gateway.config import ProviderSettings
 from gateway.errors import RequestError
-from gateway.providers import PROVIDERS, Dialect
+from gateway.providers import CREDENTIALS, PROVIDERS, Dialect
+from gateway.providers.anthropic import KEY_PREFIX
 from gateway.redact import redact
+from gateway.routing import ModelNames
 from gateway.upstream import Origin
+from gateway.wire.formats import Wire
 from gateway.wire.http import Header
+
+_WIRE_VENDOR = {Wire.MESSAGES: "anthropic", Wire.CHAT: "openai"}
+_COMMON = frozenset({b"user-agent", b"accept"})  # what is sent on in another wire format
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,45 +25,111 @@ class Link:
     """One provider, ready to be asked.
 
     Attributes:
-        dialect: None when this version does not speak the provider's type.
-        key: The gateway's own key; None forwards the client's credential.
+        key: The gateway's own key; None forwards the client's credential where it fits.
         problem: Why the provider cannot be used; None when it can.
+        names: What it calls the models.
+        wire: The format it speaks.
     """
 
     settings: ProviderSettings
     origin: Origin
-    dialect: Dialect | None
+    dialect: Dialect
     key: str | None = field(repr=False)
     problem: str | None
     extra: tuple[Header, ...] = field(repr=False)
+    names: ModelNames = field(repr=False)
+    wire: Wire
 
     @property
     def name(self) -> str:
         """The provider's name in the configuration."""
         return self.settings.name
 
-    def ready(self) -> Dialect:
-        """Return the dialect to speak. Raises RequestError (503) when there is a problem."""
-        if self.dialect is None or self.problem is not None:
-            raise RequestError(503, "api_error", f"provider {self.name}: {self.problem}")
-        return self.dialect
+    def refusal(self, vendor: str | None) -> str | None:
+        """Return why a request cannot be sent here; None when it can.
+
+        Args:
+            vendor: Whose key the client shows, see `key_vendor`.
+        """
+        if self.problem is not None:
+            return self.problem
+        if self.key is None and self.dialect.needs_key and self.dialect.key_vendor != vendor:
+            return "it has no key of the gateway's, and another vendor's key is not sent to it"
+        return None
+
+    def ready(self, vendor: str | None) -> None:
+        """Raise RequestError (503) when a request cannot be sent here."""
+        problem = self.refusal(vendor)
+        if problem is not None:
+            raise RequestError(503, "api_error", f"provider {self.name}: {problem}")
+
+    def headers(
+        self, headers: tuple[Header, ...], client: Wire, vendor: str | None
+    ) -> tuple[Header, ...]:
+        """Return the headers to send; a key of the client's goes only to its own vendor.
+
+        Args:
+            client: The format the client speaks.
+            vendor: Whose key the client shows.
+        """
+        keeps = self.key is None and vendor is not None and self.dialect.key_vendor == vendor
+        if client is not self.wire:
+            kept = tuple(header for header in headers if header[0] in _COMMON)
+            given = next(presented(headers), None) if keeps else None
+            own = () if given is None else ((b"x-api-key", given),)
+            json = (b"content-type", b"application/json")
+            headers = (*kept, json, *self.dialect.own_headers, *own)
+        elif not keeps:
+            headers = tuple(header for header in headers if header[0] not in CREDENTIALS)
+        return self.dialect.request_headers(headers, self.key, self.extra)
+
+
+def key_vendor(headers: tuple[Header, ...], client: Wire, *, authenticated: bool) -> str | None:
+    """Return whose key a client shows: by its prefix, else by the format the client speaks.
+
+    A client without any credential counts as one of its format's vendor, who will refuse it.
+
+    Args:
+        authenticated: Whether the credential is a token of the gateway's: no vendor's then.
+    """
+    if authenticated:
+        return None
+    if client is not Wire.MESSAGES:
+        prefix = KEY_PREFIX.encode()
+        if any(token.startswith(prefix) for token in presented(headers)):
+            return _WIRE_VENDOR[Wire.MESSAGES]
+    return _WIRE_VENDOR.get(client)
 
 
 def open_links(
-    providers: Iterable[ProviderSettings], environ: Mapping[str, str]
+    providers: Iterable[ProviderSettings], environ: Mapping[str, str], *, tokens: bool = False
 ) -> Mapping[str, Link]:
-    """Return a link for every enabled provider, by name. No connection is made yet."""
-    return {entry.name: _open(entry, environ) for entry in providers if entry.enabled}
+    """Return a link for every enabled provider, by name. No connection is made yet.
+
+    Args:
+        tokens: Whether clients show tokens of the gateway's, which no provider would take.
+    """
+    return {entry.name: _open(entry, environ, tokens) for entry in providers if entry.enabled}
 
 
-def _open(settings: ProviderSettings, environ: Mapping[str, str]) -> Link:
+def _open(settings: ProviderSettings, environ: Mapping[str, str], tokens: bool) -> Link:
     key, problem = None, None
+    dialect = PROVIDERS[settings.type]
     try:
         key = settings.resolve_key(environ)
     except LookupError as error:
         problem = redact(f"its key cannot be resolved: {error.args[0]}")
-    dialect = PROVIDERS.get(settings.type)
-    if dialect is None:
-        problem = f'its type "{settings.type}" is not supported by this version'
+    if tokens and dialect.needs_key and key is None and problem is None:
+        problem = "it needs apiKeyRef, because clients show tokens and not keys"
     extra = tuple((name.lower().encode(), value.encode()) for name, value in settings.headers)
-    return Link(settings, Origin(settings.base_url), dialect, key, problem, extra)
+    responses = settings.api == "responses" and dialect.wire is Wire.CHAT
+    return Link(
+        settings=settings,
+        origin=Origin(settings.base_url),
+        dialect=dialect,
+        key=key,
+        problem=problem,
+        extra=extra,
+        names=ModelNames(settings, dialect.vendor),
+        wire=Wire.RESPONSES if responses else dialect.wire,
+    )

@@ -1,7 +1,7 @@
-"""The live stream behind the dashboard: figures every few seconds, overrides as they happen.
+"""The live stream behind the dashboard: figures every few seconds, and what happens, as it does.
 
 One task reads the ledger for all listeners of a worker, and only while there are any; so listeners
-see the overrides of every worker.
+see what happens on every worker.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import logging
 import sqlite3
 
-from gateway.store import queries
+from gateway.store import entries, queries
 from gateway.store.ledger import Ledger
 from gateway.wire.answers import to_json
 from gateway.wire.http import Header, Responder
@@ -22,7 +22,7 @@ ANALYTICS_TICKS = 5
 KEEP_ALIVE_TICKS = 30
 MAX_LISTENERS = 64
 
-_NOT_KNOWN_YET = 2**62  # beyond every record: the first look finds where the ledger ends
+_BEYOND_ALL = 2**62  # a look from here finds nothing but where the ledger ends
 
 
 class LiveStream:
@@ -42,14 +42,14 @@ class LiveStream:
 
     async def serve(self, responder: Responder, headers: tuple[Header, ...]) -> None:
         """Send events until the client leaves or the worker drains. Raises sqlite3.Error."""
-        first = await self._ledger.read(self._analytics)
+        last, first = await self._ledger.read(self._opening)
         own = ((b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache"))
         responder.start(200, own + headers, first)
         listener = _Listener(responder)
         responder.throttle(listener)
         self._listeners.add(listener)
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._tell())
+            self._task = asyncio.get_running_loop().create_task(self._tell(last))
         try:
             await self._closing.wait()
             responder.end()
@@ -67,9 +67,14 @@ class LiveStream:
         if self._task is not None:
             await self._task
 
-    async def _tell(self) -> None:
+    async def _tell(self, last: int) -> None:
+        """Send events.
+
+        Args:
+            last: The newest record that the first listener's first figures include.
+        """
         try:
-            tick, last = 0, _NOT_KNOWN_YET
+            tick = 0
             while self._listeners and not self._closing.is_set():
                 tick += 1
                 last = await self._tick(tick, last)
@@ -79,9 +84,9 @@ class LiveStream:
 
     async def _tick(self, tick: int, last: int) -> int:
         try:
-            last, found = await self._ledger.read(lambda db: queries.overrides_after(db, last))
-            for override in found:
-                self._send(event("model_override", override))
+            last, found = await self._ledger.read(lambda db: entries.events_after(db, last))
+            for name, document in found:
+                self._send(event(name, document))
             if tick % ANALYTICS_TICKS == 0:
                 self._send(await self._ledger.read(self._analytics))
         except sqlite3.Error as error:
@@ -97,6 +102,10 @@ class LiveStream:
                 await self._closing.wait()
         except TimeoutError:
             return
+
+    def _opening(self, connection: sqlite3.Connection) -> tuple[int, bytes]:
+        newest, _ = entries.events_after(connection, _BEYOND_ALL)
+        return newest, self._analytics(connection)
 
     def _analytics(self, connection: sqlite3.Connection) -> bytes:
         document = {

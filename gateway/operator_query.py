@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import ipaddress
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
 from gateway.errors import RequestError
-from gateway.store.queries import AuditFilter, MetricsFilter
+from gateway.store.entries import AuditFilter
+from gateway.store.queries import MetricsFilter
 from gateway.wire.http import Request
 
 MAX_LIMIT = 1000
 
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _WORDS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -72,8 +73,6 @@ class Query:
 def audit_filter(request: Request) -> AuditFilter:
     """Return which records are asked for. Raises RequestError (400, 403)."""
     query = Query(request.query)
-    if query.flag("include_bodies", default=False):
-        raise RequestError(403, "permission_error", "no bodies are kept by this version")
     ids = query.names("request_id")
     if len(ids) > MAX_LIMIT:
         raise _bad("request_id", f"at most {MAX_LIMIT} at once")
@@ -85,6 +84,7 @@ def audit_filter(request: Request) -> AuditFilter:
         project_id=query.text("project_id"),
         success=query.flag("success", default=None),
         request_ids=ids,
+        bodies=bool(query.flag("include_bodies", default=False)),
         limit=query.number("limit", max(100, len(ids)), MAX_LIMIT),
         offset=query.number("offset", 0, 2**53),
     )
@@ -105,16 +105,33 @@ def metrics_filter(request: Request) -> MetricsFilter:
 def require_local(request: Request, host: str) -> None:
     """Refuse a browser that was led here. Raises RequestError (403).
 
-    A web page can make a name of its own resolve to loopback; then Host names that page's site. A
-    page that calls us openly says so in Origin.
+    A web page can make a name of its own resolve to loopback; then Host names that page's site. An
+    address cannot be made to lead elsewhere. A page that calls us openly says so in Origin, which
+    must be the dashboard's own: other pages are served from loopback, too.
     """
-    known = _LOOPBACK | {host}
-    named = _host_of(f"//{_text(request, b'host')}") if request.header(b"host") else host
-    if named not in known:
+    named = _text(request, b"host")
+    if named and ("@" in named or not _known(_host_of(f"//{named}"), host)):
         raise RequestError(403, "permission_error", "this host name is not the gateway's")
     origin = request.header(b"origin")
-    if origin is not None and _host_of(_text(request, b"origin")) not in known:
+    foreign = origin is not None and _text(request, b"origin").lower() not in _own_origins(named)
+    # What a page of another site embeds or fetches without saying so in Origin; a link is fine.
+    led = request.header(b"sec-fetch-site") in (b"cross-site", b"same-site")
+    if foreign or (led and request.header(b"sec-fetch-mode") != b"navigate"):
         raise RequestError(403, "permission_error", "other sites may not call this API")
+
+
+def _own_origins(host: str) -> tuple[str, ...]:
+    return (f"http://{host.lower()}", f"https://{host.lower()}") if host else ()
+
+
+def _known(name: str | None, host: str) -> bool:
+    if name is None:
+        return False
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return name in {"localhost", host}
+    return True
 
 
 def _text(request: Request, name: bytes) -> str:

@@ -6,16 +6,29 @@ from collections.abc import Iterable
 
 
 class Overrides:
-    """Rules as a table: exact, case-sensitive, first match wins, one pass."""
+    """Rules as tables: exact, case-sensitive, first match wins, one pass.
 
-    __slots__ = ("_targets",)
+    Args:
+        rules: Pairs (requested model, model sent instead).
+        agents: Pairs (agent type, model); the type in any case of letters. They come first, and an
+            agent without one falls through to the rules.
+    """
 
-    def __init__(self, rules: Iterable[tuple[str, str]]) -> None:
+    __slots__ = ("_agents", "_targets")
+
+    def __init__(
+        self, rules: Iterable[tuple[str, str]], agents: Iterable[tuple[str, str]] = ()
+    ) -> None:
         self._targets: dict[str, str] = {}
         for source, target in rules:
             self._targets.setdefault(source, target)
+        self._agents: dict[str, str] = {}
+        for agent, target in agents:
+            self._agents.setdefault(agent.casefold(), target)
 
-    def target(self, model: str) -> str | None:
+    def target(self, model: str, agent: str = "") -> str | None:
         """Return the model to send instead; None when no rule changes this one."""
-        target = self._targets.get(model)
+        target = self._agents.get(agent.casefold()) if self._agents else None
+        if target is None:
+            target = self._targets.get(model)
         return None if target == model else target

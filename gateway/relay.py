@@ -10,13 +10,13 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from gateway.wire.formats import StreamTranslator
 from gateway.wire.http import Responder
-from gateway.wire.usage import StreamMeter
+from gateway.wire.usage import Reading, StreamMeter
 
 COMMIT_WAIT_S = 0.25
 """Longest time the last byte of an answer waits for its record."""
 
-_STOP = b"message_stop"
 _MAX_HELD_BYTES = 64 * 1024
 
 
@@ -64,7 +64,7 @@ class StreamRelay:
             self.first_at = time.perf_counter()
         if self._stopped:
             self._after(data)
-        elif self._meter.pending or _STOP in data:
+        elif self._meter.pending or self._meter.stop_word in data:
             self._meter.feed(data)
             at = self._meter.stop_at
             self._write(data if at is None else data[:at])
@@ -73,6 +73,18 @@ class StreamRelay:
         else:
             self._write(data)
             self._meter.feed(data)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the terminal event was seen."""
+        return self._stopped
+
+    def finish(self) -> None:
+        """Send what is left to say after the provider's last byte: nothing, here. Idempotent."""
+
+    def reading(self) -> Reading:
+        """Return what the stream has said about itself so far."""
+        return self._meter.reading()
 
     async def settled(self) -> None:
         """Return once nothing is held any more; at once when the stream did not stop."""
@@ -110,6 +122,41 @@ class StreamRelay:
         self._held.append(data)
         if sum(map(len, self._held)) > _MAX_HELD_BYTES:
             self._give_up()
+
+
+class TranslatedRelay(StreamRelay):
+    """Sink of an event stream that reaches the client in another wire format.
+
+    The meter sees what the client gets; tokens are read from what the provider said.
+    """
+
+    __slots__ = ("_translator",)
+
+    def __init__(
+        self,
+        responder: Responder,
+        meter: StreamMeter,
+        record: Callable[[], asyncio.Future[bool]],
+        translator: StreamTranslator,
+    ) -> None:
+        super().__init__(responder, meter, record)
+        self._translator = translator
+
+    def body(self, data: bytes) -> None:
+        """Take a piece."""
+        out = self._translator.feed(data)
+        if out:
+            super().body(out)
+
+    def finish(self) -> None:
+        """Send the closing events, or the error that tells the client there are none."""
+        out = self._translator.end()
+        if out:
+            super().body(out)
+
+    def reading(self) -> Reading:
+        """Return what the provider told; what the client was told instead does not count."""
+        return self._translator.reading()
 
 
 class PlainRelay:

@@ -182,12 +182,14 @@ def _arguments(argv: list[str]) -> WorkerArguments:
     parser = argparse.ArgumentParser(prog="gateway.worker", allow_abbrev=False)
     for name in ("listen-fd", "control-fd", "slot", "generation", "workers"):
         parser.add_argument(f"--{name}", type=int, required=True)
-    for name in ("boot-id", "instance"):
+    for name in ("boot-id", "instance", "supervisor"):
         parser.add_argument(f"--{name}", required=True)
     for name in ("config-dir", "home"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     found = parser.parse_args(argv)
-    identity = WorkerIdentity(found.slot, found.generation, found.boot_id, found.instance)
+    identity = WorkerIdentity(
+        found.slot, found.generation, found.boot_id, found.instance, found.supervisor
+    )
     return WorkerArguments(
         found.listen_fd, found.control_fd, identity, found.workers, found.config_dir, found.home
     )

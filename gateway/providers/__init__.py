@@ -1,32 +1,25 @@
 """The dialects providers speak, one row each. Pure.
 
-Every row builds the headers of an upstream request from the client's; a new dialect is a new module
+Every row builds the headers and the target of an upstream request; a new dialect is a new module
 and a new row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from gateway.providers import anthropic
-from gateway.wire.http import Header
+from gateway.providers import anthropic, azure, deepseek, localai, ollama, openai, tgi, vllm
+from gateway.providers.dialect import CREDENTIALS, Dialect
 
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """What differs between kinds of providers.
-
-    Attributes:
-        request_headers: From the client's headers, the key (None = forward the client's credential)
-            and the configured extra headers, to the end-to-end headers to send.
-    """
-
-    request_headers: Callable[
-        [tuple[Header, ...], str | None, tuple[Header, ...]], tuple[Header, ...]
-    ]
-
+__all__ = ["CREDENTIALS", "PROVIDERS", "Dialect"]
 
 PROVIDERS: Mapping[str, Dialect] = {
-    "anthropic": Dialect(request_headers=anthropic.request_headers),
+    "anthropic": anthropic.DIALECT,
+    "openai": openai.DIALECT,
+    "azure": azure.DIALECT,
+    "deepseek": deepseek.DIALECT,
+    "ollama": ollama.DIALECT,
+    "vllm": vllm.DIALECT,
+    "tgi": tgi.DIALECT,
+    "localai": localai.DIALECT,
 }

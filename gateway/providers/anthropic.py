@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from gateway.providers.dialect import Dialect, versioned_target, with_key
+from gateway.wire.formats import Wire
 from gateway.wire.http import Header
 
 OAUTH_BETA = b"oauth-2025-04-20"
 OAUTH_PREFIX = "sk-ant-oat"
-
-# `host`, framing and connection headers belong to one hop; `x-agent-type` is meant for the gateway.
-_DROPPED = frozenset(
-    b"host connection keep-alive proxy-connection proxy-authorization te trailer"
-    b" transfer-encoding upgrade expect content-length accept-encoding x-agent-type".split()
-)
-_CREDENTIALS = frozenset({b"authorization", b"x-api-key"})
+KEY_PREFIX = "sk-ant-"
+VERSION: Header = (b"anthropic-version", b"2023-06-01")
+"""Sent for clients that speak another wire format and therefore name none."""
 
 
 def request_headers(
@@ -25,27 +23,31 @@ def request_headers(
         key: Sent instead of the client's credential; None forwards the client's own.
         extra: Configured for the provider; each replaces the client's of the same name.
     """
-    dropped = _DROPPED | {name for name, _ in extra}
-    if key is not None:
-        dropped |= _CREDENTIALS
-    kept = [header for header in headers if header[0] not in dropped]
-    if key is not None:
-        kept = _with_key(kept, key)
-    return (*kept, *extra, (b"accept-encoding", b"identity"))
-
-
-def _with_key(headers: list[Header], key: str) -> list[Header]:
+    if key is None:
+        return with_key(headers, (), extra)
     if not key.startswith(OAUTH_PREFIX):
-        return [*headers, (b"x-api-key", key.encode())]
-    return [*_with_beta(headers), (b"authorization", b"Bearer " + key.encode())]
+        return with_key(headers, ((b"x-api-key", key.encode()),), extra)
+    merged = _with_beta(headers)
+    return with_key(merged, ((b"authorization", b"Bearer " + key.encode()),), extra)
 
 
-def _with_beta(headers: list[Header]) -> list[Header]:
+def _with_beta(headers: tuple[Header, ...]) -> tuple[Header, ...]:
     """Add the beta an OAuth token needs, to the client's list when there is one."""
     for index, (name, value) in enumerate(headers):
         if name == b"anthropic-beta":
             if OAUTH_BETA in (beta.strip() for beta in value.split(b",")):
                 return headers
             merged = (name, value + b"," + OAUTH_BETA)
-            return [*headers[:index], merged, *headers[index + 1 :]]
-    return [*headers, (b"anthropic-beta", OAUTH_BETA)]
+            return (*headers[:index], merged, *headers[index + 1 :])
+    return (*headers, (b"anthropic-beta", OAUTH_BETA))
+
+
+DIALECT = Dialect(
+    request_headers=request_headers,
+    target=versioned_target,
+    wire=Wire.MESSAGES,
+    needs_key=True,
+    vendor="anthropic",
+    key_vendor="anthropic",
+    own_headers=(VERSION,),
+)

@@ -1,8 +1,8 @@
 """The supervisor's end of the control channel: JSON lines on a socket pair; never blocks.
 
-Worker to supervisor: `ready`, `failed`, `draining`, `beat` each second, `query`. Back: `table`.
-The end of the channel is news too: to the supervisor that the worker died, to the worker that it
-is an orphan.
+Worker to supervisor: `ready`, `failed`, `draining`, `beat` each second, `query`, `shutdown`. Back:
+`table`. The end of the channel is news too: to the supervisor that the worker died, to the worker
+that it is an orphan.
 """
 
 from __future__ import annotations

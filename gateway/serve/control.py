@@ -59,6 +59,10 @@ class SupervisorLink(asyncio.Protocol):
         """Return how the last replacement ended; None when there was none."""
         return (await self._table()).last_reload
 
+    def shut_down(self) -> None:
+        """Ask the supervisor to drain all workers and to end."""
+        self._send({"type": "shutdown"})
+
     async def close(self) -> None:
         """Send what is left and close."""
         self._closing = True

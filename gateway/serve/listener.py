@@ -14,19 +14,22 @@ _BACKLOG = 4096
 _FIRST_PASSED_FD = 3  # systemd's convention, sd_listen_fds(3)
 
 
-def open_listener(host: str, port: int, environ: Mapping[str, str]) -> socket.socket:
+def open_listener(
+    host: str, port: int, environ: Mapping[str, str], *, any_address: bool = False
+) -> socket.socket:
     """Return a listening TCP socket.
 
     A socket passed by the service manager (LISTEN_FDS meant for this process) is used as it is.
 
     Args:
         port: 0 takes any free port.
+        any_address: Whether others than loopback may be listened on: clients must show tokens then.
 
     Raises ListenError when the address is not loopback, taken, or not ours.
     """
     if environ.get("LISTEN_PID") == str(os.getpid()) and environ.get("LISTEN_FDS", "0") != "0":
-        return _passed()
-    address = _loopback(host)
+        return _passed(any_address=any_address)
+    address = _address(host, any_address=any_address)
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -52,25 +55,25 @@ def url_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _passed() -> socket.socket:
+def _passed(*, any_address: bool) -> socket.socket:
     listener = socket.socket(fileno=_FIRST_PASSED_FD)
     try:
         host, _ = address_of(listener)
-        _loopback(host)
+        _address(host, any_address=any_address)
     except ValueError as error:
         raise ListenError("the socket passed by LISTEN_FDS is not a TCP socket") from error
     listener.listen(_BACKLOG)
     return listener
 
 
-def _loopback(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+def _address(host: str, *, any_address: bool) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     try:
         address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError as error:
         raise ListenError(f"host {host!r} is not an IP address; write 127.0.0.1") from error
-    if not address.is_loopback:
+    if not (any_address or address.is_loopback):
         raise ListenError(
             f"host {host} is not loopback: without client tokens anybody who reaches it could "
-            "spend the provider's key; write 127.0.0.1"
+            "spend the provider's key; write 127.0.0.1, or add [[clients]] to gateway.toml"
         )
     return address

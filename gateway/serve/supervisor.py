@@ -48,6 +48,7 @@ class SupervisorPlan:
         ready_timeout_s: How long a new set may take to become ready.
         worker_module: Python module run as a worker.
         run: Id of the migration run that started this daemon; None when a person did.
+        any_address: Whether others than loopback may be listened on: clients show tokens.
     """
 
     home: Path
@@ -60,6 +61,7 @@ class SupervisorPlan:
     ready_timeout_s: float = 20.0
     worker_module: str = "gateway.worker"
     run: str | None = None
+    any_address: bool = False
 
 
 def run(plan: SupervisorPlan) -> int:
@@ -71,7 +73,7 @@ def run(plan: SupervisorPlan) -> int:
     lock = pidfile.HomeLock(plan.home)
     lock.acquire()
     try:
-        listener = open_listener(plan.host, plan.port, os.environ)
+        listener = open_listener(plan.host, plan.port, os.environ, any_address=plan.any_address)
         with listener:
             return Supervisor(plan, listener).run()
     finally:
@@ -178,6 +180,10 @@ class Supervisor:
             case "draining":
                 worker.state = WorkerState.DRAINING
                 worker.kill_at = time.monotonic() + message["within_s"] + _GRACE_S
+            case "shutdown":
+                log.info("asked to stop by a worker slot=%d", worker.slot)
+                if not self._stopping:  # asking twice is no hurry
+                    self._stop()
             case "query":
                 table = Table(tuple(one.record for one in self._workers), self._last_reload)
                 worker.channel.send(table_message(table))

@@ -33,6 +33,7 @@ class WorkerCommand:
         module: Python module run as the worker.
         instance: `host:port` of the listener.
         workers: How many slots there are.
+        supervisor: Random, new in every supervisor; what its workers leave behind is named by it.
     """
 
     module: str
@@ -40,6 +41,7 @@ class WorkerCommand:
     home: Path
     instance: str
     workers: int
+    supervisor: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
 @dataclass(slots=True, eq=False)
@@ -80,6 +82,7 @@ class WorkerProcess:
             "--boot-id": boot_id,
             "--instance": command.instance,
             "--workers": command.workers,
+            "--supervisor": command.supervisor,
             "--config-dir": command.config_dir,
             "--home": command.home,
         }

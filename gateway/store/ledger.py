@@ -1,7 +1,8 @@
 """Write and read the ledger: one writer thread, one reader thread, an SQLite file in WAL mode.
 
 The writer commits whatever is queued at once: alone when idle, in groups under load. Everything
-that is committed survives the death of the process.
+that is committed survives the death of the process. While the file cannot be written, records go
+to a file beside it. When there is nothing to write, records that are too old are deleted.
 """
 
 from __future__ import annotations
@@ -9,54 +10,85 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
-from gateway.errors import ConfigError
 from gateway.store import schema
+from gateway.store.opening import connect
 from gateway.store.records import AuditRecord
+from gateway.store.spill import Spill, reconcile
 
 log = logging.getLogger(__name__)
-
-BUSY_S = 5.0
-"""How long a statement waits for another worker's transaction."""
 
 MAX_GROUP = 256
 MAX_QUEUED = 20_000
 """More are dropped and counted: a disk that does not answer must not fill the memory."""
 
+SWEEP_ROWS = 500
+"""So many old records are deleted in one transaction, so that other workers need not wait."""
+
+SWEEP_S = 60.0
+_OVERDUE_S = 60.0  # a writer that is never idle sweeps all the same
 _COMPLAIN_EVERY_S = 60.0
+_DAY_US = 86_400_000_000
+# What is wrong with a record, not with the file.
+_BAD_RECORD = (
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.ProgrammingError,
+    sqlite3.InterfaceError,
+    OverflowError,
+)
 
 T = TypeVar("T")
-_Job = tuple[AuditRecord, "asyncio.Future[bool]"]
+Task = Callable[[sqlite3.Connection], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A record to write, or anything else to do in one transaction."""
+
+    work: AuditRecord | Task
+    future: asyncio.Future[bool]
 
 
 class Ledger:
     """The ledger as one worker sees it.
 
     Attributes:
-        failures: Records that could not be written since the start.
+        failures: Records that were not written when they should have been, since the start.
+        spilled: Those of them that wait in a file to be brought in.
         late: Answers that ended before their record was committed.
         healthy: Whether the last attempt to write succeeded.
+        on_record: Called with each record that is queued, or should have been.
+        on_commit: Called in the event loop with the number of records just committed.
     """
 
-    def __init__(self, path: Path, *, keep_entries: bool) -> None:
-        """Open the file, creating it when absent; blocks. Raises ConfigError."""
-        self.failures = 0
-        self.late = 0
+    def __init__(self, path: Path, *, keep_entries: bool, keep_days: int | None = None) -> None:
+        """Open the file, creating it when absent; blocks. Raises ConfigError.
+
+        Args:
+            keep_entries: Whether each request leaves an entry; the sums are kept in any case.
+            keep_days: Age at which an entry is deleted; None keeps all.
+        """
+        self.failures = self.spilled = self.late = 0
         self.healthy = True
-        self._keep_entries = keep_entries
+        self.on_record: Callable[[AuditRecord], None] = lambda _: None
+        self.on_commit: Callable[[int], None] = lambda _: None
+        self._path, self._keep_entries, self._keep_days = path, keep_entries, keep_days
         self._complained = float("-inf")
-        self._writer = _connect(path)
-        self._reader = _connect(path)
+        self._writer = connect(path)
+        self._reader = connect(path)
         self._reader.execute("PRAGMA query_only = 1")
+        self._spill = Spill(path)
+        self._sweep_at = time.monotonic()
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._readers = ThreadPoolExecutor(1, thread_name_prefix="ledger-reader")
@@ -65,13 +97,20 @@ class Ledger:
 
     def record(self, entry: AuditRecord) -> asyncio.Future[bool]:
         """Queue a record; the future says whether it was committed. It never raises."""
+        self.on_record(entry)
         future: asyncio.Future[bool] = self._loop.create_future()
         if self._queue.qsize() >= MAX_QUEUED:
             self._failed(1, "the queue is full")
             future.set_result(False)
         else:
-            self._queue.put((entry, future))
+            self._queue.put(_Job(entry, future))
         return future
+
+    async def write(self, task: Task) -> bool:
+        """Run a task in a transaction of its own, on the writer thread; False when it failed."""
+        future: asyncio.Future[bool] = self._loop.create_future()
+        self._queue.put(_Job(task, future))
+        return await future
 
     async def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
         """Run a query on one snapshot, on the reader thread. Raises sqlite3.Error."""
@@ -84,6 +123,7 @@ class Ledger:
         self._readers.shutdown()
         self._reader.close()
         self._writer.close()
+        self._spill.release()
 
     def _snapshot(self, query: Callable[[sqlite3.Connection], T]) -> T:
         self._reader.execute("BEGIN")
@@ -92,112 +132,118 @@ class Ledger:
         finally:
             self._reader.execute("ROLLBACK")
 
+    # -- the writer thread
+
     def _write(self) -> None:
         open_ = True
         while open_:
-            group: list[_Job] = []
-            job = self._queue.get()
-            with contextlib.suppress(Empty):
-                while job is not None:
-                    group.append(job)
-                    if len(group) >= MAX_GROUP:
-                        break
-                    job = self._queue.get_nowait()
-            open_ = job is not None
+            group, open_ = self._next_group()
             if group:
                 self._commit(group)
+            due_s = time.monotonic() - self._sweep_at
+            if open_ and due_s >= (0 if not group and self._queue.empty() else _OVERDUE_S):
+                self._sweep()
+
+    def _next_group(self) -> tuple[list[_Job], bool]:
+        """Wait for work, but not beyond the next sweep; return what there is, and whether open."""
+        group: list[_Job] = []
+        with contextlib.suppress(Empty):
+            wait_s = self._sweep_at - time.monotonic()
+            job = self._queue.get(timeout=wait_s) if wait_s > 0 else self._queue.get_nowait()
+            while job is not None:
+                group.append(job)
+                if len(group) >= MAX_GROUP:
+                    break
+                job = self._queue.get_nowait()
+            return group, job is not None
+        return group, True
 
     def _commit(self, group: list[_Job]) -> None:
         try:
-            self._transact(group)
-            self.healthy = True
-            written = True
-        except (sqlite3.Error, OverflowError) as error:
+            self._transact([job.work for job in group])
+        except _BAD_RECORD as error:
             if len(group) > 1:  # one bad record must not take the others with it
                 for job in group:
                     self._commit([job])
                 return
-            written = False
             self._failed(1, str(error))
-        self._loop.call_soon_threadsafe(_resolve, group, written)
+        except sqlite3.Error as error:
+            records = [job.work for job in group if isinstance(job.work, AuditRecord)]
+            self._failed(len(records), f"{error}; {self._set_aside(records)}")
+        else:
+            self.healthy = True
+            self._loop.call_soon_threadsafe(self._committed, group)
+            return
+        self._loop.call_soon_threadsafe(_resolve, group, False)
 
-    def _transact(self, group: list[_Job]) -> None:
+    def _transact(self, works: Iterable[AuditRecord | Task]) -> None:
         connection = self._writer
         connection.execute("BEGIN IMMEDIATE")
         try:
-            for record, _ in group:
-                schema.insert(connection, record, keep_entry=self._keep_entries)
+            for work in works:
+                if isinstance(work, AuditRecord):
+                    schema.insert(connection, work, keep_entry=self._keep_entries)
+                else:
+                    work(connection)
             connection.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             raise
 
+    def _set_aside(self, records: list[AuditRecord]) -> str:
+        """Spill records; return what became of them."""
+        try:
+            self._spill.add(records)
+        except OSError as error:
+            return f"and not spilled: {error}"
+        self.spilled += len(records)
+        return "spilled to a file"
+
+    def _sweep(self) -> None:
+        """Delete a batch of old records, and bring in what was spilled."""
+        self._sweep_at = time.monotonic() + SWEEP_S
+        try:
+            self._spill.release()
+            reconcile(self._writer, self._path, keep_entries=self._keep_entries)
+            self.spilled = 0
+            if self._keep_days is not None and self._delete_old(self._keep_days) == SWEEP_ROWS:
+                self._sweep_at = time.monotonic()
+        except (sqlite3.Error, OSError) as error:
+            self._complain("ledger cannot be swept: reason=%s", error)
+
+    def _delete_old(self, days: int) -> int:
+        before_us = time.time_ns() // 1000 - days * _DAY_US
+        deleted = 0
+
+        def delete(connection: sqlite3.Connection) -> None:
+            nonlocal deleted
+            deleted = schema.delete_before(connection, before_us, SWEEP_ROWS)
+
+        self._transact([delete])
+        return deleted
+
     def _failed(self, count: int, reason: str) -> None:
         self.failures += count
         self.healthy = False
+        self._complain("ledger write failed: failures=%d reason=%s", self.failures, reason)
+
+    def _complain(self, message: str, *values: object) -> None:
         now = time.monotonic()
         if now - self._complained >= _COMPLAIN_EVERY_S:
             self._complained = now
-            log.error("ledger write failed: failures=%d reason=%s", self.failures, reason)
+            log.error(message, *values)
+
+    # -- back in the event loop
+
+    def _committed(self, group: list[_Job]) -> None:
+        records = sum(isinstance(job.work, AuditRecord) for job in group)
+        if records:
+            self.on_commit(records)
+        _resolve(group, True)
 
 
 def _resolve(group: list[_Job], written: bool) -> None:
-    for _, future in group:
-        if not future.done():
-            future.set_result(written)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _create(path)
-        connection = sqlite3.connect(
-            path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
-        )
-        connection.row_factory = sqlite3.Row
-        _prepare(connection)
-    except (OSError, sqlite3.Error) as error:
-        raise ConfigError(path, f"the ledger cannot be opened: {error}") from error
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version != schema.VERSION:
-        connection.close()
-        raise ConfigError(path, f"the ledger has version {version}, not {schema.VERSION}")
-    return connection
-
-
-def _create(path: Path) -> None:
-    """Create the file for its mode: prompts' sizes and costs are nobody else's business.
-
-    An existing file is not even opened: closing any descriptor of it would drop the locks that this
-    process's other connections hold (POSIX), and a leaving worker would then delete the live WAL.
-    """
-    with contextlib.suppress(FileExistsError):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-
-
-def _prepare(connection: sqlite3.Connection) -> None:
-    _use_wal(connection)
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("BEGIN IMMEDIATE")
-    if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-        for statement in schema.TABLES:
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {schema.VERSION}")
-    connection.execute("COMMIT")
-
-
-def _use_wal(connection: sqlite3.Connection) -> None:
-    """Switch to WAL. SQLite's busy timeout does not cover this switch, so workers retry it."""
-    deadline = time.monotonic() + BUSY_S
-    while True:
-        try:
-            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            threading.Event().wait(0.01)
-            continue
-        if mode != "wal":
-            raise sqlite3.OperationalError(f"journal mode is {mode}, WAL is needed")
-        return
+    for job in group:
+        if not job.future.done():
+            job.future.set_result(written)

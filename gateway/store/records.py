@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gateway.wire.usage import Usage
@@ -13,6 +13,14 @@ class Endpoint(StrEnum):
 
     MESSAGES = "messages"
     COUNT_TOKENS = "count_tokens"
+    CHAT = "chat"
+
+
+class CacheOutcome(StrEnum):
+    """What the response cache had for a request."""
+
+    HIT = "hit"
+    MISS = "miss"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,13 @@ class AuditRecord:
         usage: None when the answer held none.
         cost_pico: Picodollars; None when usage or price is unknown.
         saved_pico: Picodollars an override saved; None when unknown or not overridden.
+        user: The client's name, as its token says; None without client tokens.
+        route_reason: Why this provider was asked, e.g. "default"; None when none was chosen.
+        adapted: What was changed so that the model accepts the request, one word each.
+        skipped_reason: Why an override that matched was not applied, or was taken back; else None.
+        cache: What the response cache had; after a hit no provider was asked. None: not looked.
+        request_body: As received; None when bodies are not kept. Secrets leave it at the ledger.
+        response_body: As sent, cut at a bound; None when bodies are not kept.
     """
 
     request_id: str
@@ -79,3 +94,11 @@ class AuditRecord:
     error_message: str | None = None
     upstream_request_id: str | None = None
     shape: Shape = Shape()
+    user: str | None = None
+    project_id: str | None = None
+    route_reason: str | None = None
+    adapted: tuple[str, ...] = ()
+    skipped_reason: str | None = None
+    cache: CacheOutcome | None = None
+    request_body: bytes | None = field(default=None, repr=False)
+    response_body: bytes | None = field(default=None, repr=False)

@@ -7,18 +7,34 @@ over all records ever written; statistics come from them, so deleting old record
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import msgspec
 
+from gateway.redact import redact_body
 from gateway.store.records import AuditRecord
 from gateway.wire.usage import Usage
 
-VERSION = 1
+VERSION = 2
 """Kept in SQLite's `user_version`."""
 
+_SUMS = (
+    "calls",
+    "successes",
+    "streams",
+    "input_tokens",
+    "output_tokens",
+    "cache_write_tokens",
+    "cache_read_tokens",
+    "cost_pico",
+    "unpriced",
+    "latency_us",
+)
+_GROUP = "endpoint, provider, model, agent_type"
+
 TABLES = (
-    """CREATE TABLE IF NOT EXISTS audit (
+    """CREATE TABLE audit (
         id INTEGER PRIMARY KEY, request_id TEXT NOT NULL UNIQUE, boot_id TEXT NOT NULL,
         seq INTEGER NOT NULL, at_us INTEGER NOT NULL, endpoint TEXT NOT NULL,
         provider TEXT NOT NULL, model TEXT,
@@ -30,8 +46,8 @@ TABLES = (
         session_id TEXT, client TEXT, billing TEXT, error_message TEXT, upstream_request_id TEXT,
         shape TEXT NOT NULL
     ) STRICT""",
-    "CREATE INDEX IF NOT EXISTS audit_overridden ON audit (id) WHERE overridden",
-    """CREATE TABLE IF NOT EXISTS totals (
+    "CREATE INDEX audit_overridden ON audit (id) WHERE overridden",
+    """CREATE TABLE totals (
         day TEXT NOT NULL, endpoint TEXT NOT NULL, provider TEXT NOT NULL, model TEXT NOT NULL,
         agent_type TEXT NOT NULL, calls INTEGER NOT NULL, successes INTEGER NOT NULL,
         streams INTEGER NOT NULL, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,
@@ -39,14 +55,50 @@ TABLES = (
         cost_pico INTEGER NOT NULL, unpriced INTEGER NOT NULL, latency_us INTEGER NOT NULL,
         PRIMARY KEY (day, endpoint, provider, model, agent_type)
     ) STRICT, WITHOUT ROWID""",
-    """CREATE TABLE IF NOT EXISTS overrides (
+    """CREATE TABLE overrides (
         source TEXT NOT NULL, target TEXT NOT NULL, count INTEGER NOT NULL,
         priced INTEGER NOT NULL, saved_pico INTEGER NOT NULL, PRIMARY KEY (source, target)
     ) STRICT, WITHOUT ROWID""",
 )
 
-_INSERT = """INSERT INTO audit VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+MIGRATIONS: Mapping[int, tuple[str, ...]] = {
+    1: (
+        "ALTER TABLE audit ADD COLUMN user TEXT",
+        "ALTER TABLE audit ADD COLUMN route_reason TEXT",
+        "ALTER TABLE audit ADD COLUMN adapted TEXT NOT NULL DEFAULT '[]'",
+        "ALTER TABLE audit ADD COLUMN skipped_reason TEXT",
+        "ALTER TABLE audit ADD COLUMN cache TEXT",
+        # Filters and retention go by time; the order of ids is that of the ends.
+        "CREATE INDEX audit_time ON audit (at_us)",
+        """CREATE TABLE bodies (
+            audit_id INTEGER PRIMARY KEY, request TEXT, response TEXT
+        ) STRICT""",
+        f"""CREATE TABLE baseline (
+            at_us INTEGER NOT NULL, endpoint TEXT NOT NULL, provider TEXT NOT NULL,
+            model TEXT NOT NULL, agent_type TEXT NOT NULL,
+            {", ".join(f"{name} INTEGER NOT NULL" for name in _SUMS)},
+            PRIMARY KEY (endpoint, provider, model, agent_type)
+        ) STRICT, WITHOUT ROWID""",
+        f"""CREATE VIEW since_baseline AS SELECT {_GROUP}, {", ".join(_SUMS)} FROM totals
+            UNION ALL SELECT {_GROUP}, {", ".join(f"-{name}" for name in _SUMS)} FROM baseline""",  # noqa: S608  # fixed names
+        "CREATE TABLE spilled (file TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
+    ),
+}
+"""What turns a file of the version named into one of the next; a new file goes through all."""
+
+_COLUMNS = tuple(
+    """request_id boot_id seq at_us endpoint provider model requested_model status success
+    partial stream overridden latency_us ttft_us input_tokens output_tokens cache_write_5m_tokens
+    cache_write_1h_tokens cache_read_tokens cost_pico saved_pico agent_type agent_source project_id
+    session_id client billing error_message upstream_request_id shape user route_reason adapted
+    skipped_reason cache""".split()  # noqa: SIM905  # one word a column reads better
+)
+# Named, so that a worker of an older version goes on writing while newer ones come up.
+_INSERT = (
+    f"INSERT INTO audit ({', '.join(_COLUMNS)})"  # noqa: S608  # fixed names
+    f" VALUES ({', '.join('?' * len(_COLUMNS))})"
+)
+_BODIES = "INSERT INTO bodies VALUES (last_insert_rowid(), ?, ?)"
 _TOTALS = """INSERT INTO totals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET calls = calls + 1, successes = successes + excluded.successes,
     streams = streams + excluded.streams, input_tokens = input_tokens + excluded.input_tokens,
@@ -65,12 +117,49 @@ def insert(connection: sqlite3.Connection, record: AuditRecord, *, keep_entry: b
     usage = record.usage
     if keep_entry:
         connection.execute(_INSERT, _row(record, usage))
+        if record.request_body is not None or record.response_body is not None:
+            bodies = (redact_body(record.request_body), redact_body(record.response_body))
+            connection.execute(_BODIES, bodies)
     connection.execute(_TOTALS, _sums(record, usage or Usage()))
     if record.overridden and record.counted:
         saved = record.saved_pico
         connection.execute(
             _OVERRIDES, (record.requested_model, record.model, saved is not None, saved or 0)
         )
+
+
+def prepare(connection: sqlite3.Connection) -> None:
+    """Bring a file to this version, inside the caller's transaction; a newer one stays as it is."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    statements: tuple[str, ...] = TABLES if version == 0 else ()
+    for step in range(max(1, version), VERSION):
+        statements += MIGRATIONS[step]
+    for statement in statements:
+        connection.execute(statement)
+    if statements:
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def set_baseline(connection: sqlite3.Connection, at_us: int) -> None:
+    """Let the metrics count from now, inside the caller's transaction; no sum is changed."""
+    sums = ", ".join(f"sum({name})" for name in _SUMS)
+    connection.execute("DELETE FROM baseline")
+    connection.execute(
+        f"INSERT INTO baseline SELECT ?, {_GROUP}, {sums} FROM totals GROUP BY {_GROUP}",  # noqa: S608  # fixed names
+        (at_us,),
+    )
+
+
+def delete_before(connection: sqlite3.Connection, at_us: int, limit: int) -> int:
+    """Delete the oldest records that arrived before a time, at most `limit`; return how many.
+
+    Inside the caller's transaction. The sums stay.
+    """
+    old = "SELECT id FROM audit WHERE at_us < ? ORDER BY at_us LIMIT ?"
+    ids = [(row[0],) for row in connection.execute(old, (at_us, limit))]
+    connection.executemany("DELETE FROM audit WHERE id = ?", ids)
+    connection.executemany("DELETE FROM bodies WHERE audit_id = ?", ids)
+    return len(ids)
 
 
 def _row(record: AuditRecord, usage: Usage | None) -> tuple[object, ...]:
@@ -81,9 +170,15 @@ def _row(record: AuditRecord, usage: Usage | None) -> tuple[object, ...]:
         *(record.provider, record.model, record.requested_model, record.status, record.success),
         *(record.partial, record.stream, record.overridden, record.latency_us, record.ttft_us),
         *counts,
-        *(record.cost_pico, record.saved_pico, record.agent_type, record.agent_source, None),
-        *(record.session_id, record.client, record.billing, record.error_message),
-        *(record.upstream_request_id, msgspec.json.encode(record.shape).decode()),
+        *(record.cost_pico, record.saved_pico, record.agent_type, record.agent_source),
+        *(record.project_id, record.session_id, record.client, record.billing),
+        *(record.error_message, record.upstream_request_id, _json(record.shape), record.user),
+        *(
+            record.route_reason,
+            _json(record.adapted),
+            record.skipped_reason,
+            record.cache and record.cache.value,
+        ),
     )
 
 
@@ -106,3 +201,7 @@ def _sums(record: AuditRecord, usage: Usage) -> tuple[object, ...]:
         usage.cache_write_5m_tokens + usage.cache_write_1h_tokens,
         *(usage.cache_read_tokens, record.cost_pico or 0, unpriced, record.latency_us),
     )
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

@@ -13,7 +13,7 @@ from gateway.translate.chat_messages import ChatMessages
 from gateway.translate.messages_chat import MessagesChat
 from gateway.translate.messages_responses import MessagesResponses
 from gateway.translate.mint import Mint
-from gateway.translate.protocol import StreamTranslator, Translator, Wire
+from gateway.wire.formats import StreamTranslator, Translator, Wire
 
 __all__ = ["TRANSLATORS", "Mint", "StreamTranslator", "Translator", "Wire"]
 

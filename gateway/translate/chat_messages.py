@@ -18,9 +18,9 @@ from gateway.translate.chat_content import conversation
 from gateway.translate.chat_messages_stream import MessagesToChat
 from gateway.translate.chat_request import EFFORTS, ChatRequest, NamedChoice, SchemaForm, Tool, read
 from gateway.translate.mint import Mint
-from gateway.translate.protocol import StreamTranslator
 from gateway.translate.stream import Stream
 from gateway.translate.strict import given
+from gateway.wire.formats import StreamTranslator
 from gateway.wire.usage import Reading, read_message
 
 CHOICES = {"auto": "auto", "required": "any", "none": "none"}

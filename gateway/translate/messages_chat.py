@@ -37,9 +37,9 @@ from gateway.translate.messages_request import (
     read,
 )
 from gateway.translate.mint import Mint
-from gateway.translate.protocol import StreamTranslator
 from gateway.translate.stream import Stream
 from gateway.translate.strict import inexpressible
+from gateway.wire.formats import StreamTranslator
 from gateway.wire.usage import Reading
 
 UPSTREAM = "OpenAI chat completions"

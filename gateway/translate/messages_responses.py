@@ -36,9 +36,9 @@ from gateway.translate.messages_request import (
 )
 from gateway.translate.messages_responses_stream import ResponsesToMessages
 from gateway.translate.mint import Mint
-from gateway.translate.protocol import StreamTranslator
 from gateway.translate.stream import Stream
 from gateway.translate.strict import inexpressible
+from gateway.wire.formats import StreamTranslator
 from gateway.wire.usage import Reading
 
 UPSTREAM = "the OpenAI Responses API"

@@ -1,9 +1,10 @@
-"""The gateway's own answers: JSON with exact decimals, Anthropic-style errors."""
+"""The gateway's own answers: JSON with exact decimals, errors in the caller's wire format."""
 
 from __future__ import annotations
 
 import msgspec
 
+from gateway.wire.formats import Wire
 from gateway.wire.http import Responder
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -14,25 +15,28 @@ def to_json(document: object) -> bytes:
     return _encode(document)
 
 
-def error_body(kind: str, message: str, request_id: str) -> bytes:
+def error_body(kind: str, message: str, request_id: str, wire: Wire = Wire.MESSAGES) -> bytes:
     """Return an error answer, e.g. of kind `invalid_request_error`."""
-    return _encode(
-        {
-            "type": "error",
-            "error": {"type": kind, "message": message},
-            "request_id": request_id,
-        }
-    )
+    error = {"type": kind, "message": message}
+    if wire is Wire.MESSAGES:
+        return _encode({"type": "error", "error": error, "request_id": request_id})
+    return _encode({"error": error | {"param": None, "code": kind}})
 
 
-def error_event(kind: str, message: str, request_id: str) -> bytes:
+def error_event(kind: str, message: str, request_id: str, wire: Wire = Wire.MESSAGES) -> bytes:
     """Return the event that ends a broken stream."""
-    return b"event: error\ndata: " + error_body(kind, message, request_id) + b"\n\n"
+    name = b"event: error\n" if wire is Wire.MESSAGES else b""
+    return name + b"data: " + error_body(kind, message, request_id, wire) + b"\n\n"
 
 
 def reply_error(
-    responder: Responder, status: int, kind: str, message: str, request_id: str
+    responder: Responder,
+    status: int,
+    kind: str,
+    message: str,
+    request_id: str,
+    wire: Wire = Wire.MESSAGES,
 ) -> None:
     """Answer a request with an error."""
     headers = ((b"x-gateway-request-id", request_id.encode()),)
-    responder.reply(status, error_body(kind, message, request_id), headers=headers)
+    responder.reply(status, error_body(kind, message, request_id, wire), headers=headers)

@@ -80,6 +80,11 @@ class Body:
         except msgspec.ValidationError:
             return None
 
+    def raw(self, name: str) -> bytes:
+        """Return a top-level value as it stands in the body; empty when it is absent."""
+        value = self._values.get(name)
+        return b"" if value is None else bytes(value)
+
     def value(self, name: str) -> object:
         """Return a small top-level value, decoded; None when absent or out of range (1e999)."""
         raw = self._values.get(name)

@@ -9,6 +9,14 @@ from typing import Protocol
 Header = tuple[bytes, bytes]
 
 
+def value_of(headers: tuple[Header, ...], name: bytes) -> bytes | None:
+    """Return the first value of a header (name in lower case), or None."""
+    for key, value in headers:
+        if key == name:
+            return value
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One complete request.
@@ -39,10 +47,7 @@ class Request:
 
     def header(self, name: bytes) -> bytes | None:
         """Return the first value of a header (name in lower case), or None."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return None
+        return value_of(self.headers, name)
 
 
 class ReadSide(Protocol):

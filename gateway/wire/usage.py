@@ -6,11 +6,12 @@ words occurs in it. Line ends may be LF or CRLF.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
+
+from gateway.wire import sse
 
 MAX_EVENT_BYTES = 256 * 1024
 """A longer event is passed on without being looked at."""
@@ -75,9 +76,6 @@ class _Event(msgspec.Struct, gc=False):
 
 _decode_message = msgspec.json.Decoder(_Message).decode
 _decode_event = msgspec.json.Decoder(_Event).decode
-_BREAK = re.compile(rb"\r?\n\r?\n")
-_LINE = re.compile(rb"\r?\n")
-_WORDS = (b'"usage"', b"message_stop", b"error")
 
 
 def read_message(body: bytes) -> Reading:
@@ -101,6 +99,12 @@ class StreamMeter:
         error: Text of a mid-stream `error` event, or None.
     """
 
+    stop_word: ClassVar[bytes] = b"message_stop"
+    """Occurs in the event that ends a stream."""
+
+    _words: ClassVar[tuple[bytes, ...]] = (b'"usage"', b"message_stop", b"error")
+    _delta_words: ClassVar[tuple[bytes, ...]] = (b"content_block_delta\n", b"content_block_delta\r")
+
     __slots__ = ("_deltas", "_final", "_model", "_skipping", "_tail", "_tally", "error", "stop_at")
 
     def __init__(self) -> None:
@@ -122,7 +126,7 @@ class StreamMeter:
         """Look at the next piece."""
         carried = len(self._tail)
         data = self._tail + piece if carried else piece
-        end = _last_break(data)
+        end = sse.last_break(data)
         if end < 0:
             self._keep(data)
             return
@@ -130,11 +134,11 @@ class StreamMeter:
         start = 0
         if self._skipping:
             self._skipping = False
-            first = _BREAK.search(data)
+            first = sse.BREAK.search(data)
             start = end if first is None else first.end()
-        self._deltas += data.count(b"content_block_delta\n", start, end)
-        self._deltas += data.count(b"content_block_delta\r", start, end)
-        if any(data.find(word, start, end) >= 0 for word in _WORDS):
+        for word in self._delta_words:
+            self._deltas += data.count(word, start, end)
+        if any(data.find(word, start, end) >= 0 for word in self._words):
             self._events(data, start, end, carried)
 
     def reading(self) -> Reading:
@@ -162,16 +166,12 @@ class StreamMeter:
             self._skipping, self._tail = True, data[-3:]
 
     def _events(self, data: bytes, start: int, end: int, carried: int) -> None:
-        while start < end:
-            found = _BREAK.search(data, start, end)
-            stop = end if found is None else found.end()
-            event = data[start:stop]
-            if any(word in event for word in _WORDS):
-                self._event(event, max(0, start - carried))
-            start = stop
+        for at, event in sse.split(data, start, end):
+            if any(word in event for word in self._words):
+                self._event(event, max(0, at - carried))
 
     def _event(self, event: bytes, at: int) -> None:
-        name, payload = _fields(event)
+        name, payload = sse.fields(event)
         try:
             data = _decode_event(payload)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -220,22 +220,3 @@ class _Tally:
             return None
         minutes = max(self._minutes, self._cached - self._hour)
         return Usage(self._input, self._output, minutes, self._hour, self._read)
-
-
-def _last_break(data: bytes) -> int:
-    """Return the offset after the last blank line, or -1."""
-    plain, mixed = data.rfind(b"\n\n"), data.rfind(b"\n\r\n")
-    return max(plain + 2 if plain >= 0 else -1, mixed + 3 if mixed >= 0 else -1)
-
-
-def _fields(event: bytes) -> tuple[str, bytes]:
-    """Return an event's name (empty when it has none) and its data, lines joined."""
-    name, data = b"", []
-    for line in _LINE.split(event.removeprefix(b"\xef\xbb\xbf")):
-        field, _, value = line.partition(b":")
-        value = value.removeprefix(b" ")
-        if field == b"event":
-            name = value
-        elif field == b"data":
-            data.append(value)
-    return name.decode(errors="replace"), b"\n".join(data)

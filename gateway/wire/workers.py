@@ -24,12 +24,14 @@ class WorkerIdentity:
         generation: 1 for the first set of workers, one more with every replacement of the set.
         boot_id: Random, new in every process.
         instance: Name of the gateway instance: `host:port` of its listener.
+        supervisor: Random, new with every start of the gateway; all its workers share it.
     """
 
     slot: int
     generation: int
     boot_id: str
     instance: str
+    supervisor: str = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +74,6 @@ class WorkerDirectory(Protocol):
 
     async def last_reload(self) -> ReloadOutcome | None:
         """Return how the last replacement ended; None when there was none so far."""
+
+    def shut_down(self) -> None:
+        """Ask the supervisor to drain all workers and to end."""

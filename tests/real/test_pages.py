@@ -86,5 +86,9 @@ def test_dashboard_shows_live_figures(migrated: Path, browser: Browser) -> None:
 def test_report_is_readable_without_scripts_or_network(migrated: Path, browser: Browser) -> None:
     report = next((migrated / ".cco-demo/home/migrate/runs").glob("*/report.html"))
     page = browser.text_of(report.as_uri(), "11 of 12 proven")
-    for text in ("The change is applied, loaded and proved", "11 of 12 proven", "cco-migrate rollback"):
+    for text in (
+        "The change is applied, loaded and proved",
+        "11 of 12 proven",
+        "cco-migrate rollback",
+    ):
         assert text in page

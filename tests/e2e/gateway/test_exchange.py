@@ -168,6 +168,9 @@ class OneWorker:
     async def last_reload(self) -> ReloadOutcome | None:
         return None
 
+    def shut_down(self) -> None:
+        raise AssertionError("nobody asked for the end")
+
 
 @dataclass(slots=True)
 class Gateway:
@@ -244,7 +247,8 @@ def write_config(
     if rules is not None:
         text = f"[overrides]\nenabled = true\nrules = {json.dumps(rules)}\n"
         (folder / "model-overrides.toml").write_text(text)
-    entry = {"providerType": "anthropic", "baseUrl": base_url, "timeoutSecs": 5} | provider
+    entry = {"providerType": "anthropic", "baseUrl": base_url, "timeoutSecs": 5, "maxRetries": 0}
+    entry |= provider
     document = {"llmGateway": {"providers": {"anthropic": entry}}}
     (folder / "orchestra-config.json").write_text(json.dumps(document))
 
@@ -370,7 +374,7 @@ def test_override_changes_the_model_and_nothing_else(
     assert lines.count(f"Model override: {SONNET} → {HAIKU}") == 1
     assert lines.count("Override count: 1") == 1
     assert lines.count("Forwarding to provider: anthropic") == 2
-    assert "Routing request: agent_type=unknown, provider=anthropic, reason=default" in lines
+    assert "Routing request: agent_type=main, provider=anthropic, reason=default" in lines
 
 
 def test_stream_arrives_event_by_event_and_is_metered(tmp_path: Path) -> None:
@@ -890,12 +894,14 @@ def test_operator_answers_have_all_their_keys(tmp_path: Path, path: str, keys: s
         ("GET", "/nothing", (), 404),
         ("POST", "/health", (), 405),
         ("GET", "/v1/messages", (), 405),
-        ("GET", "/metrics", (), 404),
         ("GET", "/gateway/audit?limit=x", (), 400),
         ("GET", "/gateway/audit?success=maybe", (), 400),
         ("GET", "/gateway/audit?start_time=yesterday", (), 400),
         ("GET", "/gateway/audit?start_time=2026-01-01", (), 400),
-        ("GET", "/gateway/audit?include_bodies=true", (), 403),
+        ("GET", "/gateway/audit?include_bodies=true", (), 401),
+        ("POST", "/gateway/metrics/reset", (), 401),
+        ("POST", "/api/shutdown", ((b"authorization", b"Bearer x"),), 401),
+        ("GET", "/api/shutdown", (), 405),
         ("GET", "/gateway/audit", ((b"origin", b"https://evil.example"),), 403),
         ("HEAD", "/", (), 200),
         ("GET", "/", ((b"accept", b"text/html"),), 200),

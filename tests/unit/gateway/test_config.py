@@ -13,6 +13,7 @@ from gateway.config import NO_EFFECT, SUPPORTED_TYPES, ProviderSettings, load
 from gateway.documents import KINDS, ConfigName, fingerprint
 from gateway.errors import ConfigError
 from gateway.providers import PROVIDERS
+from gateway.settings import OnTargetDown
 
 VECTORS = json.loads((resources.schema_dir() / "fingerprint-vectors.json").read_bytes())["vectors"]
 
@@ -33,6 +34,9 @@ def routing(**table: object) -> dict[str, Any]:  # Any: JSON values
     document: dict[str, Any] = json.loads(provider())
     document["llmGateway"]["routing"] = table
     return document
+
+
+CLIENT = f'[[clients]]\nname = "one"\ntoken_sha256 = "{"a" * 64}"\n'
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=[vector["case"] for vector in VECTORS])
@@ -124,7 +128,27 @@ def test_every_key_that_has_an_effect_is_read(tmp_path: Path) -> None:
         ("orchestra", provider(headers={"x": "a\nb"}), None, "is not a header"),
         ("orchestra", provider(enabled=False), None, "which is disabled"),
         ("orchestra", json.dumps(routing(defaultProvider="x")), None, "which is not configured"),
-        ("orchestra", provider(providerType="azure"), None, "does not speak"),
+        ("orchestra", json.dumps(routing(agentRules={"a": "x"})), None, "agentRules.a: names"),
+        ("orchestra", json.dumps(routing(modelTierRules={"opus": "x"})), None, "Rules.opus: names"),
+        ("orchestra", json.dumps(routing(fallbackChain=["x"])), None, "fallbackChain.0: names"),
+        ("orchestra", json.dumps(routing(modelPatterns=[["a", "x"]])), None, "Patterns.0: names"),
+        (
+            "orchestra",
+            json.dumps(routing(modelPatterns=[["(", "anthropic"]])),
+            None,
+            "modelPatterns.0: '(' is not a regular expression",
+        ),
+        (
+            "orchestra",
+            json.dumps(routing(modelPatterns=[["a" * 201, "anthropic"]])),
+            None,
+            "modelPatterns.0: is longer than 200",
+        ),
+        ("gateway", "[[clients]]\nname = 'a'\n", 1, "token_sha256"),
+        ("gateway", f'[[clients]]\nname = "a"\ntoken_sha256 = "{"A" * 64}"\n', 3, "sha256sum"),
+        ("gateway", CLIENT + CLIENT, None, "two clients have the same name"),
+        ("gateway", CLIENT + CLIENT.replace("one", "two"), None, "the same token_sha256"),
+        ("gateway", '[overrides_rollout]\non_target_down = "no"\n', 2, "on_target_down"),
         ("gateway", "[server]\nprot = 1\n", 2, 'write "port"'),
         ("gateway", "[server]\ncolour = 1\n", 2, "known here"),
         ("gateway", "[server]\nport = 70000\n", 2, "server.port"),
@@ -148,7 +172,8 @@ def test_bad_file_is_named_with_line_and_fix(
     [
         ("overrides", "[something]\nx = 1\n", ["something: unknown key, ignored"]),
         ("overrides", "[override_statistics]\nx = 1\n", []),
-        ("overrides", '[agent_rules]\nx = "y"\n', ["agent_rules: has no effect in this version"]),
+        ("overrides", '[agent_rules]\nx = "y"\n', ["agent_rules: has no effect without a table"]),
+        ("overrides", '[overrides]\n[agent_rules]\nx = "y"\n', []),
         ("overrides", "[agent_rules]\n[per_model_rules]\n", []),
         ("overrides", '[analytics]\nreport_format = "json"\n', []),
         ("daemon", '{"gatewayEnabled": true, "proxyEnabled": false}', []),
@@ -160,8 +185,14 @@ def test_bad_file_is_named_with_line_and_fix(
             ['proxy_enabled: read as "proxyEnabled"'],
         ),
         ("orchestra", '{"other": {"enabledd": 1}}', []),
-        ("orchestra", provider(maxRetries=2), ["anthropic.maxRetries: has no effect"]),
+        ("orchestra", provider(maxRetries=2, modelAliases={"a": "b"}, defaultModel="c"), []),
         ("router", '{"agent_model_overrides": {"a": "b"}}', ["agent_model_overrides: has no ef"]),
+        ("router", '{"agent_model_overrides": {}}', []),
+        (
+            "router",
+            '{"agent_model_overrides": {"a": "b"}, "enable_agent_override": true}',
+            [],
+        ),
     ],
 )
 def test_key_without_effect_is_warned_about(
@@ -171,6 +202,27 @@ def test_key_without_effect_is_warned_about(
     assert len(settings.warnings) == len(warnings)
     for found, expected in zip(settings.warnings, warnings, strict=True):
         assert expected in found
+
+
+def test_settings_of_agents_clients_and_rollout_are_read(tmp_path: Path) -> None:
+    agents = '[agents]\ndirectories = ["agents", "/abs"]\n[fallback]\nsubscriptions = true\n'
+    rollout = '[overrides_rollout]\non_target_down = "fail"\n'
+    write(
+        tmp_path,
+        gateway=agents + rollout + CLIENT,
+        overrides='[overrides]\n[agent_rules]\nx = "y"\n',
+        router='{"agent_model_overrides": {"a": "b"}, "enable_agent_override": true}',
+        orchestra=json.dumps(routing(modelPatterns=[["^gpt", "anthropic"]])),
+    )
+    settings = load(tmp_path, tmp_path)
+    assert settings.agent_folders == (tmp_path / "agents", Path("/abs"))
+    assert settings.overrides.agent_rules == (("x", "y"),)
+    assert settings.agent_models == (("a", "b"),)
+    assert settings.overrides.on_target_down is OnTargetDown.FAIL
+    assert settings.routing.patterns == (("^gpt", "anthropic"),)
+    assert settings.routing.subscription_fallback
+    (client,) = settings.clients
+    assert (client.name, client.token_sha256) == ("one", "a" * 64)
 
 
 def test_every_key_without_effect_is_in_a_schema() -> None:
@@ -187,11 +239,21 @@ def test_supported_types_are_the_dialects() -> None:
 def test_provider_that_gets_no_requests_is_warned_about(tmp_path: Path) -> None:
     document = json.loads(provider())
     other = {"providerType": "azure", "baseUrl": "http://x"}
-    document["llmGateway"]["providers"] |= {"b": other, "c": other | {"enabled": False}}
+    off = other | {"enabled": False}
+    document["llmGateway"]["providers"] |= {"b": other, "c": off, "d": other}
+    document["llmGateway"]["routing"] = {
+        "agentRules": {"x": "c", "y": "d"},
+        "fallbackChain": ["c", "d", "d"],
+    }
     settings = load(write(tmp_path, orchestra=json.dumps(document)), tmp_path)
-    assert len(settings.providers) == 3
-    (warning,) = settings.warnings
-    assert "llmGateway.providers.b: gets no requests" in warning
+    assert len(settings.providers) == 4
+    assert [warning.rpartition("llmGateway.")[2] for warning in settings.warnings] == [
+        'routing.agentRules.x: has no effect, provider "c" is disabled',
+        'routing.fallbackChain.0: has no effect, provider "c" is disabled',
+        "providers.b: gets no requests, no rule leads to it",
+    ]
+    assert settings.routing.agent_rules == (("y", "d"),)
+    assert settings.routing.fallback_chain == ("d",)
 
 
 def test_unreadable_file_is_an_error(tmp_path: Path) -> None:

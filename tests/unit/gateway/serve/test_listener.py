@@ -34,6 +34,13 @@ def test_other_hosts_are_refused(host: str, words: str) -> None:
         open_listener(host, 0, {})
 
 
+def test_any_address_is_listened_on_when_clients_show_tokens() -> None:
+    with open_listener("0.0.0.0", 0, {}, any_address=True) as listener:
+        assert address_of(listener)[0] == "0.0.0.0"
+    with pytest.raises(ListenError, match="is not an IP address"):
+        open_listener("example.test", 0, {}, any_address=True)
+
+
 def test_taken_port_is_named() -> None:
     with open_listener("127.0.0.1", 0, {}) as first:
         port = address_of(first)[1]

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import ConfigError
-from gateway.store import queries
+from gateway.store import entries, queries
+from gateway.store.entries import AuditFilter
 from gateway.store.ledger import Ledger
-from gateway.store.queries import AuditFilter, MetricsFilter
-from gateway.store.records import AuditRecord, Endpoint
+from gateway.store.queries import MetricsFilter
+from gateway.store.records import AuditRecord, CacheOutcome, Endpoint
 from gateway.wire.usage import Usage
 
 RECORD = AuditRecord(
@@ -110,11 +111,11 @@ def test_audit_filters(tmp_path: Path, wanted: AuditFilter, ids: list[str]) -> N
         await ledger.record(RECORD)
         await ledger.record(replace(RECORD, request_id="r2", at_us=later, agent_type="x"))
         await ledger.record(replace(RECORD, request_id="r3", at_us=later, success=False))
-        found = await ledger.read(lambda db: queries.audit(db, wanted))
-        entries = found["entries"]
-        assert isinstance(entries, list)
-        assert [entry["request_id"] for entry in entries] == ids
-        whole = await ledger.read(lambda db: queries.audit(db, replace(wanted, limit=9, offset=0)))
+        found = await ledger.read(lambda db: entries.audit(db, wanted))
+        page = found["entries"]
+        assert isinstance(page, list)
+        assert [entry["request_id"] for entry in page] == ids
+        whole = await ledger.read(lambda db: entries.audit(db, replace(wanted, limit=9, offset=0)))
         rows = whole["entries"]
         assert isinstance(rows, list)
         assert found["total"] == len(rows)
@@ -154,7 +155,7 @@ def test_saving_is_a_sum_or_unknown(
 def test_statistics_are_kept_without_entries(tmp_path: Path) -> None:
     async def work(ledger: Ledger) -> None:
         await ledger.record(RECORD)
-        assert (await ledger.read(lambda db: queries.audit(db, AuditFilter())))["total"] == 0
+        assert (await ledger.read(lambda db: entries.audit(db, AuditFilter())))["total"] == 0
         assert (await ledger.read(queries.summary))["total_requests"] == 1
 
     on_ledger(tmp_path / "ledger.db", work, keep=False)
@@ -215,6 +216,7 @@ WRITER = """
 import asyncio, sys
 from dataclasses import replace
 from pathlib import Path
+from gateway.store.entries import AuditFilter
 from gateway.store.ledger import Ledger
 from gateway.store.records import AuditRecord, Endpoint
 
@@ -244,9 +246,9 @@ def test_committed_records_survive_sigkill(tmp_path: Path) -> None:
         told += [int(line) for line in process.stdout.read().split("\n")[:-1]]
 
     async def work(ledger: Ledger) -> None:
-        entries = await ledger.read(lambda db: queries.audit(db, AuditFilter(limit=1)))
+        page = await ledger.read(lambda db: entries.audit(db, AuditFilter(limit=1)))
         summary = await ledger.read(queries.summary)
-        assert entries["total"] == summary["total_requests"], "record and sums are one transaction"
+        assert page["total"] == summary["total_requests"], "record and sums are one transaction"
         assert summary["total_requests"] in (len(told), len(told) + 1)
 
     on_ledger(path, work)
@@ -269,15 +271,21 @@ def test_unusable_file_is_a_config_error(tmp_path: Path, content: bytes | None) 
     asyncio.run(main())
 
 
-def test_overrides_after_a_record_come_once_and_in_order(tmp_path: Path) -> None:
+def test_events_after_a_record_come_once_and_in_order(tmp_path: Path) -> None:
     async def work(ledger: Ledger) -> None:
         await ledger.record(RECORD)
-        last, _ = await ledger.read(lambda db: queries.overrides_after(db, 2**62))
+        last, _ = await ledger.read(lambda db: entries.events_after(db, 2**62))
         for n in (2, 3):
             await ledger.record(replace(RECORD, request_id=f"r{n}", model=f"m{n}"))
         await ledger.record(replace(RECORD, request_id="r4", overridden=False))
-        newest, found = await ledger.read(lambda db: queries.overrides_after(db, last))
-        assert [entry["override_to"] for entry in found] == ["m2", "m3"]
-        assert (await ledger.read(lambda db: queries.overrides_after(db, newest)))[1] == []
+        plain = replace(RECORD, overridden=False, cache=CacheOutcome.HIT)
+        await ledger.record(replace(plain, request_id="r5"))
+        await ledger.record(replace(plain, request_id="r6", success=False, cache=None))
+        newest, found = await ledger.read(lambda db: entries.events_after(db, last))
+        names = ["model_override", "model_override", "cache_hit", "error"]
+        assert [name for name, _ in found] == names
+        assert [event["override_to"] for _, event in found[:2]] == ["m2", "m3"]
+        assert found[3][1]["request_id"] == "r6"
+        assert (await ledger.read(lambda db: entries.events_after(db, newest)))[1] == []
 
     on_ledger(tmp_path / "ledger.db", work)

@@ -1,4 +1,4 @@
-"""What every translation between two wire formats offers. Pure."""
+"""The wire formats clients and providers speak, and what turns one into another. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gateway.wire.usage import Reading
 
 
 class Wire(StrEnum):
-    """A format in which clients and upstreams speak."""
+    """One vendor's form of requests and answers."""
 
     MESSAGES = "messages"  # Anthropic Messages
     CHAT = "chat"  # OpenAI chat completions

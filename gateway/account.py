@@ -1,0 +1,220 @@
+"""What is known about one exchange while it lasts, and the one record it leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway import describe
+from gateway.agents import Agent
+from gateway.body_log import AnswerLog
+from gateway.dispatch import Candidate, Sent
+from gateway.pricing import Pricing, usd
+from gateway.redact import redact
+from gateway.store.records import AuditRecord, CacheOutcome, Endpoint, Shape
+from gateway.wire.body import Body
+from gateway.wire.formats import Wire
+from gateway.wire.http import Header, Request, value_of
+from gateway.wire.usage import Reading
+
+WIRES: Mapping[Endpoint, Wire] = {
+    Endpoint.MESSAGES: Wire.MESSAGES,
+    Endpoint.COUNT_TOKENS: Wire.MESSAGES,
+    Endpoint.CHAT: Wire.CHAT,
+}
+"""The format spoken at each endpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an exchange ended.
+
+    Attributes:
+        error: What went wrong, without secrets; None for a complete answer.
+        stream: Whether the answer was an event stream.
+        begun: Whether the client has received a part of the answer.
+    """
+
+    status: int
+    reading: Reading
+    error: str | None
+    stream: bool
+    begun: bool
+
+
+@dataclass(slots=True)
+class Counts:
+    """What this worker has done since it started."""
+
+    overrides: int = 0
+    overrides_reverted: int = 0
+    broken_streams: int = 0
+    doubled_v1: int = 0
+    resent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What every record of a worker has in common.
+
+    Attributes:
+        default_provider: Named where no provider was chosen.
+        track_statistics: Whether overrides are counted.
+        log_request_bodies: Whether records hold what was asked.
+        log_response_bodies: Whether records hold what was answered.
+    """
+
+    pricing: Pricing
+    boot_id: str
+    default_provider: str
+    track_statistics: bool
+    log_request_bodies: bool = False
+    log_response_bodies: bool = False
+
+
+class Account:
+    """Collects what becomes the audit record.
+
+    Attributes:
+        wire: The client's format.
+        candidate: Who is being asked, and for what; the first choice until somebody answered.
+        first_at: `time.perf_counter()` at the first byte for the client; None before it.
+        skipped: Why an override that matched was taken back; None when it was not.
+        user: The client's name, by its token.
+        cache: What the response cache had; None when it was not asked.
+        answer_log: Where the answer is copied to; None when it is not to be kept.
+    """
+
+    def __init__(self, endpoint: Endpoint, request: Request, request_id: str, seq: int) -> None:
+        self.endpoint, self.request, self.id = endpoint, request, request_id
+        self.wire = WIRES[endpoint]
+        # The event loop's clock has steps of a millisecond; it says how long the upload took.
+        upload_s = max(0.0, asyncio.get_running_loop().time() - request.received)
+        self._begun = time.perf_counter() - upload_s
+        self._at_us = time.time_ns() // 1000
+        self._seq = seq
+        self._sender = describe.Sender()
+        self._shape = Shape()
+        self.body: Body | None = None
+        self.agent: Agent | None = None
+        self.user: str | None = None
+        self.candidate: Candidate | None = None
+        self.sent: Sent | None = None
+        self.skipped: str | None = None
+        self.first_at: float | None = None
+        self.cache: CacheOutcome | None = None
+        self.answer_log: AnswerLog | None = None
+
+    @property
+    def session_id(self) -> str | None:
+        """The client's session, or None."""
+        return self._sender.session_id
+
+    @property
+    def overridden(self) -> bool:
+        """Whether another model than the requested one is asked for; an alias is no override."""
+        return (
+            self.candidate is not None
+            and self.body is not None
+            and self.candidate.chosen != self.body.model
+        )
+
+    def parse(self) -> Body:
+        """Read head and body. Raises RequestError (400)."""
+        self._sender = describe.sender(self.request)
+        self.body = body = Body(self.request.body)
+        self._shape = describe.shape(self.request, body)
+        return body
+
+    def names(self) -> tuple[Header, ...]:
+        """Return what is known before the answer: who is asked, and for which model."""
+        candidate = self.candidate
+        if candidate is None or self.body is None:
+            return ()
+        found = [
+            (b"x-gateway-provider", describe.header_text(candidate.link.name)),
+            (b"x-gateway-model", describe.header_text(candidate.model)),
+        ]
+        if self.overridden:
+            text = describe.header_text(f"{self.body.model}=>{candidate.chosen}")
+            found.append((b"x-gateway-override", text))
+        return tuple(found)
+
+    def annotations(self, reading: Reading, pricing: Pricing) -> tuple[Header, ...]:
+        """Return what is known after the answer, cost and latency included."""
+        latency = b"%d" % round((time.perf_counter() - self._begun) * 1000)
+        cost = self.cost(reading, pricing)
+        known = () if cost is None else ((b"x-gateway-cost-usd", f"{usd(cost):f}".encode()),)
+        return (*self.names(), *known, (b"x-gateway-latency-ms", latency))
+
+    def cost(self, reading: Reading, pricing: Pricing) -> int | None:
+        """Return picodollars at the price of the model that answered; None when unknown."""
+        if self.endpoint is Endpoint.COUNT_TOKENS or self.cache is CacheOutcome.HIT:
+            return 0
+        asked = None if self.candidate is None else self.candidate.model
+        model = reading.model or asked
+        if reading.usage is None or model is None:
+            return None
+        cost = pricing.cost(reading.usage, model)
+        # A provider may call the model by a name of its own that nobody priced.
+        return cost if cost is not None or asked is None else pricing.cost(reading.usage, asked)
+
+    def record(self, outcome: Outcome, books: Books) -> AuditRecord:
+        """Return the record of this exchange, now that it is over."""
+        candidate, reading = self.candidate, outcome.reading
+        cost = self.cost(reading, books.pricing)
+        billing = describe.billing(self.request, candidate.link.key if candidate else None)
+        counted = self.endpoint is not Endpoint.COUNT_TOKENS and books.track_statistics
+        requested = None if self.body is None else self.body.model
+        saved = None
+        if counted and self.overridden and reading.usage and requested and billing == "metered":
+            saved = books.pricing.cost_saved(reading.usage, requested, cost)
+        first = self.first_at
+        return AuditRecord(
+            request_id=self.id,
+            boot_id=books.boot_id,
+            seq=self._seq,
+            at_us=self._at_us,
+            endpoint=self.endpoint,
+            provider=candidate.link.name if candidate else books.default_provider,
+            model=candidate.model if candidate else None,
+            requested_model=requested,
+            status=outcome.status,
+            success=outcome.error is None and 200 <= outcome.status < 300,
+            partial=outcome.error is not None and outcome.begun,
+            stream=outcome.stream or (self.body is not None and self.body.stream),
+            overridden=self.overridden,
+            counted=counted,
+            latency_us=_us(time.perf_counter() - self._begun),
+            ttft_us=None if first is None else _us(first - self._begun),
+            usage=reading.usage,
+            cost_pico=cost,
+            saved_pico=saved,
+            agent_type=self.agent.type if self.agent else None,
+            agent_source=self.agent.source.value if self.agent else None,
+            session_id=self._sender.session_id,
+            client=self._sender.client,
+            billing=billing,
+            error_message=outcome.error,
+            upstream_request_id=self._upstream_id(),
+            shape=self._shape,
+            user=self.user,
+            route_reason=candidate.reason if candidate else None,
+            skipped_reason=self.skipped,
+            cache=self.cache,
+            request_body=self.request.body if books.log_request_bodies else None,
+            response_body=None if self.answer_log is None else self.answer_log.text(),
+        )
+
+    def _upstream_id(self) -> str | None:
+        if self.sent is None:
+            return None
+        headers = self.sent.answer.headers
+        value = value_of(headers, b"request-id") or value_of(headers, b"x-request-id")
+        return None if value is None else redact(value.decode("latin-1"))
+
+
+def _us(seconds: float) -> int:
+    return max(0, round(seconds * 1_000_000))

@@ -1,0 +1,219 @@
+"""Name the agent a request comes from, by the signals it carries, strongest first. Pure.
+
+An explicit name beats everything. Then what the client says about its sub-agent, what the parent
+said when it started it, which definition file the system prompt begins with, and what the prompt
+says about itself. What is left is the main thread, or a sub-agent without a name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+from gateway.agent_links import AgentLinks
+from gateway.redact import redact
+from gateway.wire.body import Body
+from gateway.wire.http import Request
+
+MAX_NAME_CHARS = 200
+MAIN, SUBAGENT = "main", "subagent"
+
+_CUSTOM = "custom"  # what clients call every agent their users defined themselves
+_HEAD_CHARS = 64
+_MARK = b"You are the "
+_MARKER = re.compile(r"^You are the ([A-Za-z0-9][\w-]*) agent\b", re.MULTILINE | re.ASCII)
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*(?:\n|\Z)", re.MULTILINE | re.DOTALL)
+_NAME = re.compile(r"""^name:[ \t]*["']?([^\s"'#]+)["']?[ \t]*(?:#.*)?$""", re.MULTILINE)
+
+
+class AgentSource(StrEnum):
+    """Which signal named an agent."""
+
+    HEADER = "header"
+    BODY = "body"
+    HINT = "hint"
+    PARENT = "parent"
+    DEFINITION = "definition"
+    MARKER = "marker"
+    THREAD = "thread"
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """Who a request comes from."""
+
+    type: str
+    source: AgentSource
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One agent definition file: the agent's name and the text its system prompt begins with."""
+
+    name: str
+    body: str
+
+
+def parse_definition(stem: str, text: str) -> Definition | None:
+    """Return the definition in a Markdown file with front matter; None when it has no text.
+
+    Args:
+        stem: The file's name without its ending: the agent's name when the front matter has none.
+    """
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    front = _FRONT_MATTER.match(text)
+    named = None if front is None else _NAME.search(front[1])
+    body = text[front.end() if front else 0 :].strip()
+    return Definition(_clean(stem if named is None else named[1]), body) if body else None
+
+
+class DefinitionIndex:
+    """Finds the definition a system block begins with; cost does not grow with their number.
+
+    Two agents with the same text cannot be told apart, so neither is found.
+    """
+
+    __slots__ = ("_heads", "_sizes")
+
+    def __init__(self, definitions: Iterable[Definition] = ()) -> None:
+        names: dict[str, set[str]] = {}
+        for found in definitions:
+            names.setdefault(found.body, set()).add(found.name)
+        self._heads: dict[str, list[tuple[str, str]]] = {}
+        for body in sorted(names, key=len, reverse=True):  # the longest match is the right one
+            if len(names[body]) == 1:
+                (name,) = names[body]
+                self._heads.setdefault(body[:_HEAD_CHARS], []).append((body, name))
+        self._sizes = sorted({len(head) for head in self._heads}, reverse=True)
+
+    def __bool__(self) -> bool:
+        return bool(self._heads)
+
+    def find(self, text: str) -> str | None:
+        """Return the name of the agent whose definition the text begins with, or None."""
+        text = text.lstrip()
+        for size in self._sizes:
+            for body, name in self._heads.get(text[:size], ()):
+                # The body ends here, or goes on: "Review." is not the beginning of "Review.md".
+                if text.startswith(body) and not text[len(body) : len(body) + 1].strip():
+                    return name
+        return None
+
+
+def identify(
+    request: Request, body: Body, known: DefinitionIndex, links: AgentLinks, now: float
+) -> Agent:
+    """Return the agent of a request, and remember the name of a sub-agent for its later turns.
+
+    Args:
+        now: Seconds of any steady clock, the one `links` is used with.
+    """
+    explicit = _explicit(request, body)
+    if explicit is not None:
+        return explicit
+    agent_id = _header(request, b"x-claude-code-agent-id")
+    if agent_id is None:
+        return _prompted(body, known) or Agent(MAIN, AgentSource.THREAD)
+    key = (session_of(request) or "", agent_id)
+    remembered = links.name(key, now)
+    if remembered is not None:
+        return Agent(remembered[0], AgentSource(remembered[1]))
+    found = _hinted(request) or _started(body, links, key, now) or _prompted(body, known)
+    if found is None:
+        return Agent(SUBAGENT, AgentSource.THREAD)
+    links.remember(key, (found.type, found.source.value), now)
+    return found
+
+
+def session_of(request: Request) -> str | None:
+    """Return the client's session id, or None."""
+    return _header(request, b"x-claude-code-session-id")
+
+
+def _explicit(request: Request, body: Body) -> Agent | None:
+    header = _header(request, b"x-agent-type")
+    if header is not None:
+        return Agent(header, AgentSource.HEADER)
+    if body.agent_type is not None:
+        return Agent(_clean(body.agent_type), AgentSource.BODY)
+    return None
+
+
+def _hinted(request: Request) -> Agent | None:
+    name = _header(request, b"x-claude-code-agent-type")
+    return None if name is None or name == _CUSTOM else Agent(name, AgentSource.HINT)
+
+
+def _started(body: Body, links: AgentLinks, key: tuple[str, str], now: float) -> Agent | None:
+    if not links.expects(key, now):
+        return None  # decoding all messages is for new agents of a session that started some
+    prompt = _first_prompt(body)
+    name = None if prompt is None else links.claim(key, prompt, now)
+    return None if name is None else Agent(_clean(name), AgentSource.PARENT)
+
+
+def _prompted(body: Body, known: DefinitionIndex) -> Agent | None:
+    """Return what the system prompt says; it is decoded only when it may say something."""
+    raw = body.raw("system")
+    marked = _MARK in raw
+    if not (marked or (known and raw)):
+        return None
+    texts = tuple(_texts(raw))
+    for text in texts:
+        name = known.find(text)
+        if name is not None:
+            return Agent(name, AgentSource.DEFINITION)
+    found = (_MARKER.search(text) for text in texts) if marked else ()
+    return next((Agent(_clean(mark[1]), AgentSource.MARKER) for mark in found if mark), None)
+
+
+class _Block(msgspec.Struct, gc=False):
+    text: str = ""
+
+
+class _Message(msgspec.Struct, gc=False):
+    role: str = ""
+    content: str | list[_Block] = ""
+
+
+_decode_system = msgspec.json.Decoder(str | list[_Block]).decode
+_decode_messages = msgspec.json.Decoder(list[_Message]).decode
+
+
+def _texts(raw: bytes) -> Iterator[str]:
+    try:
+        system = _decode_system(raw)
+    except msgspec.DecodeError:
+        return
+    if isinstance(system, str):
+        yield system
+    else:
+        yield from (block.text for block in system)
+
+
+def _first_prompt(body: Body) -> str | None:
+    """Return the last text of the first user message; None when there is none."""
+    try:
+        messages = _decode_messages(body.raw("messages"))
+    except msgspec.DecodeError:
+        return None
+    for message in messages:
+        if message.role == "user":
+            content = message.content
+            texts = [content] if isinstance(content, str) else [block.text for block in content]
+            return texts[-1] if texts and texts[-1] else None
+    return None
+
+
+def _header(request: Request, name: bytes) -> str | None:
+    value = request.header(name)
+    return _clean(value.decode("latin-1")) if value else None
+
+
+def _clean(text: str) -> str:
+    """Return a name fit for records and log lines."""
+    return redact(text)[:MAX_NAME_CHARS]

@@ -1,0 +1,135 @@
+"""When to stop asking a provider, and when to ask again. Pure: events and a clock, no waiting."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from enum import StrEnum
+
+FAILURES_TO_OPEN = 5
+FIRST_OPEN_S, LAST_OPEN_S = 5.0, 60.0
+MAX_CIRCUITS = 1024
+MAX_RETRY_AFTER_S = 60
+_FIRST_BACK_OFF_S, _LAST_BACK_OFF_S = 0.5, 8.0
+
+
+class CircuitState(StrEnum):
+    """Whether a provider is asked for a model."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+class Circuit:
+    """One provider and model: opens after failures in a row, then lets one request try.
+
+    Each time that try fails the circuit stays open twice as long.
+    """
+
+    __slots__ = ("_failures", "_open_s", "_since", "state")
+
+    def __init__(self) -> None:
+        self.state = CircuitState.CLOSED
+        self._failures = 0
+        self._since = 0.0
+        self._open_s = FIRST_OPEN_S
+
+    def allows(self, now: float) -> bool:
+        """Return whether to ask; in an open circuit whose time is over, one caller is told yes."""
+        if self.state is CircuitState.CLOSED:
+            return True
+        if now - self._since < self._open_s:
+            return False
+        # Also half open: whoever was to try has not reported in all that time.
+        self.state, self._since = CircuitState.HALF_OPEN, now
+        return True
+
+    def succeeded(self) -> None:
+        """Close: the provider answered."""
+        self.state, self._failures, self._open_s = CircuitState.CLOSED, 0, FIRST_OPEN_S
+
+    def failed(self, now: float) -> None:
+        """Count a failure, and open when it was one too many."""
+        self._failures += 1
+        if self.state is CircuitState.HALF_OPEN:
+            self._open_s = min(2 * self._open_s, LAST_OPEN_S)
+        elif self.state is CircuitState.OPEN or self._failures < FAILURES_TO_OPEN:
+            return
+        self.state, self._since = CircuitState.OPEN, now
+
+
+class Circuits:
+    """The circuits of all providers and models; those unused for longest are forgotten."""
+
+    __slots__ = ("_circuits",)
+
+    def __init__(self) -> None:
+        self._circuits: OrderedDict[tuple[str, str], Circuit] = OrderedDict()
+
+    def of(self, provider: str, model: str) -> Circuit:
+        """Return the circuit of a provider and model."""
+        key = (provider, model)
+        found = self._circuits.get(key)
+        if found is None:
+            found = self._circuits[key] = Circuit()
+            if len(self._circuits) > MAX_CIRCUITS:
+                self._circuits.popitem(last=False)
+        else:
+            self._circuits.move_to_end(key)
+        return found
+
+    def states(self, provider: str) -> Mapping[str, CircuitState]:
+        """Return the state of each model that was asked of a provider."""
+        return {
+            model: circuit.state
+            for (name, model), circuit in self._circuits.items()
+            if name == provider
+        }
+
+
+class RetryBudget:
+    """Allows retries for a share of all requests: clients retry too, and both multiply.
+
+    Args:
+        share: Retries per request, in the long run.
+        burst: Retries allowed at once, and at the start.
+    """
+
+    __slots__ = ("_burst", "_left", "_share")
+
+    def __init__(self, *, share: float = 0.1, burst: float = 10) -> None:
+        self._share, self._burst = share, burst
+        self._left = burst
+
+    def earn(self) -> None:
+        """Count a request."""
+        self._left = min(self._burst, self._left + self._share)
+
+    def spend(self) -> bool:
+        """Return whether one more retry is allowed, and count it."""
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+def back_off_s(attempt: int, retry_after_s: float | None, jitter: float) -> float | None:
+    """Return how long to wait before an attempt; None when the provider asks for too long a wait.
+
+    Args:
+        attempt: 1 for the first retry.
+        retry_after_s: What the provider asked for; None when it did not.
+        jitter: Random number from 0 to 1.
+    """
+    if retry_after_s is None:
+        longest_s: float = min(_LAST_BACK_OFF_S, _FIRST_BACK_OFF_S * 2 ** (attempt - 1))
+        return longest_s * (0.5 + jitter / 2)
+    if retry_after_s > MAX_RETRY_AFTER_S:
+        return None
+    return retry_after_s * (1 + 0.1 * jitter)  # never earlier than asked
+
+
+def parse_retry_after(value: bytes | None) -> float | None:
+    """Return seconds; None when absent or not a plain number of seconds."""
+    return float(value) if value is not None and value.isdigit() and len(value) < 10 else None

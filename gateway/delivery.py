@@ -1,0 +1,282 @@
+"""Bring one provider's answer to the client: whole, streamed, translated or broken."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway import describe
+from gateway.account import Account, Counts
+from gateway.agent_links import TOOL_NAMES, AgentLinks, Spawn, SpawnReader, read_spawns
+from gateway.body_log import LoggedSink
+from gateway.dispatch import Sent
+from gateway.errors import RequestError, UpstreamError
+from gateway.metrics import Metrics, Stopwatch
+from gateway.passthrough import forwarded_headers
+from gateway.pricing import Pricing
+from gateway.redact import redact
+from gateway.relay import COMMIT_WAIT_S, PlainRelay, StreamRelay, TranslatedRelay
+from gateway.store.ledger import Ledger
+from gateway.wire.answers import error_event
+from gateway.wire.chat_usage import ChatMeter, read_chat
+from gateway.wire.formats import Wire
+from gateway.wire.http import Header, Responder, value_of
+from gateway.wire.usage import Reading, StreamMeter, read_message
+
+MAX_BUFFERED_BYTES = 8 * 1024 * 1024
+"""Larger answers are streamed, without the headers that say what they cost."""
+
+# Of a translated answer the provider's other headers would describe what the client never sees.
+_TRANSLATED = frozenset({b"retry-after", b"x-should-retry", b"request-id", b"x-request-id"})
+_EVENT_STREAM: Header = (b"content-type", b"text/event-stream; charset=utf-8")
+_LEFT = "the client left before the answer's end"
+
+
+class Record(Protocol):
+    """Writes the exchange's one record; later calls change nothing."""
+
+    def __call__(
+        self,
+        status: int,
+        reading: Reading | None = None,
+        *,
+        error: str | None = None,
+        stream: bool = False,
+    ) -> asyncio.Future[bool]:
+        """Queue the record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One answer on its way.
+
+    Attributes:
+        watch: Knows how long the gateway itself has taken so far.
+        links: Where sub-agents that the answer starts are noted.
+    """
+
+    account: Account
+    responder: Responder
+    record: Record
+    ledger: Ledger
+    metrics: Metrics
+    watch: Stopwatch
+    pricing: Pricing
+    counts: Counts
+    links: AgentLinks
+    clock: Callable[[], float]
+
+    async def deliver(self, sent: Sent) -> None:
+        """Pass the answer on and record it.
+
+        Raises RequestError and UpstreamError for what is left to say when it cannot be passed on.
+        """
+        answer = sent.answer
+        kind = value_of(answer.headers, b"content-type") or b""
+        encoded = (value_of(answer.headers, b"content-encoding") or b"identity") != b"identity"
+        stream = kind.partition(b";")[0].strip().lower() == b"text/event-stream"
+        if sent.own_key_refused:
+            raise await _own_key_refusal(sent)
+        if sent.translator is not None and encoded:
+            raise _unusable(sent, "the answer is encoded, so it cannot be translated")
+        if stream and not encoded and 200 <= answer.status < 300:
+            await self._stream(sent)
+        elif stream and sent.translator is None:
+            await self._plain(sent, PlainRelay(self.responder, keep_last=False))
+        else:
+            await self._whole(sent, encoded=encoded)
+
+    async def _whole(self, sent: Sent, *, encoded: bool) -> None:
+        account, answer = self.account, sent.answer
+        with self.watch:
+            body, whole = await answer.read(MAX_BUFFERED_BYTES, idle_timeout_s=_timeout_s(sent))
+        account.first_at = time.perf_counter()
+        if account.answer_log is not None:
+            account.answer_log.add(body)
+        if not whole:
+            if sent.translator is not None:
+                raise _unusable(sent, "the answer is too large to be translated")
+            await self._plain(sent, PlainRelay(self.responder, keep_last=True, first=body))
+            return
+        ok = 200 <= answer.status < 300
+        error = None if ok else describe.error_text(answer.status, b"" if encoded else body)
+        headers = [header for header in self._headers(sent) if header[0] != b"content-length"]
+        reading = Reading()
+        if sent.translator is not None:
+            translator = sent.translator
+            reading = translator.reading(body) if ok else reading
+            body = translator.answer(body) if ok else translator.error(answer.status, body)
+            headers.append((b"content-type", b"application/json"))
+        elif ok and not encoded:
+            reading = read_chat(body) if account.wire is Wire.CHAT else read_message(body)
+        self._notice_spawns(body)
+        await committed(self.ledger, self.record(answer.status, reading, error=error))
+        headers += account.annotations(reading, self.pricing)
+        headers.append((b"content-length", b"%d" % len(body)))
+        self._start(answer.status, tuple(headers), body)
+        self.responder.end()
+
+    async def _plain(self, sent: Sent, relay: PlainRelay) -> None:
+        """Pass on a body that is not looked into: too large, or in an encoding."""
+        answer, account = sent.answer, self.account
+        self._start(answer.status, self._headers(sent))
+        await self._pump(sent, relay)
+        account.first_at = account.first_at or relay.first_at
+        ok = 200 <= answer.status < 300
+        error = None if ok else describe.error_text(answer.status, b"")
+        await committed(self.ledger, self.record(answer.status, error=error))
+        relay.close()
+        self.responder.end()
+
+    async def _stream(self, sent: Sent) -> None:
+        answer, account = sent.answer, self.account
+        meter = self._meter()
+
+        def record() -> asyncio.Future[bool]:
+            account.first_at = relay.first_at
+            error = None if meter.error is None else redact(meter.error)
+            return self.record(answer.status, relay.reading(), error=error, stream=True)
+
+        relay = self._relay(sent, meter, record)
+        # A stated length would leave no room for the event that ends a broken stream.
+        headers = tuple(one for one in self._headers(sent) if one[0] != b"content-length")
+        kind = () if sent.translator is None else (_EVENT_STREAM,)
+        self._start(answer.status, headers + kind + account.names())
+        problem: str | None = None
+        try:
+            with self.metrics.stream(meter):
+                await self._pump(sent, relay)
+                relay.finish()
+        except UpstreamError as error:
+            problem = redact(f"the provider's stream broke off ({error.fault}): {error}")
+            relay.finish()
+        except asyncio.CancelledError:
+            account.first_at = relay.first_at
+            self.record(answer.status, relay.reading(), error=_LEFT, stream=True)
+            raise
+        await relay.settled()
+        self.ledger.late += relay.late
+        if not relay.stopped:
+            account.first_at = relay.first_at
+            await self._end_broken(sent, meter, problem, relay)
+        self.responder.end()
+
+    async def _end_broken(
+        self, sent: Sent, meter: StreamMeter, problem: str | None, relay: StreamRelay
+    ) -> None:
+        """End a stream that did not reach its terminal event so that every client notices."""
+        self.counts.broken_streams += 1
+        told = meter.error is not None and problem is None
+        text = problem or "the provider's stream ended before its terminal event"
+        reason = redact(meter.error) if told and meter.error is not None else text
+        status = sent.answer.status
+        await committed(
+            self.ledger, self.record(status, relay.reading(), error=reason, stream=True)
+        )
+        if not told and sent.translator is None:  # a translator has said so itself
+            # An unfinished line is ended, not dispatched: what follows names the whole event.
+            separator = b"\n" if relay.mid_line else b""
+            account = self.account
+            event = error_event("api_error", text, account.id, account.wire)
+            self.responder.write(separator + event)
+
+    # -- what a stream passes through
+
+    def _meter(self) -> StreamMeter:
+        if self.account.wire is Wire.CHAT:
+            return ChatMeter()
+        session = self._watched()
+        if session is None:
+            return StreamMeter()
+        return _WatchingMeter(lambda found: self.links.observe(session, found, self.clock()))
+
+    def _relay(
+        self, sent: Sent, meter: StreamMeter, record: Callable[[], asyncio.Future[bool]]
+    ) -> StreamRelay:
+        if sent.translator is None:
+            return StreamRelay(self.responder, meter, record)
+        translator = sent.translator.stream(trailing_usage=self._wants_usage())
+        return TranslatedRelay(self.responder, meter, record, translator)
+
+    def _wants_usage(self) -> bool:
+        body = self.account.body
+        options = None if body is None else body.value("stream_options")
+        return isinstance(options, dict) and options.get("include_usage") is True
+
+    async def _pump(self, sent: Sent, relay: StreamRelay | PlainRelay) -> None:
+        self.responder.throttle(sent.answer.read_side)
+        try:
+            log = self.account.answer_log
+            sink = relay if log is None else LoggedSink(relay, log)
+            await sent.answer.pump(sink, idle_timeout_s=_timeout_s(sent))
+        finally:
+            self.responder.throttle(None)
+
+    # -- helpers
+
+    def _start(self, status: int, headers: tuple[Header, ...], first: bytes = b"") -> None:
+        self.metrics.overhead(self.watch.own_s())
+        self.responder.start(status, headers, first)
+
+    def _notice_spawns(self, body: bytes) -> None:
+        session = self._watched()
+        if session is not None:
+            self.links.observe(session, read_spawns(body), self.clock())
+
+    def _watched(self) -> str | None:
+        """Return the session whose sub-agents this answer may start, or None."""
+        account = self.account
+        if account.wire is not Wire.MESSAGES or account.body is None or not account.session_id:
+            return None
+        tools = account.body.raw("tools")
+        named = any(b'"%b"' % name.encode() in tools for name in TOOL_NAMES)
+        return account.session_id if named else None
+
+    def _headers(self, sent: Sent) -> tuple[Header, ...]:
+        own = (b"x-gateway-request-id", self.account.id.encode())
+        headers = forwarded_headers(sent.answer)
+        if sent.translator is not None:
+            headers = tuple(header for header in headers if header[0] in _TRANSLATED)
+        return (*headers, own)
+
+
+class _WatchingMeter(StreamMeter):
+    """A meter that also looks for calls that start sub-agents."""
+
+    __slots__ = ("_notice", "_reader")
+
+    def __init__(self, notice: Callable[[tuple[Spawn, ...]], None]) -> None:
+        super().__init__()
+        self._notice = notice
+        self._reader = SpawnReader()
+
+    def feed(self, piece: bytes) -> None:
+        super().feed(piece)
+        found = self._reader.feed(piece)
+        if found:
+            self._notice(found)
+
+
+async def committed(ledger: Ledger, future: asyncio.Future[bool]) -> None:
+    """Wait for a record, but not longer than a client should notice."""
+    _, open_ = await asyncio.wait({future}, timeout=COMMIT_WAIT_S)
+    ledger.late += len(open_)
+
+
+async def _own_key_refusal(sent: Sent) -> RequestError:
+    """Return a 503: nobody should be told to log in for a key that is not theirs."""
+    body, _ = await sent.answer.read(MAX_BUFFERED_BYTES, idle_timeout_s=_timeout_s(sent))
+    name, reason = sent.candidate.link.name, describe.error_text(sent.answer.status, body)
+    text = f"provider {name} refused the gateway's own key: {reason}"
+    return RequestError(503, "api_error", text)
+
+
+def _unusable(sent: Sent, problem: str) -> RequestError:
+    return RequestError(502, "api_error", f"provider {sent.candidate.link.name}: {problem}")
+
+
+def _timeout_s(sent: Sent) -> float:
+    return sent.candidate.link.settings.timeout_s

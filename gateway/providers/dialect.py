@@ -1,0 +1,93 @@
+"""What differs between kinds of providers, and what the OpenAI-type ones share. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from gateway.settings import ProviderSettings
+from gateway.wire.formats import Wire
+from gateway.wire.http import Header
+
+CREDENTIALS = frozenset(
+    {b"authorization", b"x-api-key", b"api-key", b"cookie", b"proxy-authorization"}
+)
+"""Headers that may hold a key of the client's."""
+
+API_PATHS: Mapping[Wire, bytes] = {
+    Wire.MESSAGES: b"/v1/messages",
+    Wire.CHAT: b"/v1/chat/completions",
+    Wire.RESPONSES: b"/v1/responses",
+}
+
+# `host`, framing and connection headers belong to one hop; `x-agent-type` is meant for the gateway.
+HOP = frozenset(
+    b"host connection keep-alive proxy-connection proxy-authorization te trailer"
+    b" transfer-encoding upgrade expect content-length accept-encoding x-agent-type".split()
+)
+_VERSION = re.compile(r"/v\d+[a-z0-9]*/?$")
+
+BuildHeaders = Callable[[tuple[Header, ...], str | None, tuple[Header, ...]], tuple[Header, ...]]
+BuildTarget = Callable[[ProviderSettings, bytes, bytes, str], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What differs between kinds of providers.
+
+    Attributes:
+        request_headers: From the client's headers, the key (None = keep the client's credential)
+            and the configured extra headers, to the end-to-end headers to send.
+        target: From the settings, the path of the API, the query and the model, to the path and
+            query that follow the base URL.
+        needs_key: Whether it answers nobody without a key.
+        vendor: Whose models it serves; None for servers of anybody's models.
+        key_vendor: Whose keys it takes; None when a client's key never fits.
+        own_headers: Sent where the client's headers were in another wire format.
+    """
+
+    request_headers: BuildHeaders
+    target: BuildTarget
+    wire: Wire = Wire.CHAT
+    needs_key: bool = False
+    vendor: str | None = None
+    key_vendor: str | None = None
+    own_headers: tuple[Header, ...] = ()
+
+
+def bearer_headers(
+    headers: tuple[Header, ...], key: str | None, extra: tuple[Header, ...]
+) -> tuple[Header, ...]:
+    """Return headers with the key as a bearer token."""
+    added = () if key is None else ((b"authorization", b"Bearer " + key.encode()),)
+    return with_key(headers, added, extra)
+
+
+def with_key(
+    headers: tuple[Header, ...], added: tuple[Header, ...], extra: tuple[Header, ...]
+) -> tuple[Header, ...]:
+    """Return the client's headers in its order, with these credentials instead of its own.
+
+    Args:
+        added: The gateway's credentials; empty keeps the client's.
+        extra: Configured for the provider; each replaces the client's of the same name.
+    """
+    dropped = HOP | {name for name, _ in extra}
+    if added:
+        dropped |= CREDENTIALS
+    kept = [header for header in headers if header[0] not in dropped]
+    return (*kept, *added, *extra, (b"accept-encoding", b"identity"))
+
+
+def versioned_target(settings: ProviderSettings, path: bytes, query: bytes, _: str) -> bytes:
+    """Return path and query, without the `/v1` a base URL such as `https://host/v1` ends in."""
+    if _VERSION.search(urlsplit(settings.base_url).path):
+        path = path.removeprefix(b"/v1")
+    return joined(path, query)
+
+
+def joined(path: bytes, query: bytes) -> bytes:
+    """Return path and query as they stand in a request line."""
+    return path + b"?" + query if query else path

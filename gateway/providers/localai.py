@@ -1,0 +1,7 @@
+"""LocalAI. Pure."""
+
+from __future__ import annotations
+
+from gateway.providers.dialect import Dialect, bearer_headers, versioned_target
+
+DIALECT = Dialect(request_headers=bearer_headers, target=versioned_target)

@@ -1,0 +1,7 @@
+"""Text Generation Inference, by its Messages API, which is OpenAI's chat completions. Pure."""
+
+from __future__ import annotations
+
+from gateway.providers.dialect import Dialect, bearer_headers, versioned_target
+
+DIALECT = Dialect(request_headers=bearer_headers, target=versioned_target)

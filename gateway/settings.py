@@ -1,0 +1,204 @@
+"""What configuration files say, as data. Pure, but for keys read from files and the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+DEFAULT_PROVIDER = "anthropic"
+DEFAULT_BASE_URL = "https://api.anthropic.com"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """How the gateway listens and stops.
+
+    Attributes:
+        drain_s: Longest time a stopping worker waits for open answers, seconds.
+        linger_s: How long an idle connection stays open while draining, seconds.
+        max_body_bytes: Largest request body accepted.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 3000
+    workers: int = 1
+    drain_s: float = 600
+    linger_s: float = 5
+    max_body_bytes: int = 32 * 1024 * 1024
+
+
+class OnTargetDown(StrEnum):
+    """What becomes of an overridden request whose target is in trouble."""
+
+    ORIGINAL = "original"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class OverrideSettings:
+    """Which models are replaced by which.
+
+    Attributes:
+        rules: Pairs (requested model, model sent instead); the first match wins.
+        agent_rules: Pairs (agent type, model); they come before the rules.
+        log_overrides: Whether each override is logged.
+        track_statistics: Whether overrides are counted in the ledger.
+    """
+
+    enabled: bool = False
+    rules: tuple[tuple[str, str], ...] = ()
+    agent_rules: tuple[tuple[str, str], ...] = ()
+    log_overrides: bool = True
+    track_statistics: bool = True
+    on_target_down: OnTargetDown = OnTargetDown.ORIGINAL
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSettings:
+    """One upstream.
+
+    Attributes:
+        type: A key of `gateway.providers.PROVIDERS`.
+        api_key_ref: `env:NAME`, `$NAME`, `NAME` or `file:PATH` (absolute); None when the provider
+            needs no key, or is sent the client's credential.
+        timeout_s: Longest silence of the provider, before and between bytes, seconds.
+        headers: Sent with every request, replacing the client's header of the same name.
+        max_retries: Attempts after the first.
+        default_model: Asked for when the requested model is another vendor's; None leaves it.
+        model_aliases: Pairs (requested model or tier, the provider's own id).
+        deployment: Azure's name for a deployed model; None takes the model's name.
+        api_version: Azure's; None takes the dialect's default.
+        api: Which OpenAI API is spoken: "chat" or "responses".
+    """
+
+    name: str = DEFAULT_PROVIDER
+    type: str = "anthropic"
+    base_url: str = DEFAULT_BASE_URL
+    api_key_ref: str | None = None
+    timeout_s: float = 300
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    enabled: bool = True
+    max_retries: int = 2
+    default_model: str | None = None
+    model_aliases: tuple[tuple[str, str], ...] = ()
+    deployment: str | None = None
+    api_version: str | None = None
+    api: str = "chat"
+
+    def resolve_key(self, environ: Mapping[str, str]) -> str | None:
+        """Return the key; None when none is configured.
+
+        Raises:
+            LookupError: The reference leads nowhere.
+        """
+        ref = self.api_key_ref
+        if ref is None:
+            return None
+        if ref.startswith("file:"):
+            try:
+                key = Path(ref.removeprefix("file:")).read_text("utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise LookupError(f"{ref} cannot be read") from error
+        else:
+            key = environ.get(ref.removeprefix("env:").removeprefix("$"), "").strip()
+        if not key:
+            raise LookupError(f"{ref} is empty or not set")
+        if not (key.isascii() and key.isprintable()):
+            raise LookupError(f"{ref} holds characters no key has")
+        return key
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingSettings:
+    """Which provider serves a request.
+
+    Attributes:
+        agent_rules: Pairs (agent type, provider).
+        tier_rules: Pairs (model tier, provider).
+        patterns: Pairs (regular expression, provider); the first match wins.
+        fallback_chain: Providers tried in this order when the chosen one fails.
+        subscription_fallback: Whether a subscriber's request may fall back to a provider that is
+            paid with a key of the gateway's.
+    """
+
+    default_provider: str = DEFAULT_PROVIDER
+    agent_rules: tuple[tuple[str, str], ...] = ()
+    tier_rules: tuple[tuple[str, str], ...] = ()
+    patterns: tuple[tuple[str, str], ...] = ()
+    fallback_chain: tuple[str, ...] = ()
+    subscription_fallback: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """Where requests are recorded.
+
+    Attributes:
+        enabled: Whether each request leaves an entry; the statistics are kept in any case.
+        retention_days: Age at which an entry is deleted.
+        log_request_bodies: Whether request bodies are kept, without their secrets.
+        log_response_bodies: The same for answers.
+    """
+
+    enabled: bool
+    db_path: Path
+    retention_days: int = 30
+    log_request_bodies: bool = False
+    log_response_bodies: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSettings:
+    """The response cache of each worker.
+
+    Attributes:
+        ttl_s: Age at which an answer is forgotten, seconds.
+        max_bytes: What the answers kept may take in all, a worker.
+        any_temperature: Whether answers to requests without `temperature: 0` are kept, too.
+    """
+
+    enabled: bool = False
+    ttl_s: float = 3600
+    max_bytes: int = 64 * 1024 * 1024
+    any_temperature: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """One client that may use the gateway.
+
+    Attributes:
+        token_sha256: Lower-case hex digest of its token.
+    """
+
+    name: str
+    token_sha256: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a worker is told by files.
+
+    Attributes:
+        fingerprint: Identifies the bytes that were parsed.
+        warnings: One sentence each; for the log and `check-config`.
+        agent_models: Pairs (agent type, model) of `llm-router-config.json`; empty unless enabled.
+        agent_folders: Where agent definition files are.
+        clients: Who may use the gateway; empty means everybody who reaches it.
+    """
+
+    home: Path
+    config_dir: Path
+    fingerprint: str
+    warnings: tuple[str, ...]
+    server: ServerSettings
+    overrides: OverrideSettings
+    providers: tuple[ProviderSettings, ...]
+    routing: RoutingSettings
+    audit: AuditSettings
+    cache: CacheSettings = field(default_factory=CacheSettings)
+    agent_models: tuple[tuple[str, str], ...] = ()
+    agent_folders: tuple[Path, ...] = ()
+    clients: tuple[ClientSettings, ...] = ()

@@ -1,0 +1,194 @@
+"""Read single records of the ledger: pages of them, the latest, and what happened since one.
+
+Each query is one read transaction.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import msgspec
+
+from gateway.pricing import usd
+
+Answer = dict[str, object]
+Event = tuple[str, Answer]
+"""What is told to listeners: its name and what it says."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which records to return; None matches all.
+
+    Attributes:
+        start_us: Earliest time of arrival, microseconds since the epoch.
+        end_us: Latest time of arrival.
+        request_ids: Only these; empty for all.
+        bodies: Whether to return the bodies that were kept, too.
+    """
+
+    start_us: int | None = None
+    end_us: int | None = None
+    agent_type: str | None = None
+    provider: str | None = None
+    project_id: str | None = None
+    success: bool | None = None
+    request_ids: tuple[str, ...] = ()
+    bodies: bool = False
+    limit: int = 100
+    offset: int = 0
+
+
+def audit(connection: sqlite3.Connection, wanted: AuditFilter) -> Answer:
+    """Return matching records, the latest arrival first, and how many match in all."""
+    where, values = _conditions(wanted)
+    # The conditions are fixed text with placeholders; only values come from outside.
+    count = f"SELECT count(*) FROM audit {where}"  # noqa: S608  # see above
+    page = f"SELECT * FROM audit {where} ORDER BY at_us DESC, id DESC LIMIT ? OFFSET ?"  # noqa: S608  # see above
+    total = connection.execute(count, values).fetchone()[0]
+    entries = [
+        _entry(row) for row in connection.execute(page, (*values, wanted.limit, wanted.offset))
+    ]
+    if wanted.bodies:
+        entries = [{**entry, **_bodies(connection, entry["id"])} for entry in entries]
+    return {"entries": entries, "total": total}
+
+
+def recent(connection: sqlite3.Connection, limit: int) -> list[Answer]:
+    """Return the latest requests, newest first, in short."""
+    rows = connection.execute("SELECT * FROM audit ORDER BY id DESC LIMIT ?", (limit,))
+    return [_recent(row) for row in rows]
+
+
+def recent_overrides(connection: sqlite3.Connection, limit: int) -> list[Answer]:
+    """Return the latest overridden requests, newest first."""
+    rows = connection.execute(
+        "SELECT requested_model, model, at_us FROM audit"
+        " WHERE overridden AND endpoint <> 'count_tokens' ORDER BY id DESC LIMIT ?",
+        (limit,),
+    )
+    return [_override(row) for row in rows]
+
+
+def events_after(connection: sqlite3.Connection, last: int) -> tuple[int, list[Event]]:
+    """Return the newest record's id and what happened after record `last`, oldest first."""
+    newest = connection.execute("SELECT ifnull(max(id), 0) FROM audit").fetchone()[0]
+    rows = connection.execute(
+        "SELECT * FROM audit WHERE id > ? AND id <= ?"
+        " AND (overridden OR cache IS NOT NULL OR NOT success) ORDER BY id LIMIT 100",
+        (last, newest),
+    )
+    return newest, [event for row in rows for event in _events(row)]
+
+
+def rfc3339(at_us: int) -> str:
+    """Return a time as RFC 3339 in UTC with microseconds."""
+    moment = datetime.fromtimestamp(at_us // 1_000_000, UTC).replace(microsecond=at_us % 1_000_000)
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _conditions(wanted: AuditFilter) -> tuple[str, tuple[object, ...]]:
+    tests: Mapping[str, object | None] = {
+        "at_us >= ?": wanted.start_us,
+        "at_us <= ?": wanted.end_us,
+        "agent_type = ?": wanted.agent_type,
+        "provider = ?": wanted.provider,
+        "project_id = ?": wanted.project_id,
+        "success = ?": wanted.success,
+    }
+    used = {test: value for test, value in tests.items() if value is not None}
+    clauses, values = list(used), tuple(used.values())
+    if wanted.request_ids:
+        clauses.append(f"request_id IN (?{', ?' * (len(wanted.request_ids) - 1)})")
+        values += wanted.request_ids
+    return (f"WHERE {' AND '.join(clauses)}" if clauses else ""), values
+
+
+def _entry(row: sqlite3.Row) -> Answer:
+    shape = msgspec.json.decode(row["shape"])
+    return {
+        "id": row["id"],
+        "request_id": row["request_id"],
+        "timestamp": rfc3339(row["at_us"]),
+        "endpoint": row["endpoint"],
+        **{name: row[name] for name in ("agent_type", "project_id", "provider", "model")},
+        "requested_model": row["requested_model"],
+        "success": bool(row["success"]),
+        "status": row["status"],
+        "stream": bool(row["stream"]),
+        "latency_ms": row["latency_us"] / 1000,
+        "ttft_ms": None if row["ttft_us"] is None else row["ttft_us"] / 1000,
+        **_tokens(row),
+        "cost_usd": _cost(row),
+        **{name: row[name] for name in ("error_message", "upstream_request_id", "session_id")},
+        **{name: row[name] for name in ("user", "client", "agent_source", "billing", "boot_id")},
+        "seq": row["seq"],
+        "partial": bool(row["partial"]),
+        "cache": row["cache"],
+        "route_reason": row["route_reason"],
+        "adapted": msgspec.json.decode(row["adapted"]),
+        "skipped_reason": row["skipped_reason"],
+        "request_shape": {**shape, "context_tokens": _context(row)},
+    }
+
+
+def _bodies(connection: sqlite3.Connection, audit_id: object) -> Answer:
+    row = connection.execute("SELECT * FROM bodies WHERE audit_id = ?", (audit_id,)).fetchone()
+    names = ("request", "response")
+    return {f"{name}_body": None if row is None else row[name] for name in names}
+
+
+def _recent(row: sqlite3.Row) -> Answer:
+    return {
+        "request_id": row["request_id"],
+        "timestamp": rfc3339(row["at_us"]),
+        **{name: row[name] for name in ("provider", "model", "agent_type")},
+        **{name: row[name] for name in ("input_tokens", "output_tokens")},
+        "cost_usd": _cost(row),
+        "latency_ms": row["latency_us"] / 1000,
+    }
+
+
+def _tokens(row: sqlite3.Row) -> Answer:
+    known = row["input_tokens"] is not None
+    written = row["cache_write_5m_tokens"] + row["cache_write_1h_tokens"] if known else None
+    return {
+        "input_tokens": row["input_tokens"],
+        "output_tokens": row["output_tokens"],
+        "cache_write_tokens": written,
+        "cache_read_tokens": row["cache_read_tokens"],
+    }
+
+
+def _context(row: sqlite3.Row) -> int | None:
+    if row["input_tokens"] is None:
+        return None
+    written = row["cache_write_5m_tokens"] + row["cache_write_1h_tokens"]
+    return int(row["input_tokens"] + written + row["cache_read_tokens"])
+
+
+def _cost(row: sqlite3.Row) -> Decimal | None:
+    return None if row["cost_pico"] is None else usd(row["cost_pico"])
+
+
+def _override(row: sqlite3.Row) -> Answer:
+    return {
+        "original_model": row["requested_model"],
+        "override_to": row["model"],
+        "timestamp": rfc3339(row["at_us"]),
+    }
+
+
+def _events(row: sqlite3.Row) -> Iterator[Event]:
+    about = {name: row[name] for name in ("request_id", "model")}
+    about["timestamp"] = rfc3339(row["at_us"])
+    if row["overridden"] and row["endpoint"] != "count_tokens":
+        yield "model_override", _override(row)
+    if row["cache"] is not None:
+        yield f"cache_{row['cache']}", about
+    if not row["success"]:
+        yield "error", {**about, "status": row["status"], "message": row["error_message"]}

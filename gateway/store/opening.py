@@ -1,0 +1,73 @@
+"""Open the ledger's SQLite file, shared by several processes; blocks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+import time
+from pathlib import Path
+
+from gateway.errors import ConfigError
+from gateway.store import schema
+
+BUSY_S = 5.0
+"""How long a statement waits for another worker's transaction."""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the file, creating or updating it; blocks. Raises ConfigError."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _create(path)
+        connection = sqlite3.connect(
+            path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+        )
+    except (OSError, sqlite3.Error) as error:
+        raise ConfigError(path, f"the ledger cannot be opened: {error}") from error
+    connection.row_factory = sqlite3.Row
+    try:
+        _prepare(connection)
+    except sqlite3.Error as error:
+        connection.close()
+        raise ConfigError(path, f"the ledger cannot be opened: {error}") from error
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version != schema.VERSION:
+        connection.close()
+        raise ConfigError(path, f"the ledger has version {version}, not {schema.VERSION}")
+    return connection
+
+
+def _create(path: Path) -> None:
+    """Create the file for its mode: prompts' sizes and costs are nobody else's business.
+
+    An existing file is not even opened: closing any descriptor of it would drop the locks that this
+    process's other connections hold (POSIX), and a leaving worker would then delete the live WAL.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    _use_wal(connection)
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("BEGIN IMMEDIATE")
+    schema.prepare(connection)
+    connection.execute("COMMIT")
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch to WAL. SQLite's busy timeout does not cover this switch, so workers retry it."""
+    deadline = time.monotonic() + BUSY_S
+    while True:
+        try:
+            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            threading.Event().wait(0.01)
+            continue
+        if mode != "wal":
+            raise sqlite3.OperationalError(f"journal mode is {mode}, WAL is needed")
+        return

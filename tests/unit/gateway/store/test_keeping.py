@@ -1,0 +1,329 @@
+"""What the ledger keeps: bodies without secrets, nothing too old, records it could not write."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gateway.redact import MAX_BODY_BYTES
+from gateway.store import ledger as ledger_module
+from gateway.store import opening, queries, schema
+from gateway.store.entries import AuditFilter, audit
+from gateway.store.ledger import Ledger
+from gateway.store.records import AuditRecord, CacheOutcome, Endpoint
+from gateway.wire.usage import Usage
+
+DAY_US = 86_400_000_000
+
+
+def a_record(request_id: str, at_us: int | None = None) -> AuditRecord:
+    return AuditRecord(
+        request_id=request_id,
+        boot_id="boot",
+        seq=1,
+        at_us=time.time_ns() // 1000 if at_us is None else at_us,
+        endpoint=Endpoint.MESSAGES,
+        provider="p",
+        model="m",
+        requested_model="m",
+        status=200,
+        success=True,
+        partial=False,
+        stream=False,
+        overridden=False,
+        counted=True,
+        latency_us=2500,
+        usage=Usage(10, 20, 1, 2, 3),
+        cost_pico=5 * 10**12,
+    )
+
+
+def on_ledger(
+    path: Path,
+    work: Callable[[Ledger], Awaitable[None]],
+    *,
+    entries: bool = True,
+    days: int | None = None,
+) -> None:
+    async def main() -> None:
+        ledger = Ledger(path, keep_entries=entries, keep_days=days)
+        try:
+            await work(ledger)
+        finally:
+            await ledger.close()
+
+    asyncio.run(main())
+
+
+async def ids(ledger: Ledger) -> list[object]:
+    found = await ledger.read(lambda db: audit(db, AuditFilter(limit=5000)))
+    entries = found["entries"]
+    assert isinstance(entries, list)
+    return [entry["request_id"] for entry in entries]
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(10):
+        while not await condition():  # noqa: ASYNC110  # the state is another thread's: no event
+            await asyncio.sleep(0.01)
+
+
+def test_old_records_are_deleted_in_batches_and_the_sums_stay(tmp_path: Path) -> None:
+    now = time.time_ns() // 1000
+    old = 2 * ledger_module.SWEEP_ROWS + 3
+    path = tmp_path / "ledger.db"
+
+    async def fill(ledger: Ledger) -> None:
+        body = {"request_body": b"{}"}
+        records = [replace(a_record(f"o{n}", now - 31 * DAY_US - n), **body) for n in range(old)]  # type: ignore[arg-type]  # one field
+        young = replace(a_record("young", now - 29 * DAY_US), request_body=b"{}")
+        assert all(await asyncio.gather(*map(ledger.record, [*records, young])))
+
+    async def swept(ledger: Ledger) -> None:
+        async def only_young() -> bool:
+            return await ids(ledger) == ["young"]
+
+        await until(only_young)
+        assert (await ledger.read(queries.summary))["total_requests"] == old + 1
+        count = "SELECT count(*) FROM bodies"
+        assert (await ledger.read(lambda db: db.execute(count).fetchone()[0])) == 1
+
+    on_ledger(path, fill)
+    on_ledger(path, swept, days=30)
+
+
+SECRET = b"sk-ant-api03-abcdefghij"
+
+
+@pytest.mark.parametrize(
+    ("body", "kept"),
+    [
+        (None, None),
+        (b'{"a": "b"}\n', '{"a": "b"}\n'),
+        (b'{"text": "my key is %b, ok"}' % SECRET, '{"text": "my key is ***'),
+        (b'{"api_key": "0123456789abc"}', '{"api_key": "***'),
+        (b'{"text": "{\\"password\\": \\"0123456789abc\\"}"}', '{"text": "{\\"password\\": \\"***'),
+        (b"\xff\xfe", "\ufffd\ufffd"),
+    ],
+)
+def test_bodies_are_kept_without_secrets(
+    tmp_path: Path, body: bytes | None, kept: str | None
+) -> None:
+    async def work(ledger: Ledger) -> None:
+        record = replace(a_record("r"), request_body=body, response_body=b"answer")
+        assert await ledger.record(record)
+        found = await ledger.read(lambda db: audit(db, AuditFilter(bodies=True)))
+        entries = found["entries"]
+        assert isinstance(entries, list)
+        text = entries[0]["request_body"]
+        assert text == kept if kept is None else text.startswith(kept)
+        assert SECRET.decode() not in str(entries)
+        assert "0123456789abc" not in str(entries)
+        assert entries[0]["response_body"] == "answer"
+        plain = await ledger.read(lambda db: audit(db, AuditFilter()))
+        assert "request_body" not in str(plain)
+
+    on_ledger(tmp_path / "ledger.db", work)
+
+
+def test_long_body_is_cut_and_says_so(tmp_path: Path) -> None:
+    async def work(ledger: Ledger) -> None:
+        await ledger.record(replace(a_record("r"), request_body=b"x" * (MAX_BODY_BYTES + 1)))
+        found = await ledger.read(lambda db: audit(db, AuditFilter(bodies=True)))
+        entries = found["entries"]
+        assert isinstance(entries, list)
+        assert entries[0]["request_body"].endswith("x… (cut)")
+        assert entries[0]["response_body"] is None
+
+    on_ledger(tmp_path / "ledger.db", work)
+
+
+def spills(path: Path) -> list[Path]:
+    return sorted(path.parent.glob("ledger.db.spill-*.jsonl"))
+
+
+def break_inserts(path: Path) -> None:
+    """Make every insert fail as a full disk would: not for what the record holds."""
+    connection = sqlite3.connect(path)
+    connection.execute("DROP TABLE totals")
+    connection.close()
+
+
+def repair(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute(schema.TABLES[2])
+    connection.close()
+
+
+@pytest.mark.parametrize("entries", [True, False])
+def test_records_that_cannot_be_written_are_brought_in_at_the_next_start(
+    tmp_path: Path, entries: bool
+) -> None:
+    path = tmp_path / "ledger.db"
+    record = replace(
+        a_record("r1"), cache=CacheOutcome.MISS, adapted=("effort",), request_body=b"\xff"
+    )
+
+    async def fail(ledger: Ledger) -> None:
+        break_inserts(path)
+        assert not await ledger.record(record)
+        assert not await ledger.record(a_record("r2"))
+        assert (ledger.healthy, ledger.failures, ledger.spilled) == (False, 2, 2)
+        assert spills(path)[0].stat().st_mode & 0o777 == 0o600
+        with spills(path)[0].open("ab") as file:
+            file.write(b'{"torn')
+
+    async def bring_in(ledger: Ledger) -> None:
+        async def two() -> bool:
+            return (await ledger.read(queries.summary))["total_requests"] == 2
+
+        await until(two)
+        assert await ids(ledger) == (["r2", "r1"] if entries else [])
+
+    on_ledger(path, fail, entries=entries)
+    repair(path)
+    on_ledger(path, bring_in, entries=entries)
+    assert spills(path) == []
+
+
+def test_spilled_file_is_brought_in_once(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+
+    async def fail(ledger: Ledger) -> None:
+        break_inserts(path)
+        await ledger.record(a_record("r1"))
+
+    on_ledger(path, fail, entries=False)
+    repair(path)
+    copy = spills(path)[0].read_bytes()
+    name = spills(path)[0]
+
+    async def one(ledger: Ledger) -> None:
+        async def gone() -> bool:
+            return not spills(path)
+
+        await until(gone)
+        assert (await ledger.read(queries.summary))["total_requests"] == 1
+
+    on_ledger(path, one, entries=False)
+    name.write_bytes(copy)  # as if the process had been killed before it removed the file
+    on_ledger(path, one, entries=False)
+
+
+def test_file_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+
+    async def main() -> None:
+        first = Ledger(path, keep_entries=True)
+        break_inserts(path)
+        await first.record(a_record("r1"))
+        repair(path)
+        second = Ledger(path, keep_entries=True)
+        assert await second.record(a_record("r2"))
+        await second.close()
+        assert len(spills(path)) == 1
+        assert not await first.record(a_record("r2")), "r2 is there already"
+        await first.close()
+
+    asyncio.run(main())
+
+
+def test_metrics_count_from_the_baseline_and_totals_do_not(tmp_path: Path) -> None:
+    async def work(ledger: Ledger) -> None:
+        await ledger.record(a_record("r1"))
+        assert await ledger.write(lambda db: schema.set_baseline(db, 1))
+        empty = await ledger.read(lambda db: queries.metrics(db, queries.MetricsFilter()))
+        summary = empty["summary"]
+        assert isinstance(summary, dict)
+        assert set(summary.values()) == {0}
+        assert (empty["by_model"], empty["by_provider"]) == ({}, {})
+        await ledger.record(a_record("r2"))
+        assert (await ledger.read(queries.summary))["total_requests"] == 1
+        assert (await ledger.read(queries.machine))["totalCalls"] == 2
+        assert await ledger.write(lambda db: schema.set_baseline(db, 2))
+        assert (await ledger.read(queries.summary))["total_requests"] == 0
+
+    on_ledger(tmp_path / "ledger.db", work)
+
+
+def test_task_that_fails_is_told_and_undone(tmp_path: Path) -> None:
+    def fail(connection: sqlite3.Connection) -> None:
+        connection.execute("DELETE FROM totals")
+        connection.execute("no SQL")
+
+    async def work(ledger: Ledger) -> None:
+        await ledger.record(a_record("r1"))
+        assert not await ledger.write(fail)
+        assert (await ledger.read(queries.summary))["total_requests"] == 1
+
+    on_ledger(tmp_path / "ledger.db", work)
+
+
+def test_trends_compare_a_day_with_the_day_before(tmp_path: Path) -> None:
+    now = 10 * DAY_US
+
+    async def work(ledger: Ledger) -> None:
+        empty = await ledger.read(lambda db: queries.project(db, now))
+        assert (empty["calls"], empty["callsTrend"]) == (0, {"value": None, "period": "24h"})
+        for n, at_us in enumerate((now - DAY_US - 1, now - 1, now - 2, now - 3 * DAY_US)):
+            await ledger.record(a_record(f"r{n}", at_us))
+        found = await ledger.read(lambda db: queries.project(db, now))
+        assert (found["calls"], found["tokens"], found["cost"]) == (4, 144, 20)
+        assert found["callsTrend"] == {"value": 100.0, "period": "24h"}
+        assert found["timeTrend"] == {"value": 0.0, "period": "24h"}
+
+    on_ledger(tmp_path / "ledger.db", work)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [AuditFilter(start_us=1), AuditFilter(end_us=1), AuditFilter(start_us=1, provider="p")],
+)
+def test_time_filters_use_the_index(tmp_path: Path, wanted: AuditFilter) -> None:
+    async def work(ledger: Ledger) -> None:
+        plans: list[str] = []
+
+        def explain(connection: sqlite3.Connection) -> None:
+            asked: list[str] = []
+            connection.set_trace_callback(asked.append)
+            audit(connection, wanted)
+            connection.set_trace_callback(None)
+            for query in asked:
+                rows = connection.execute(f"EXPLAIN QUERY PLAN {query}")
+                plans.extend(row["detail"] for row in rows)
+
+        await ledger.read(explain)
+        assert plans
+        assert all("audit_time" in plan for plan in plans)
+
+    on_ledger(tmp_path / "ledger.db", work)
+
+
+def test_ledger_of_the_first_version_is_brought_up(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    connection = sqlite3.connect(path)
+    for statement in schema.TABLES:
+        connection.execute(statement)
+    connection.execute("PRAGMA user_version = 1")
+    connection.execute(
+        "INSERT INTO audit (request_id, boot_id, seq, at_us, endpoint, provider, status, success,"
+        " partial, stream, overridden, latency_us, shape)"
+        " VALUES ('old', 'b', 1, 1, 'messages', 'p', 200, 1, 0, 0, 0, 1, '{}')"
+    )
+    connection.commit()
+    connection.close()
+
+    async def work(ledger: Ledger) -> None:
+        assert await ledger.record(a_record("new"))
+        assert await ids(ledger) == ["new", "old"]
+
+    on_ledger(path, work)
+    again = opening.connect(path)
+    assert again.execute("PRAGMA user_version").fetchone()[0] == schema.VERSION
+    again.close()
