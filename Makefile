@@ -40,7 +40,7 @@ rollback: $(STAMP)
 	@$(BIN)/invoke rollback --yes
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest -n 2 -m "not real"
+	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "not real"
 
 test-real: $(STAMP)
 	@$(BIN)/python -m pytest -m real

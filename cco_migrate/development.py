@@ -18,7 +18,7 @@ STYLE = (
     ("mypy", "--explicit-package-bases", "tests", "benchmarks", "tasks.py"),
     ("lint-imports",),
 )
-TESTS = ((sys.executable, "-m", "pytest", "-n", "2", "-m", "not real"),)
+TESTS = ((sys.executable, "-m", "pytest", "-n", "3", "--dist", "worksteal", "-m", "not real"),)
 
 
 def style() -> Result:
