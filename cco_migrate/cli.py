@@ -6,129 +6,19 @@ tasks file.
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import sys
 from argparse import Namespace
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from inspect import Parameter, Signature
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invoke.collection import Collection
-from invoke.exceptions import Exit, ParseError
+from invoke.exceptions import ParseError
 from invoke.program import Program
-from invoke.tasks import Task
 
 import cco_migrate
+from cco_migrate.invocation import task, usage
+from cco_migrate.options import APPLYING, CODES, OUTPUT, PLANNING, TARGET
 
 if TYPE_CHECKING:
-    from invoke.context import Context
-
     from cco_migrate.commands import MigrateOptions, Result, Session
-    from cco_migrate.errors import ToolkitError
-
-CODES = {
-    0: "done, GO, or nothing to do",
-    1: "unexpected error",
-    2: "the plan has changes (plan --detailed-exitcode)",
-    3: "NO-GO",
-    4: "INCONCLUSIVE: not enough evidence; the run stays open",
-    5: "HOLD: a person has to decide",
-    6: "the migration failed and was rolled back",
-    7: "the rollback failed: page somebody",
-    8: "preflight or validation failed; nothing was changed",
-    9: "stale plan or drift",
-    11: "the lock is held by another run",
-    12: "waiting for a person; resumable",
-    64: "usage",
-    130: "SIGINT",
-    143: "SIGTERM",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One option: its default, which also gives its type, and its help."""
-
-    default: str | bool | int
-    help: str
-
-
-OPTIONS: dict[str, Option] = {
-    "home": Option("", "state root of your deployment ($CCO_HOME, default ~/.cco)"),
-    "config": Option("", "your model-overrides.toml"),
-    "url": Option("", "base URL of your gateway, e.g. http://127.0.0.1:3000"),
-    "driver": Option("", "how it is restarted: process (bundled gateway) or command (any other)"),
-    "stop": Option("", "command that stops it (driver command)"),
-    "start": Option("", "command that starts it (driver command)"),
-    "restart": Option("", "one command in place of stop and start (driver command)"),
-    "log": Option("", "file it logs to, watched for the override lines"),
-    "fix": Option(False, "add the dashed twin of each dotted rule id"),
-    "yes": Option(False, "answer every question with yes"),
-    "no_input": Option(False, "never ask: a question ends with exit 12"),
-    "dry_run": Option(False, "show what would happen and change nothing"),
-    "json": Option(False, "one JSON document on standard output"),
-    "quiet": Option(False, "say nothing but the result"),
-    "events": Option("", "append one JSON object per event to this file"),
-    "upstream": Option("demo", "upstream of the demo deployment"),
-    "traffic": Option(
-        "", "how the change is proved: send requests (default), or watch real clients"
-    ),
-    "key": Option(
-        "",
-        "verification credential: file:PATH or env:NAME (default env:ANTHROPIC_API_KEY)",
-    ),
-    "requests": Option(0, "how many verification requests (default 2; the demo sends 24)"),
-    "watch_s": Option(300, "how long to watch for real clients, in seconds"),
-    "lock_timeout": Option(0, "how long to wait for another run's lock, in seconds"),
-    "kind": Option("model-overrides", "which migration"),
-    "run": Option("", "run id (default: the newest)"),
-    "by": Option("flag", "flag (take back this run's edits) or backup (restore the saved files)"),
-    "detailed_exitcode": Option(False, "exit 2 when the plan has changes"),
-    "rounds": Option(5, "how many rounds; the median counts"),
-    "item": Option("team-notified", "what is attested"),
-    "person": Option("", "whose word it is"),
-}
-TARGET = ("home", "config", "url", "driver", "stop", "start", "restart", "log")
-OUTPUT = ("json", "quiet", "events")
-PLANNING = (*TARGET, *OUTPUT, "kind", "fix", "traffic", "key", "requests", "watch_s")
-APPLYING = (*PLANNING, "yes", "no_input", "lock_timeout", "upstream")
-
-Act = Callable[["Session", Namespace], "Result"]
-
-
-def task(*options: str, name: str = "", default: bool = False) -> Callable[[Act], Any]:
-    """Make an Invoke task of a function.
-
-    Its options come from OPTIONS: no positionals, no guessed short flags. Verdicts become exit
-    codes, errors become messages. Returns Any because Invoke's Task is generic over what it calls.
-    """
-
-    def decorate(act: Act) -> Any:
-        def body(context: Context, **values: Any) -> None:  # Any: Invoke's parsed values
-            _run(act, context, Namespace(**values))
-
-        parameters = [Parameter("context", Parameter.POSITIONAL_OR_KEYWORD)]
-        parameters += [
-            Parameter(o, Parameter.POSITIONAL_OR_KEYWORD, default=OPTIONS[o].default)
-            for o in options
-        ]
-        body.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # what inspect.signature reads
-        body.__doc__ = act.__doc__
-        helps = {o.replace("_", "-"): OPTIONS[o].help for o in options}
-        return Task(
-            body,
-            name=name or act.__name__,
-            positional=(),
-            default=default,
-            auto_shortflags=False,
-            help=helps,
-        )
-
-    return decorate
 
 
 @task(*APPLYING, "dry_run")
@@ -333,7 +223,7 @@ class MigrateProgram(Program):
         try:
             super().parse_tasks()
         except (ParseError, ValueError) as error:
-            raise _usage(
+            raise usage(
                 f"{error}\n  see: {self.binary} --list, {self.binary} TASK --help"
             ) from error
 
@@ -349,87 +239,6 @@ def main() -> None:
     program.run()
 
 
-def _run(act: Act, context: Context, options: Namespace) -> None:
-    # Invoke switches the bytecode cache off; without it every start would compile again
-    sys.dont_write_bytecode = False
-    as_json = bool(getattr(options, "json", False))
-    try:
-        _refuse_swallowed(options)
-        _refuse_core_dry(context)
-        session = _session(options)
-        with session.out:
-            result = act(session, options)
-    except BaseException as error:  # told in words and a code, whatever it is
-        raise _exit_of(error, options) from error
-    text = _json(result.document) if as_json else result.text
-    if text:
-        print(_typed(text))
-    if result.code:
-        raise Exit(code=result.code)
-
-
-def _exit_of(error: BaseException, options: Namespace) -> Exit:
-    """Return the message and the code an error ends in; raises what is no error at all."""
-    from cco_migrate.errors import Interrupted, ToolkitError
-
-    document: dict[str, object] = {}
-    if isinstance(error, ToolkitError):
-        document, text, code = _error_document(error), _explained(error), error.code
-    elif isinstance(error, Exit):
-        text, code = str(error.message or ""), error.code
-    elif isinstance(error, Interrupted):
-        text = f"{error}; the run is open: a rerun goes on, `invoke rollback` undoes"
-        code = error.code
-    elif isinstance(error, KeyboardInterrupt):
-        text, code = "stopped; nothing was in progress", 130
-    elif isinstance(error, Exception) and not os.environ.get("CCO_MIGRATE_DEBUG"):
-        text = f"unexpected: {type(error).__name__}: {error}\n  CCO_MIGRATE_DEBUG=1 shows where"
-        code = 1
-    else:
-        raise error
-    if getattr(options, "json", False):
-        print(_typed(_json({"schema_version": 1, "error": text, "code": code, **document})))
-    return Exit(_typed(_with_home(text, options)), code=code)
-
-
-def _with_home(text: str, options: Namespace) -> str:
-    """Add the state root to the commands a message names: without it they would mean the demo."""
-    home = getattr(options, "home", "")
-    if not home:
-        return text
-    return re.sub(r"\binvoke (?!\S+ --home)([a-z][\w.-]*)", rf"invoke \1 --home {home}", text)
-
-
-def _program() -> str:
-    """Return what the person typed: `invoke` in a checkout, or the console script anywhere."""
-    return "cco-migrate" if Path(sys.argv[0]).name == "cco-migrate" else "invoke"
-
-
-def _typed(text: str) -> str:
-    from cco_migrate import progress
-
-    return progress.typed(text, _program())
-
-
-def _json(document: Mapping[str, object]) -> str:
-    return json.dumps(document, indent=2, ensure_ascii=False, default=str)
-
-
-def _refuse_core_dry(context: Context) -> None:
-    """Invoke's own dry mode skips its `run` only: everything here would happen for real."""
-    if context.config.run.dry:
-        raise _usage("--dry (-R) is Invoke's own and would skip nothing here; use --dry-run")
-
-
-def _refuse_swallowed(options: Namespace) -> None:
-    """Invoke takes the next word as a value, flag or not: `--url --dry-run` would run for real."""
-    for name, value in vars(options).items():
-        if isinstance(value, str) and value.startswith("-"):
-            raise _usage(
-                f"--{name.replace('_', '-')} got {value!r} as its value; none begins with a dash"
-            )
-
-
 def _check_upstream(options: Namespace) -> None:
     if options.upstream == "anthropic":
         from cco_migrate.errors import InvalidInput
@@ -440,43 +249,7 @@ def _check_upstream(options: Namespace) -> None:
             "requests; use --upstream demo"
         )
     if options.upstream != "demo":
-        raise _usage(f"--upstream {options.upstream}: unknown; there is: demo")
-
-
-def _usage(text: str) -> Exit:
-    return Exit(f"{text}\n  nothing was done", code=64)
-
-
-def _error_document(error: ToolkitError) -> dict[str, object]:
-    return {
-        "error": str(error),
-        "state": error.state,
-        "next": error.next_command,
-        "findings": [str(finding) for finding in getattr(error, "findings", ())],
-    }
-
-
-def _explained(error: ToolkitError) -> str:
-    lines = [str(error), *(f"  {finding}" for finding in getattr(error, "findings", ()))]
-    if error.state:
-        lines.append(f"  now:  {error.state}")
-    if error.next_command:
-        lines.append(f"  next: {error.next_command}")
-    lines.append(f"  exit {error.code}: {CODES[error.code]}")
-    return "\n".join(lines)
-
-
-def _session(options: Namespace) -> Session:
-    from cco_migrate import commands, progress, target
-
-    where = target.Target(**{name: getattr(options, name, "") for name in TARGET})
-    events = getattr(options, "events", "")
-    out = progress.Output(
-        quiet=bool(getattr(options, "quiet", False)),
-        events=Path(events) if events else None,
-        program=_program(),
-    )
-    return commands.Session(where, out)
+        raise usage(f"--upstream {options.upstream}: unknown; there is: demo")
 
 
 def _migrate_options(options: Namespace, *, only: str = "") -> MigrateOptions:

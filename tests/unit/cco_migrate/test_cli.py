@@ -14,7 +14,7 @@ import pytest
 from invoke.collection import Collection
 from invoke.tasks import Task
 
-from cco_migrate import cli, errors
+from cco_migrate import cli, errors, options
 
 ROOT = Path(cli.__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -95,7 +95,7 @@ def test_every_task_and_option_says_what_it_is_for() -> None:
     for name, task in tasks_of(cli.namespace()):
         assert (task.__doc__ or "").strip(), name
         for argument in task.get_arguments():
-            option = cli.OPTIONS[str(argument.name).replace("-", "_")]
+            option = options.OPTIONS[str(argument.name).replace("-", "_")]
             assert option.help, (name, argument.name)
 
 
@@ -105,7 +105,7 @@ def test_every_error_has_an_exit_code_that_is_listed() -> None:
         if isinstance(one, type) and issubclass(one, errors.ToolkitError)
     ]  # fmt: skip
     assert len(kinds) > 8
-    assert {kind.code for kind in kinds} <= cli.CODES.keys()
+    assert {kind.code for kind in kinds} <= options.CODES.keys()
 
 
 @BOTH
@@ -114,7 +114,7 @@ def test_codes_are_printed_as_json(tmp_path: Path, program: Sequence[str]) -> No
     assert done.returncode == 0
     document = json.loads(done.stdout)
     assert document["schema_version"] == 1
-    assert document["codes"] == {str(code): text for code, text in cli.CODES.items()}
+    assert document["codes"] == {str(code): text for code, text in options.CODES.items()}
 
 
 SWALLOWED = pytest.mark.parametrize(

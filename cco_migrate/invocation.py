@@ -1,0 +1,178 @@
+"""How a function becomes an Invoke task: options in, result or error out, as text and exit code.
+
+Only Invoke and the standard library are imported here, so that `--list` stays fast.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Mapping
+from inspect import Parameter, Signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from invoke.exceptions import Exit
+from invoke.tasks import Task
+
+from cco_migrate.options import CODES, OPTIONS, TARGET
+
+if TYPE_CHECKING:
+    from invoke.context import Context
+
+    from cco_migrate.commands import Result, Session
+    from cco_migrate.errors import ToolkitError
+
+Act = Callable[["Session", Namespace], "Result"]
+
+
+def task(*options: str, name: str = "", default: bool = False) -> Callable[[Act], Any]:
+    """Make an Invoke task of a function.
+
+    Its options come from OPTIONS: no positionals, no guessed short flags. Verdicts become exit
+    codes, errors become messages. Returns Any because Invoke's Task is generic over what it calls.
+    """
+
+    def decorate(act: Act) -> Any:
+        def body(context: Context, **values: Any) -> None:  # Any: Invoke's parsed values
+            _run(act, context, Namespace(**values))
+
+        parameters = [Parameter("context", Parameter.POSITIONAL_OR_KEYWORD)]
+        parameters += [
+            Parameter(o, Parameter.POSITIONAL_OR_KEYWORD, default=OPTIONS[o].default)
+            for o in options
+        ]
+        body.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # what inspect.signature reads
+        body.__doc__ = act.__doc__
+        helps = {o.replace("_", "-"): OPTIONS[o].help for o in options}
+        return Task(
+            body,
+            name=name or act.__name__,
+            positional=(),
+            default=default,
+            auto_shortflags=False,
+            help=helps,
+        )
+
+    return decorate
+
+
+def usage(text: str) -> Exit:
+    """Return the error of a command that was typed wrongly; nothing was done."""
+    return Exit(f"{text}\n  nothing was done", code=64)
+
+
+def _run(act: Act, context: Context, options: Namespace) -> None:
+    # Invoke switches the bytecode cache off; without it every start would compile again
+    sys.dont_write_bytecode = False
+    as_json = bool(getattr(options, "json", False))
+    try:
+        _refuse_swallowed(options)
+        _refuse_core_dry(context)
+        session = _session(options)
+        with session.out:
+            result = act(session, options)
+    except BaseException as error:  # told in words and a code, whatever it is
+        raise _exit_of(error, options) from error
+    text = _json(result.document) if as_json else result.text
+    if text:
+        print(_typed(text))
+    if result.code:
+        raise Exit(code=result.code)
+
+
+def _exit_of(error: BaseException, options: Namespace) -> Exit:
+    """Return the message and the code an error ends in; raises what is no error at all."""
+    from cco_migrate.errors import Interrupted, ToolkitError
+
+    document: dict[str, object] = {}
+    if isinstance(error, ToolkitError):
+        document, text, code = _error_document(error), _explained(error), error.code
+    elif isinstance(error, Exit):
+        text, code = str(error.message or ""), error.code
+    elif isinstance(error, Interrupted):
+        text = f"{error}; the run is open: a rerun goes on, `invoke rollback` undoes"
+        code = error.code
+    elif isinstance(error, KeyboardInterrupt):
+        text, code = "stopped; nothing was in progress", 130
+    elif isinstance(error, Exception) and not os.environ.get("CCO_MIGRATE_DEBUG"):
+        text = f"unexpected: {type(error).__name__}: {error}\n  CCO_MIGRATE_DEBUG=1 shows where"
+        code = 1
+    else:
+        raise error
+    if getattr(options, "json", False):
+        print(_typed(_json({"schema_version": 1, "error": text, "code": code, **document})))
+    return Exit(_typed(_with_home(text, options)), code=code)
+
+
+def _session(options: Namespace) -> Session:
+    from cco_migrate import commands, progress, target
+
+    where = target.Target(**{name: getattr(options, name, "") for name in TARGET})
+    events = getattr(options, "events", "")
+    out = progress.Output(
+        quiet=bool(getattr(options, "quiet", False)),
+        events=Path(events) if events else None,
+        program=_program(),
+    )
+    return commands.Session(where, out)
+
+
+def _explained(error: ToolkitError) -> str:
+    lines = [str(error), *(f"  {finding}" for finding in getattr(error, "findings", ()))]
+    if error.state:
+        lines.append(f"  now:  {error.state}")
+    if error.next_command:
+        lines.append(f"  next: {error.next_command}")
+    lines.append(f"  exit {error.code}: {CODES[error.code]}")
+    return "\n".join(lines)
+
+
+def _error_document(error: ToolkitError) -> dict[str, object]:
+    return {
+        "error": str(error),
+        "state": error.state,
+        "next": error.next_command,
+        "findings": [str(finding) for finding in getattr(error, "findings", ())],
+    }
+
+
+def _with_home(text: str, options: Namespace) -> str:
+    """Add the state root to the commands a message names: without it they would mean the demo."""
+    home = getattr(options, "home", "")
+    if not home:
+        return text
+    return re.sub(r"\binvoke (?!\S+ --home)([a-z][\w.-]*)", rf"invoke \1 --home {home}", text)
+
+
+def _refuse_swallowed(options: Namespace) -> None:
+    """Invoke takes the next word as a value, flag or not: `--url --dry-run` would run for real."""
+    for name, value in vars(options).items():
+        if isinstance(value, str) and value.startswith("-"):
+            raise usage(
+                f"--{name.replace('_', '-')} got {value!r} as its value; none begins with a dash"
+            )
+
+
+def _refuse_core_dry(context: Context) -> None:
+    """Invoke's own dry mode skips its `run` only: everything here would happen for real."""
+    if context.config.run.dry:
+        raise usage("--dry (-R) is Invoke's own and would skip nothing here; use --dry-run")
+
+
+def _typed(text: str) -> str:
+    from cco_migrate import progress
+
+    return progress.typed(text, _program())
+
+
+def _program() -> str:
+    """Return what the person typed: `invoke` in a checkout, or the console script anywhere."""
+    return "cco-migrate" if Path(sys.argv[0]).name == "cco-migrate" else "invoke"
+
+
+def _json(document: Mapping[str, object]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False, default=str)

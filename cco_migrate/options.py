@@ -1,0 +1,72 @@
+"""The options of all tasks and the meaning of every exit code. Pure; imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CODES = {
+    0: "done, GO, or nothing to do",
+    1: "unexpected error",
+    2: "the plan has changes (plan --detailed-exitcode)",
+    3: "NO-GO",
+    4: "INCONCLUSIVE: not enough evidence; the run stays open",
+    5: "HOLD: a person has to decide",
+    6: "the migration failed and was rolled back",
+    7: "the rollback failed: page somebody",
+    8: "preflight or validation failed; nothing was changed",
+    9: "stale plan or drift",
+    11: "the lock is held by another run",
+    12: "waiting for a person; resumable",
+    64: "usage",
+    130: "SIGINT",
+    143: "SIGTERM",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option: its default, which also gives its type, and its help."""
+
+    default: str | bool | int
+    help: str
+
+
+OPTIONS: dict[str, Option] = {
+    "home": Option("", "state root of your deployment ($CCO_HOME, default ~/.cco)"),
+    "config": Option("", "your model-overrides.toml"),
+    "url": Option("", "base URL of your gateway, e.g. http://127.0.0.1:3000"),
+    "driver": Option("", "how it is restarted: process (bundled gateway) or command (any other)"),
+    "stop": Option("", "command that stops it (driver command)"),
+    "start": Option("", "command that starts it (driver command)"),
+    "restart": Option("", "one command in place of stop and start (driver command)"),
+    "log": Option("", "file it logs to, watched for the override lines"),
+    "fix": Option(False, "add the dashed twin of each dotted rule id"),
+    "yes": Option(False, "answer every question with yes"),
+    "no_input": Option(False, "never ask: a question ends with exit 12"),
+    "dry_run": Option(False, "show what would happen and change nothing"),
+    "json": Option(False, "one JSON document on standard output"),
+    "quiet": Option(False, "say nothing but the result"),
+    "events": Option("", "append one JSON object per event to this file"),
+    "upstream": Option("demo", "upstream of the demo deployment"),
+    "traffic": Option(
+        "", "how the change is proved: send requests (default), or watch real clients"
+    ),
+    "key": Option(
+        "",
+        "verification credential: file:PATH or env:NAME (default env:ANTHROPIC_API_KEY)",
+    ),
+    "requests": Option(0, "how many verification requests (default 2; the demo sends 24)"),
+    "watch_s": Option(300, "how long to watch for real clients, in seconds"),
+    "lock_timeout": Option(0, "how long to wait for another run's lock, in seconds"),
+    "kind": Option("model-overrides", "which migration"),
+    "run": Option("", "run id (default: the newest)"),
+    "by": Option("flag", "flag (take back this run's edits) or backup (restore the saved files)"),
+    "detailed_exitcode": Option(False, "exit 2 when the plan has changes"),
+    "rounds": Option(5, "how many rounds; the median counts"),
+    "item": Option("team-notified", "what is attested"),
+    "person": Option("", "whose word it is"),
+}
+TARGET = ("home", "config", "url", "driver", "stop", "start", "restart", "log")
+OUTPUT = ("json", "quiet", "events")
+PLANNING = (*TARGET, *OUTPUT, "kind", "fix", "traffic", "key", "requests", "watch_s")
+APPLYING = (*PLANNING, "yes", "no_input", "lock_timeout", "upstream")
