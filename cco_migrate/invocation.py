@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
     from cco_migrate.commands import Result, Session
     from cco_migrate.errors import ToolkitError
+    from cco_migrate.target import Target
+
+_COMMAND = re.compile(r"\binvoke (?!\S+ --home)([a-z][\w.-]*)")
 
 Act = Callable[["Session", Namespace], "Result"]
 
@@ -108,17 +112,22 @@ def _exit_of(error: BaseException, options: Namespace) -> Exit:
     return Exit(_typed(_with_home(text, options)), code=code)
 
 
-def _session(options: Namespace) -> Session:
-    from cco_migrate import commands, progress, target
+def _target(options: Namespace) -> Target:
+    from cco_migrate.target import Target
 
-    where = target.Target(**{name: getattr(options, name, "") for name in TARGET})
+    return Target(**{name: getattr(options, name, "") for name in TARGET})
+
+
+def _session(options: Namespace) -> Session:
+    from cco_migrate import commands, progress
+
     events = getattr(options, "events", "")
     out = progress.Output(
         quiet=bool(getattr(options, "quiet", False)),
         events=Path(events) if events else None,
         program=_program(),
     )
-    return commands.Session(where, out)
+    return commands.Session(_target(options), out)
 
 
 def _explained(error: ToolkitError) -> str:
@@ -142,10 +151,13 @@ def _error_document(error: ToolkitError) -> dict[str, object]:
 
 def _with_home(text: str, options: Namespace) -> str:
     """Add the state root to the commands a message names: without it they would mean the demo."""
-    home = getattr(options, "home", "")
-    if not home:
+    from cco_migrate import target, world
+
+    where = _target(options)
+    if where.is_demo(os.environ):
         return text
-    return re.sub(r"\binvoke (?!\S+ --home)([a-z][\w.-]*)", rf"invoke \1 --home {home}", text)
+    home = shlex.quote(str(target.home_of(where, os.environ, world.World.real())))
+    return _COMMAND.sub(rf"invoke \1 --home {home}", text)
 
 
 def _refuse_swallowed(options: Namespace) -> None:

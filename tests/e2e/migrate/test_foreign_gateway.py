@@ -114,6 +114,7 @@ def test_quiet_gateway_is_inconclusive_and_stays_open_until_traffic_comes(foreig
     done = foreign.migrate(traffic="watch", watch_s="1")
     assert done.code == 4, done.err
     assert "no client sent anything" in done.err
+    assert f"next: cco-migrate migrate --home {foreign.root / 'home'}" in done.err
     assert foreign.health()["overrides_enabled"] is True
     again = foreign.folder.run("status", "--home", str(foreign.root / "home"))
     assert "open" in again.out
