@@ -218,7 +218,8 @@ def refuse(lines: list[Line]) -> None:
     failed = [line for line in lines if line.mark is Mark.FAIL]
     if not failed:
         return
-    first = failed[0]
+    # a fault of the files comes first: reloading them would not help
+    first = next((line for line in failed if line.code != StalePlan.code), failed[0])
     message = f"preflight: {len(failed)} of {len(lines)} checks failed: {first.text}"
     if first.code == StalePlan.code:
         raise StalePlan(

@@ -74,7 +74,9 @@ class TrafficFlows:
         if step.params["mode"] == "watch":
             said = f"{facts['sent']} requests of real clients seen"
         lines, expected = facts["log_lines"], facts["expected_overrides"]
-        if lines is None:
+        if not step.params["log_overrides"]:
+            said += "; the file switches the override lines of the log off"
+        elif lines is None:
             said += "; no log to watch"
         elif lines < expected:
             said += f"; {lines} override lines in the log, {expected} expected"

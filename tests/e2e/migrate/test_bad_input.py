@@ -48,11 +48,16 @@ def replaced(path: Path, data: bytes) -> Iterator[None]:
         (GOOD.replace('"claude-s', '" claude-s').encode(), [":3", "overrides.rules[0][0]"]),
         (GOOD.replace("sonnet-4-5", "sonnet-4.5").encode(), ["no rule matches", "--fix"]),
         (GOOD.replace("rules = [[", "rules = [[[").encode(), [":3"]),
+        (
+            (GOOD + "[analytics]\ntrack_statistics = false\n").encode(),
+            ["analytics.track_statistics = false"],
+        ),
         (b"\x00", ["model-overrides.toml"]),
     ],
     ids=[
         "broken toml", "bom", "latin-1", "wrong type", "misspelt key", "misspelt table",
-        "three strings", "empty target", "padded id", "dotted id", "unbalanced", "nul",
+        "three strings", "empty target", "padded id", "dotted id", "unbalanced", "no statistics",
+        "nul",
     ],
 )  # fmt: skip
 def test_broken_overrides_file_is_refused(shared_demo: Any, data: bytes, said: list[str]) -> None:

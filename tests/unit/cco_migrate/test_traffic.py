@@ -241,6 +241,13 @@ def test_missing_log_is_told_and_not_held_against_it(context: Context) -> None:
     assert "no log to watch" in said
 
 
+def test_log_lines_that_the_file_switches_off_are_not_awaited(context: Context) -> None:
+    facts, verdict, said = run(step([SONNET], 0, log_overrides=False), context)
+    assert verdict is Verdict.GO
+    assert facts["log_lines"] is None
+    assert "the file switches the override lines of the log off" in said
+
+
 def test_watch_without_a_client_is_inconclusive(context: Context) -> None:
     facts, verdict, said = run(step([], 0, mode="watch"), context)
     assert verdict is Verdict.INCONCLUSIVE
