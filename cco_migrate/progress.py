@@ -42,6 +42,9 @@ class View(Protocol):
     def step_ends(self, step: Step, *, verdict: str, summary: str, seconds: float) -> None:
         """A step ended."""
 
+    def close(self) -> None:
+        """Say nothing more."""
+
 
 def typed(text: str, program: str) -> str:
     """Return a text with the commands in it as they are typed here; they are written `invoke …`."""
@@ -273,7 +276,7 @@ class Output:
         self._events.flush()
 
 
-def _view(program: str, *, quiet: bool) -> Quiet | LiveView | PlainView:
+def _view(program: str, *, quiet: bool) -> View:
     if quiet:
         return Quiet()
     if sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb":

@@ -49,10 +49,7 @@ class Counts:
     """What this worker has done since it started."""
 
     overrides: int = 0
-    overrides_reverted: int = 0
-    broken_streams: int = 0
     doubled_v1: int = 0
-    resent: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway import describe
-from gateway.account import Account, Counts
+from gateway.account import Account
 from gateway.agent_links import TOOL_NAMES, AgentLinks, Spawn, SpawnReader, read_spawns
 from gateway.body_log import LoggedSink
 from gateway.dispatch import Sent
@@ -65,7 +65,6 @@ class Delivery:
     metrics: Metrics
     watch: Stopwatch
     pricing: Pricing
-    counts: Counts
     links: AgentLinks
     clock: Callable[[], float]
 
@@ -168,7 +167,6 @@ class Delivery:
         self, sent: Sent, meter: StreamMeter, problem: str | None, relay: StreamRelay
     ) -> None:
         """End a stream that did not reach its terminal event so that every client notices."""
-        self.counts.broken_streams += 1
         told = meter.error is not None and problem is None
         text = problem or "the provider's stream ended before its terminal event"
         reason = redact(meter.error) if told and meter.error is not None else text

@@ -89,14 +89,6 @@ class Sent:
         return self.candidate.link.key is not None and self.answer.status in (401, 403)
 
 
-@dataclass(slots=True)
-class DispatchCounts:
-    """What was asked more than once."""
-
-    retries: int = 0
-    fallbacks: int = 0
-
-
 @dataclass(frozen=True, slots=True)
 class Dispatcher:
     """Asks candidates in order.
@@ -110,7 +102,6 @@ class Dispatcher:
     jitter: Callable[[], float]
     circuits: Circuits = field(default_factory=Circuits)
     budget: RetryBudget = field(default_factory=RetryBudget)
-    counts: DispatchCounts = field(default_factory=DispatchCounts)
     translators: Mapping[tuple[Wire, Wire], Translator] = field(default_factory=dict)
 
     async def send(self, call: Call, candidates: tuple[Candidate, ...]) -> Sent:
@@ -127,7 +118,6 @@ class Dispatcher:
                 if outcome.offer(found, overridden=overridden):
                     break
                 if more:
-                    self.counts.fallbacks += 1
                     log.warning(
                         "Provider in trouble: request_id=%s provider=%s model=%s cause=%s",
                         *(call.request_id, candidate.link.name, candidate.model, _cause(found)),
@@ -175,7 +165,6 @@ class Dispatcher:
                 wait_s = self._wait_s(found, candidate, attempt, more=more)
                 if wait_s is None:
                     break
-                self.counts.retries += 1
                 log.info(
                     "Retry: request_id=%s provider=%s attempt=%d wait_s=%.3f cause=%s",
                     *(call.request_id, candidate.link.name, attempt + 1, wait_s, _cause(found)),

@@ -171,13 +171,11 @@ class Exchange:
 
     def _answered(self, first: Candidate, sent: Sent) -> None:
         """Note who answered in the end."""
-        service, account = self._service, self._account
+        account = self._account
         account.candidate = sent.candidate
         if sent.answer.resent:
-            service.counts.resent += 1
             log.info("Request sent again on a new connection: request_id=%s", account.id)
         if sent.candidate.chosen != first.chosen:
-            service.counts.overrides_reverted += 1
             account.skipped = "inexpressible" if sent.after == INEXPRESSIBLE else "target_down"
             names = (_line(first.chosen), _line(sent.candidate.chosen))
             log.warning("Model override reverted: %s → %s request_id=%s", *names, account.id)
@@ -192,7 +190,6 @@ class Exchange:
             metrics=service.metrics,
             watch=self._watch,
             pricing=service.books.pricing,
-            counts=service.counts,
             links=service.agent_links,
             clock=service.dispatcher.clock,
         )

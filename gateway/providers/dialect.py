@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -15,12 +15,6 @@ CREDENTIALS = frozenset(
     {b"authorization", b"x-api-key", b"api-key", b"cookie", b"proxy-authorization"}
 )
 """Headers that may hold a key of the client's."""
-
-API_PATHS: Mapping[Wire, bytes] = {
-    Wire.MESSAGES: b"/v1/messages",
-    Wire.CHAT: b"/v1/chat/completions",
-    Wire.RESPONSES: b"/v1/responses",
-}
 
 # `host`, framing and connection headers belong to one hop; `x-agent-type` is meant for the gateway.
 HOP = frozenset(
