@@ -16,9 +16,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; return its exit code. Expected errors are one line on standard error."""
     words = sys.argv[1:] if argv is None else argv
     if words[:1] == ["demo-upstream"]:
-        from gateway import demo  # noqa: PLC0415 - each command loads only what it needs
+        from gateway.demo import upstream  # noqa: PLC0415 - each command loads only what it needs
 
-        return demo.main(words[1:])
+        return upstream.main(words[1:])
     arguments = _parser().parse_args(words)
     home = arguments.home or Path(os.environ.get("CCO_HOME") or Path.home() / ".cco")
     try:

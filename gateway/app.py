@@ -10,14 +10,14 @@ import os
 import uuid
 
 from gateway.account import WIRES
-from gateway.admin import require_admin
 from gateway.config import Settings
 from gateway.errors import RequestError
 from gateway.exchange import Exchange
 from gateway.links import open_links
-from gateway.operator_answers import Parts
-from gateway.operator_api import OperatorApi
-from gateway.operator_parts import close_parts, open_parts
+from gateway.operator.admin import require_admin
+from gateway.operator.answers import Parts
+from gateway.operator.api import OperatorApi
+from gateway.operator.parts import close_parts, open_parts
 from gateway.passthrough import pass_through
 from gateway.service import Service, open_service
 from gateway.store.records import Endpoint

@@ -18,7 +18,7 @@ from gateway.config import Settings
 from gateway.definitions import read_definitions
 from gateway.dispatch import Dispatcher
 from gateway.metrics import Metrics
-from gateway.operator_answers import Parts
+from gateway.operator.answers import Parts
 from gateway.overrides import Overrides
 from gateway.pricing import Pricing
 from gateway.routing import Router

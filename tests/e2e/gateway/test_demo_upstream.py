@@ -53,7 +53,7 @@ def demo_process(folder: Path, *options: str) -> Iterator[Demo]:
     ready = folder / "ready.json"
     with (folder / "demo.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "gateway.demo", "--ready-file", str(ready), *options],
+            [sys.executable, "-m", "gateway.demo.upstream", "--ready-file", str(ready), *options],
             stderr=log,
         )
     try:
@@ -265,7 +265,7 @@ def test_taken_port_is_reported(demo: Demo, tmp_path: Path) -> None:
         [
             sys.executable,
             "-m",
-            "gateway.demo",
+            "gateway.demo.upstream",
             "--port",
             str(demo.port),
             "--ready-file",

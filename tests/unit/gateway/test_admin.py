@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.admin import FILE, admin_token, require_admin
 from gateway.errors import ConfigError, RequestError
+from gateway.operator.admin import FILE, admin_token, require_admin
 from gateway.wire.http import Header, Request
 
 

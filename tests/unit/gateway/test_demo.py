@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.demo_answer import Answer, answer, as_events, as_json
-from gateway.demo_request import IMAGE_TOKENS, Block, count_tokens, parse
-from gateway.demo_schema import sample
-from gateway.demo_usage import InputUsage, PromptCache
+from gateway.demo.answer import Answer, answer, as_events, as_json
+from gateway.demo.request import IMAGE_TOKENS, Block, count_tokens, parse
+from gateway.demo.schema import sample
+from gateway.demo.usage import InputUsage, PromptCache
 from gateway.errors import RequestError
 
 # Decoded JSON of our own making; indexing it freely keeps the tests readable.

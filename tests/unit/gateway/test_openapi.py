@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from gateway import openapi, resources
+from gateway import resources
+from gateway.operator import openapi
 
 NAMES = tuple(openapi.schema_names())
 Json = Any  # a parsed document

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.errors import RequestError
-from gateway.operator_query import require_local
+from gateway.operator.query import require_local
 from gateway.wire.http import Header, Request
 
 

@@ -7,11 +7,11 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
-from gateway import operator_query
-from gateway.admin import require_admin
 from gateway.errors import RequestError
-from gateway.live import LiveStream
-from gateway.operator_answers import Answer, OperatorAnswers, Parts
+from gateway.operator import query
+from gateway.operator.admin import require_admin
+from gateway.operator.answers import Answer, OperatorAnswers, Parts
+from gateway.operator.live import LiveStream
 from gateway.wire.answers import reply_error
 from gateway.wire.http import Header, Request, Responder
 
@@ -42,7 +42,7 @@ class OperatorApi:
     def __init__(self, parts: Parts) -> None:
         """Read the dashboard page. Raises OSError when it is not installed."""
         self._parts = parts
-        self._page = (Path(__file__).parent / "dashboard" / "index.html").read_bytes()
+        self._page = (Path(__file__).parents[1] / "dashboard" / "index.html").read_bytes()
         self._live = LiveStream(parts.ledger, enabled=parts.settings.overrides.enabled)
         self._answers = answers = OperatorAnswers(parts)
         self.gets: Mapping[bytes, Route] = {
@@ -90,7 +90,7 @@ class OperatorApi:
     ) -> None:
         path = request.path
         if path not in _OPEN_PATHS:
-            operator_query.require_local(request, self._parts.settings.server.host)
+            query.require_local(request, self._parts.settings.server.host)
         if path == _PAGE and request.method in (b"GET", b"HEAD"):
             html = b"text/html; charset=utf-8"
             responder.reply(200, self._page, html, headers=_PAGE_HEADERS + own)

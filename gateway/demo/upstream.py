@@ -21,9 +21,9 @@ from uuid import uuid4
 import msgspec
 import psutil
 
-from gateway.demo_answer import Answer, answer, as_events, as_json
-from gateway.demo_request import Prompt, parse
-from gateway.demo_usage import PromptCache
+from gateway.demo.answer import Answer, answer, as_events, as_json
+from gateway.demo.request import Prompt, parse
+from gateway.demo.usage import PromptCache
 from gateway.errors import RequestError
 from gateway.resources import prices
 from gateway.serve.http_server import HttpServer, Limits
@@ -42,7 +42,7 @@ SSE_HEADERS: tuple[Header, ...] = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; return the exit code: 1 when the port cannot be had."""
-    parser = argparse.ArgumentParser(prog="python -m gateway.demo", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m gateway.demo.upstream", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0 = any free port (default)")
     parser.add_argument("--ready-file", type=Path, help="written when the port is listening")
     parser.add_argument("--delay-ms", type=float, default=2.0, help="pause before each delta (2)")

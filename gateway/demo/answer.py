@@ -10,7 +10,7 @@ from hashlib import sha256
 
 import msgspec
 
-from gateway.demo_request import (
+from gateway.demo.request import (
     BYTES_PER_TOKEN,
     Choice,
     Json,
@@ -20,8 +20,8 @@ from gateway.demo_request import (
     compact,
     count_tokens,
 )
-from gateway.demo_schema import sample
-from gateway.demo_usage import InputUsage
+from gateway.demo.schema import sample
+from gateway.demo.usage import InputUsage
 
 TOOL_WORDS: Mapping[str, tuple[str, ...]] = {
     "weather": ("weather",),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import ceil
 
-from gateway.demo_request import Json
+from gateway.demo.request import Json
 
 MAX_DEPTH = 8
 MAX_LENGTH = 256

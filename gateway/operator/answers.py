@@ -10,16 +10,17 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib import metadata
 
-from gateway import openapi, operator_query, resources
-from gateway.admin import require_admin
+from gateway import resources
 from gateway.breakers import Circuits
 from gateway.config import Settings
 from gateway.errors import RequestError
 from gateway.exposition import OPENMETRICS_TYPE, TEXT_TYPE, openmetrics_wanted, render
-from gateway.health import ProviderHealth
 from gateway.links import Link
 from gateway.metric_report import Facts
 from gateway.metrics import Metrics
+from gateway.operator import openapi, query
+from gateway.operator.admin import require_admin
+from gateway.operator.health import ProviderHealth
 from gateway.store import entries, queries, schema
 from gateway.store.ledger import Ledger
 from gateway.wire.answers import to_json
@@ -144,7 +145,7 @@ class OperatorAnswers:
 
     async def metrics(self, request: Request) -> Answer:
         """Sum up all requests since the baseline."""
-        wanted = operator_query.metrics_filter(request)
+        wanted = query.metrics_filter(request)
         return _json(await self._ledger.read(partial(queries.metrics, wanted=wanted)))
 
     async def reset_metrics(self, _: Request) -> Answer:
@@ -172,7 +173,7 @@ class OperatorAnswers:
 
     async def audit(self, request: Request) -> Answer:
         """List recorded requests; their bodies only for the admin."""
-        wanted = operator_query.audit_filter(request)
+        wanted = query.audit_filter(request)
         if wanted.bodies:
             require_admin(request, self._parts.admin_token)
         return _json(await self._ledger.read(partial(entries.audit, wanted=wanted)))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from gateway import resources
-from gateway.admin import admin_token
 from gateway.config import Settings
 from gateway.counters import Counters
 from gateway.links import Link
 from gateway.metrics import Known, Metrics
-from gateway.operator_answers import Parts
+from gateway.operator.admin import admin_token
+from gateway.operator.answers import Parts
 from gateway.store.ledger import Ledger
 from gateway.wire.workers import WorkerDirectory, WorkerIdentity
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from gateway.demo_request import TTL_S, Block
+from gateway.demo.request import TTL_S, Block
 
 LOOK_BACK_BLOCKS = 20
 MAX_PREFIXES = 4096
