@@ -16,7 +16,7 @@ from gateway.redact import redact_body
 from gateway.store.records import AuditRecord
 from gateway.wire.usage import Usage
 
-VERSION = 2
+VERSION = 3
 """Kept in SQLite's `user_version`."""
 
 _SUMS = (
@@ -82,6 +82,32 @@ MIGRATIONS: Mapping[int, tuple[str, ...]] = {
         f"""CREATE VIEW since_baseline AS SELECT {_GROUP}, {", ".join(_SUMS)} FROM totals
             UNION ALL SELECT {_GROUP}, {", ".join(f"-{name}" for name in _SUMS)} FROM baseline""",  # noqa: S608  # fixed names
         "CREATE TABLE spilled (file TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
+    ),
+    2: (
+        "ALTER TABLE audit ADD COLUMN agent_id TEXT",
+        # One row for what runs on a model of its own: a session, or a sub-agent of one.
+        """CREATE TABLE conversations (
+            session_id TEXT NOT NULL, agent_id TEXT NOT NULL, requested TEXT NOT NULL,
+            model TEXT NOT NULL, first_us INTEGER NOT NULL, last_us INTEGER NOT NULL,
+            prefix_tokens INTEGER NOT NULL DEFAULT 0, prefix_until_us INTEGER NOT NULL DEFAULT 0,
+            PRIMARY KEY (session_id, agent_id, requested)
+        ) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX conversations_last ON conversations (last_us)",
+        # Calls of the agent tool that wait for their child, and what the children are called.
+        """CREATE TABLE spawns (
+            id INTEGER PRIMARY KEY, session_id TEXT NOT NULL, prompt BLOB NOT NULL,
+            agent_type TEXT NOT NULL, at_us INTEGER NOT NULL
+        ) STRICT""",
+        "CREATE INDEX spawns_prompt ON spawns (session_id, prompt)",
+        """CREATE TABLE agents (
+            session_id TEXT NOT NULL, agent_id TEXT NOT NULL, agent_type TEXT NOT NULL,
+            source TEXT NOT NULL, at_us INTEGER NOT NULL, PRIMARY KEY (session_id, agent_id)
+        ) STRICT, WITHOUT ROWID""",
+        # What the provider last said a model may be asked for.
+        """CREATE TABLE rate_limits (
+            provider TEXT NOT NULL, model TEXT NOT NULL, at_us INTEGER NOT NULL,
+            limits TEXT NOT NULL, PRIMARY KEY (provider, model)
+        ) STRICT, WITHOUT ROWID""",
     ),
 }
 """What turns a file of the version named into one of the next; a new file goes through all."""
