@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from gateway import describe
 from gateway.account import Account
-from gateway.agent_links import TOOL_NAMES, AgentLinks, Spawn, SpawnReader, read_spawns
 from gateway.body_log import LoggedSink
 from gateway.dispatch import Sent
 from gateway.errors import RequestError, UpstreamError
@@ -18,19 +18,36 @@ from gateway.metrics import Metrics, Stopwatch
 from gateway.passthrough import forwarded_headers
 from gateway.pricing import Pricing
 from gateway.redact import redact
-from gateway.relay import COMMIT_WAIT_S, PlainRelay, StreamRelay, TranslatedRelay
+from gateway.relay import (
+    COMMIT_WAIT_S,
+    FilteredRelay,
+    PlainRelay,
+    StreamRelay,
+    TranslatedRelay,
+)
+from gateway.spawn_gate import SpawnGate
+from gateway.spawns import TOOL_NAMES, read_spawns
 from gateway.store.ledger import Ledger
+from gateway.sub_agents import SubAgents
+from gateway.translate import usage_chunk
+from gateway.translate.usage_chunk import UsageFilter
 from gateway.wire.answers import error_event
 from gateway.wire.chat_usage import ChatMeter, read_chat
-from gateway.wire.formats import Wire
+from gateway.wire.formats import STREAM_TYPES, Wire
 from gateway.wire.http import Header, Responder, value_of
 from gateway.wire.usage import Reading, StreamMeter, read_message
 
 MAX_BUFFERED_BYTES = 8 * 1024 * 1024
-"""Larger answers are streamed, without the headers that say what they cost."""
+"""Larger answers are streamed, without the headers that say what they cost.
+
+So is an answer for which the worker has no memory left, unless it is a small one.
+"""
+
+SMALL_BYTES = 64 * 1024
 
 # Of a translated answer the provider's other headers would describe what the client never sees.
 _TRANSLATED = frozenset({b"retry-after", b"x-should-retry", b"request-id", b"x-request-id"})
+_RETRY: tuple[Header, ...] = ((b"retry-after", b"5"),)
 _EVENT_STREAM: Header = (b"content-type", b"text/event-stream; charset=utf-8")
 _LEFT = "the client left before the answer's end"
 
@@ -55,7 +72,7 @@ class Delivery:
 
     Attributes:
         watch: Knows how long the gateway itself has taken so far.
-        links: Where sub-agents that the answer starts are noted.
+        sub_agents: Where sub-agents that the answer starts are noted.
     """
 
     account: Account
@@ -65,8 +82,7 @@ class Delivery:
     metrics: Metrics
     watch: Stopwatch
     pricing: Pricing
-    links: AgentLinks
-    clock: Callable[[], float]
+    sub_agents: SubAgents
 
     async def deliver(self, sent: Sent) -> None:
         """Pass the answer on and record it.
@@ -76,13 +92,14 @@ class Delivery:
         answer = sent.answer
         kind = value_of(answer.headers, b"content-type") or b""
         encoded = (value_of(answer.headers, b"content-encoding") or b"identity") != b"identity"
-        stream = kind.partition(b";")[0].strip().lower() == b"text/event-stream"
+        media_type = kind.partition(b";")[0].strip().lower()
+        stream = media_type == STREAM_TYPES[sent.candidate.link.wire]
         if sent.own_key_refused:
             raise await _own_key_refusal(sent)
         if sent.translator is not None and encoded:
             raise _unusable(sent, "the answer is encoded, so it cannot be translated")
         if stream and not encoded and 200 <= answer.status < 300:
-            await self._stream(sent)
+            await self._watched_stream(sent)
         elif stream and sent.translator is None:
             await self._plain(sent, PlainRelay(self.responder, keep_last=False))
         else:
@@ -91,7 +108,7 @@ class Delivery:
     async def _whole(self, sent: Sent, *, encoded: bool) -> None:
         account, answer = self.account, sent.answer
         with self.watch:
-            body, whole = await answer.read(MAX_BUFFERED_BYTES, idle_timeout_s=_timeout_s(sent))
+            body, whole = await self._buffered(sent)
         account.first_at = time.perf_counter()
         if account.answer_log is not None:
             account.answer_log.add(body)
@@ -101,7 +118,6 @@ class Delivery:
             await self._plain(sent, PlainRelay(self.responder, keep_last=True, first=body))
             return
         ok = 200 <= answer.status < 300
-        error = None if ok else describe.error_text(answer.status, b"" if encoded else body)
         headers = [header for header in self._headers(sent) if header[0] != b"content-length"]
         reading = Reading()
         if sent.translator is not None:
@@ -111,12 +127,32 @@ class Delivery:
             headers.append((b"content-type", b"application/json"))
         elif ok and not encoded:
             reading = read_chat(body) if account.wire is Wire.CHAT else read_message(body)
-        self._notice_spawns(body)
+        error = None if ok else describe.error_text(answer.status, b"" if encoded else body)
+        self._notice_spawns(body)  # committed with the record or before it
         await committed(self.ledger, self.record(answer.status, reading, error=error))
         headers += account.annotations(reading, self.pricing)
         headers.append((b"content-length", b"%d" % len(body)))
         self._start(answer.status, tuple(headers), body)
         self.responder.end()
+
+    async def _buffered(self, sent: Sent) -> tuple[bytes, bool]:
+        """Read as much of an answer as may be kept; return whether that is all of it.
+
+        Raises RequestError (503) when there is no memory for what has to be translated.
+        """
+        answer, timeout_s = sent.answer, _timeout_s(sent)
+        body, whole = await answer.read(SMALL_BYTES, idle_timeout_s=timeout_s)
+        told = value_of(answer.headers, b"content-length") or b""
+        room = int(told) if told.isdigit() else MAX_BUFFERED_BYTES
+        if whole or room > MAX_BUFFERED_BYTES:
+            return body, whole
+        if not self.account.request.memory.try_more(room):
+            if sent.translator is not None:
+                text = "the gateway has no memory left to translate the answer; try again later"
+                raise RequestError(503, "overloaded_error", text, headers=_RETRY)
+            return body, False
+        rest, whole = await answer.read(MAX_BUFFERED_BYTES - len(body), idle_timeout_s=timeout_s)
+        return body + rest, whole
 
     async def _plain(self, sent: Sent, relay: PlainRelay) -> None:
         """Pass on a body that is not looked into: too large, or in an encoding."""
@@ -130,7 +166,19 @@ class Delivery:
         relay.close()
         self.responder.end()
 
+    async def _watched_stream(self, sent: Sent) -> None:
+        """Pass a stream on; calls that start sub-agents only once these are expected."""
+        session_id = self._watched()
+        if session_id is None:
+            await self._stream(sent)
+        else:
+            gate = SpawnGate(self.responder, partial(self.sub_agents.expect, session_id))
+            await replace(self, responder=gate)._stream(sent)
+            await gate.settled()
+        self.responder.end()
+
     async def _stream(self, sent: Sent) -> None:
+        """Pass on a stream up to its end."""
         answer, account = sent.answer, self.account
         meter = self._meter()
 
@@ -161,7 +209,6 @@ class Delivery:
         if not relay.stopped:
             account.first_at = relay.first_at
             await self._end_broken(sent, meter, problem, relay)
-        self.responder.end()
 
     async def _end_broken(
         self, sent: Sent, meter: StreamMeter, problem: str | None, relay: StreamRelay
@@ -186,23 +233,20 @@ class Delivery:
     def _meter(self) -> StreamMeter:
         if self.account.wire is Wire.CHAT:
             return ChatMeter()
-        session = self._watched()
-        if session is None:
-            return StreamMeter()
-        return _WatchingMeter(lambda found: self.links.observe(session, found, self.clock()))
+        return StreamMeter()
 
     def _relay(
         self, sent: Sent, meter: StreamMeter, record: Callable[[], asyncio.Future[bool]]
     ) -> StreamRelay:
-        if sent.translator is None:
-            return StreamRelay(self.responder, meter, record)
-        translator = sent.translator.stream(trailing_usage=self._wants_usage())
-        return TranslatedRelay(self.responder, meter, record, translator)
-
-    def _wants_usage(self) -> bool:
-        body = self.account.body
-        options = None if body is None else body.value("stream_options")
-        return isinstance(options, dict) and options.get("include_usage") is True
+        account = self.account
+        body, link = account.body, sent.candidate.link
+        if sent.translator is not None:
+            asked = body is not None and usage_chunk.wanted(body)
+            translator = sent.translator.stream(trailing_usage=asked)
+            return TranslatedRelay(self.responder, meter, record, translator)
+        if body is not None and link.adds_usage(account.wire, body):
+            return FilteredRelay(self.responder, meter, record, UsageFilter())
+        return StreamRelay(self.responder, meter, record)
 
     async def _pump(self, sent: Sent, relay: StreamRelay | PlainRelay) -> None:
         self.responder.throttle(sent.answer.read_side)
@@ -220,9 +264,9 @@ class Delivery:
         self.responder.start(status, headers, first)
 
     def _notice_spawns(self, body: bytes) -> None:
-        session = self._watched()
-        if session is not None:
-            self.links.observe(session, read_spawns(body), self.clock())
+        session_id = self._watched()
+        if session_id is not None and (spawns := read_spawns(body)):
+            self.sub_agents.expect(session_id, spawns)
 
     def _watched(self) -> str | None:
         """Return the session whose sub-agents this answer may start, or None."""
@@ -241,23 +285,6 @@ class Delivery:
         return (*headers, own)
 
 
-class _WatchingMeter(StreamMeter):
-    """A meter that also looks for calls that start sub-agents."""
-
-    __slots__ = ("_notice", "_reader")
-
-    def __init__(self, notice: Callable[[tuple[Spawn, ...]], None]) -> None:
-        super().__init__()
-        self._notice = notice
-        self._reader = SpawnReader()
-
-    def feed(self, piece: bytes) -> None:
-        super().feed(piece)
-        found = self._reader.feed(piece)
-        if found:
-            self._notice(found)
-
-
 async def committed(ledger: Ledger, future: asyncio.Future[bool]) -> None:
     """Wait for a record, but not longer than a client should notice."""
     _, open_ = await asyncio.wait({future}, timeout=COMMIT_WAIT_S)
@@ -266,7 +293,7 @@ async def committed(ledger: Ledger, future: asyncio.Future[bool]) -> None:
 
 async def _own_key_refusal(sent: Sent) -> RequestError:
     """Return a 503: nobody should be told to log in for a key that is not theirs."""
-    body, _ = await sent.answer.read(MAX_BUFFERED_BYTES, idle_timeout_s=_timeout_s(sent))
+    body, _ = await sent.answer.read(SMALL_BYTES, idle_timeout_s=_timeout_s(sent))
     name, reason = sent.candidate.link.name, describe.error_text(sent.answer.status, body)
     text = f"provider {name} refused the gateway's own key: {reason}"
     return RequestError(503, "api_error", text)

@@ -12,11 +12,14 @@ from gateway.providers import CREDENTIALS, PROVIDERS, Dialect
 from gateway.providers.anthropic import KEY_PREFIX
 from gateway.redact import redact
 from gateway.routing import ModelNames
+from gateway.settings import Credentials
+from gateway.translate import usage_chunk
 from gateway.upstream import Origin
+from gateway.wire.body import Body
 from gateway.wire.formats import Wire
 from gateway.wire.http import Header
 
-_WIRE_VENDOR = {Wire.MESSAGES: "anthropic", Wire.CHAT: "openai"}
+_WIRE_VENDOR = {Wire.MESSAGES: "anthropic", Wire.CHAT: "openai", Wire.RESPONSES: "openai"}
 _COMMON = frozenset({b"user-agent", b"accept"})  # what is sent on in another wire format
 
 
@@ -26,6 +29,7 @@ class Link:
 
     Attributes:
         key: The gateway's own key; None forwards the client's credential where it fits.
+        forwards: Whether a client's credential may be forwarded at all.
         problem: Why the provider cannot be used; None when it can.
         names: What it calls the models.
         wire: The format it speaks.
@@ -35,6 +39,7 @@ class Link:
     origin: Origin
     dialect: Dialect
     key: str | None = field(repr=False)
+    forwards: bool
     problem: str | None
     extra: tuple[Header, ...] = field(repr=False)
     names: ModelNames = field(repr=False)
@@ -72,16 +77,29 @@ class Link:
             client: The format the client speaks.
             vendor: Whose key the client shows.
         """
-        keeps = self.key is None and vendor is not None and self.dialect.key_vendor == vendor
+        fits = vendor is not None and self.dialect.key_vendor == vendor
+        keeps = self.forwards and self.key is None and fits
+        key = self.key
         if client is not self.wire:
-            kept = tuple(header for header in headers if header[0] in _COMMON)
+            # In another format than the client's, its key may belong into another header.
             given = next(presented(headers), None) if keeps else None
-            own = () if given is None else ((b"x-api-key", given),)
-            json = (b"content-type", b"application/json")
-            headers = (*kept, json, *self.dialect.own_headers, *own)
+            key = key if given is None else given.decode("latin-1")
+            kept = tuple(header for header in headers if header[0] in _COMMON)
+            headers = (*kept, (b"content-type", b"application/json"), *self.dialect.own_headers)
         elif not keeps:
             headers = tuple(header for header in headers if header[0] not in CREDENTIALS)
-        return self.dialect.request_headers(headers, self.key, self.extra)
+        return self.dialect.request_headers(headers, key, self.extra)
+
+    def adds_usage(self, client: Wire, body: Body) -> bool:
+        """Return whether the gateway asks for a stream's usage although the client did not.
+
+        The answer then carries a chunk that is not meant for the client.
+        """
+        if client is not Wire.CHAT or self.wire is not Wire.CHAT:
+            return False
+        told = self.settings.stream_usage
+        takes = self.dialect.takes_stream_options(self.settings, body) if told is None else told
+        return takes and usage_chunk.can_be_added(body)
 
 
 def key_vendor(headers: tuple[Header, ...], client: Wire, *, authenticated: bool) -> str | None:
@@ -102,34 +120,48 @@ def key_vendor(headers: tuple[Header, ...], client: Wire, *, authenticated: bool
 
 
 def open_links(
-    providers: Iterable[ProviderSettings], environ: Mapping[str, str], *, tokens: bool = False
+    providers: Iterable[ProviderSettings],
+    environ: Mapping[str, str],
+    *,
+    tokens: bool = False,
+    credentials: Credentials = Credentials.CLIENT,
 ) -> Mapping[str, Link]:
     """Return a link for every enabled provider, by name. No connection is made yet.
 
     Args:
         tokens: Whether clients show tokens of the gateway's, which no provider would take.
     """
-    return {entry.name: _open(entry, environ, tokens) for entry in providers if entry.enabled}
+    needed_for = None
+    if credentials is Credentials.GATEWAY:
+        needed_for = 'credentials = "gateway" forwards no key of a client\'s'
+    elif tokens:
+        needed_for = "clients show tokens and not keys"
+    return {entry.name: _open(entry, environ, needed_for) for entry in providers if entry.enabled}
 
 
-def _open(settings: ProviderSettings, environ: Mapping[str, str], tokens: bool) -> Link:
+def _open(settings: ProviderSettings, environ: Mapping[str, str], needed_for: str | None) -> Link:
+    """Return the link of one provider.
+
+    Args:
+        needed_for: Why it cannot do without a key of the gateway's; None when it can.
+    """
     key, problem = None, None
     dialect = PROVIDERS[settings.type]
     try:
         key = settings.resolve_key(environ)
     except LookupError as error:
         problem = redact(f"its key cannot be resolved: {error.args[0]}")
-    if tokens and dialect.needs_key and key is None and problem is None:
-        problem = "it needs apiKeyRef, because clients show tokens and not keys"
+    if needed_for is not None and dialect.needs_key and key is None and problem is None:
+        problem = f"it needs apiKeyRef, because {needed_for}"
     extra = tuple((name.lower().encode(), value.encode()) for name, value in settings.headers)
-    responses = settings.api == "responses" and dialect.wire is Wire.CHAT
     return Link(
         settings=settings,
         origin=Origin(settings.base_url),
         dialect=dialect,
         key=key,
+        forwards=needed_for is None,
         problem=problem,
         extra=extra,
         names=ModelNames(settings, dialect.vendor),
-        wire=Wire.RESPONSES if responses else dialect.wire,
+        wire=dialect.apis.get(settings.api, dialect.wire),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,6 +15,13 @@ SUPPORTED_TYPES = frozenset(
     {"anthropic", "openai", "azure", "deepseek", "ollama", "vllm", "tgi", "localai"}
 )
 """Provider types this version speaks; a test holds them equal to the dialects there are."""
+
+APIS: Mapping[str, frozenset[str]] = {
+    "chat": SUPPORTED_TYPES,
+    "responses": SUPPORTED_TYPES - {"anthropic"},
+    "native": frozenset({"ollama"}),
+}
+"""The types that a value of `api` goes with; a test holds them equal to the dialects."""
 
 _MAX_PATTERN_CHARS = 200
 
@@ -117,6 +124,7 @@ def _provider(path: Path, name: str, entry: Document, home: Path) -> ProviderSet
     key = f"llmGateway.providers.{name}"
     base_url: str = entry["baseUrl"]
     _check_url(path, f"{key}.baseUrl", base_url)
+    _check_api(path, key, entry)
     ref: str = entry.get("apiKeyRef", "")
     if ref.startswith("file:"):
         ref = f"file:{home / Path(ref.removeprefix('file:')).expanduser()}"
@@ -129,7 +137,7 @@ def _provider(path: Path, name: str, entry: Document, home: Path) -> ProviderSet
         type=entry["providerType"],
         base_url=base_url,
         api_key_ref=ref or None,
-        timeout_s=entry.get("timeoutSecs", 300),
+        timeout_s=float(entry.get("timeoutSecs", 300)),
         headers=headers,
         enabled=entry.get("enabled", True),
         max_retries=entry.get("maxRetries", 2),
@@ -138,7 +146,23 @@ def _provider(path: Path, name: str, entry: Document, home: Path) -> ProviderSet
         deployment=entry.get("deployment") or None,
         api_version=entry.get("apiVersion") or None,
         api=entry.get("api", "chat"),
+        stream_usage=entry.get("streamUsage"),
     )
+
+
+def _check_api(path: Path, key: str, entry: Document) -> None:
+    kind, api = entry["providerType"], entry.get("api", "chat")
+    if kind not in APIS[api]:
+        known = ", ".join(f'"{name}"' for name, kinds in APIS.items() if kind in kinds)
+        text = f'is "{api}", which a provider of type {kind} does not speak'
+        raise ConfigError(path, text, key=f"{key}.api", fix=f"write {known}, or leave it out")
+    if "streamUsage" in entry and (kind == "anthropic" or api != "chat"):
+        text = "has no effect: only streams of chat completions have to be asked for their usage"
+        raise ConfigError(path, text, key=f"{key}.streamUsage", fix="leave it out")
+    ending = urlsplit(entry["baseUrl"]).path.rstrip("/").rpartition("/")[2]
+    if api == "native" and ending in {"v1", "api"}:
+        text = f"ends in /{ending}, which Ollama's own API adds to it or does not have"
+        raise ConfigError(path, text, key=f"{key}.baseUrl", fix=f"leave /{ending} out")
 
 
 def _check_url(path: Path, key: str, url: str) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from gateway.translate.usage_chunk import UsageFilter
 from gateway.wire.formats import StreamTranslator
 from gateway.wire.http import Responder
 from gateway.wire.usage import Reading, StreamMeter
@@ -157,6 +158,39 @@ class TranslatedRelay(StreamRelay):
     def reading(self) -> Reading:
         """Return what the provider told; what the client was told instead does not count."""
         return self._translator.reading()
+
+
+class FilteredRelay(StreamRelay):
+    """Sink of a chat stream whose usage only the gateway asked for; the client gets all else."""
+
+    __slots__ = ("_filter",)
+
+    def __init__(
+        self,
+        responder: Responder,
+        meter: StreamMeter,
+        record: Callable[[], asyncio.Future[bool]],
+        usage_filter: UsageFilter,
+    ) -> None:
+        super().__init__(responder, meter, record)
+        self._filter = usage_filter
+
+    def body(self, data: bytes) -> None:
+        """Take a piece."""
+        out = self._filter.feed(data)
+        if out:
+            super().body(out)
+
+    def finish(self) -> None:
+        """Send what is left of an event that was not finished."""
+        out = self._filter.rest()
+        if out:
+            super().body(out)
+
+    def reading(self) -> Reading:
+        """Return what the provider told for the gateway alone, else what it told the client."""
+        told = self._filter.reading
+        return told if told.usage is not None else super().reading()
 
 
 class PlainRelay:

@@ -46,6 +46,7 @@ DIALECT = Dialect(
     request_headers=request_headers,
     target=versioned_target,
     wire=Wire.MESSAGES,
+    apis={},
     needs_key=True,
     vendor="anthropic",
     key_vendor="anthropic",

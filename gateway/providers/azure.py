@@ -6,11 +6,15 @@ from urllib.parse import quote
 
 from gateway.providers.dialect import Dialect, with_key
 from gateway.settings import ProviderSettings
+from gateway.wire.body import Body
 from gateway.wire.http import Header
 
 API_VERSION = "2024-10-21"
 RESPONSES_API_VERSION = "2025-04-01-preview"
 """Older versions do not know the Responses API."""
+
+STREAM_OPTIONS_SINCE = "2024-09-01"
+"""Older versions refuse a request with `stream_options`."""
 
 
 def request_headers(
@@ -32,4 +36,16 @@ def target(settings: ProviderSettings, path: bytes, query: bytes, model: str) ->
     return prefix + path + b"?api-version=" + quote(version, safe="").encode() + known
 
 
-DIALECT = Dialect(request_headers=request_headers, target=target, needs_key=True, vendor="openai")
+def takes_stream_options(settings: ProviderSettings, body: Body) -> bool:
+    """Return whether the version knows the field; answers from own data refuse it in any."""
+    version = settings.api_version or API_VERSION
+    return version >= STREAM_OPTIONS_SINCE and not body.raw("data_sources")
+
+
+DIALECT = Dialect(
+    request_headers=request_headers,
+    target=target,
+    takes_stream_options=takes_stream_options,
+    needs_key=True,
+    vendor="openai",
+)

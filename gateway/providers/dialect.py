@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from gateway.settings import ProviderSettings
+from gateway.wire.body import Body
 from gateway.wire.formats import Wire
 from gateway.wire.http import Header
 
@@ -16,15 +17,26 @@ CREDENTIALS = frozenset(
 )
 """Headers that may hold a key of the client's."""
 
-# `host`, framing and connection headers belong to one hop; `x-agent-type` is meant for the gateway.
+# `host`, framing and connection headers belong to one hop; two are meant for the gateway.
 HOP = frozenset(
     b"host connection keep-alive proxy-connection proxy-authorization te trailer"
-    b" transfer-encoding upgrade expect content-length accept-encoding x-agent-type".split()
+    b" transfer-encoding upgrade expect content-length accept-encoding"
+    b" x-agent-type x-project-id".split()
 )
 _VERSION = re.compile(r"/v\d+[a-z0-9]*/?$")
 
 BuildHeaders = Callable[[tuple[Header, ...], str | None, tuple[Header, ...]], tuple[Header, ...]]
 BuildTarget = Callable[[ProviderSettings, bytes, bytes, str], bytes]
+TakesOptions = Callable[[ProviderSettings, Body], bool]
+
+
+def always(_: ProviderSettings, __: Body) -> bool:
+    """Return True: the provider knows `stream_options`, or passes over what it does not know."""
+    return True
+
+
+def _responses() -> Mapping[str, Wire]:
+    return {"responses": Wire.RESPONSES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +48,10 @@ class Dialect:
             and the configured extra headers, to the end-to-end headers to send.
         target: From the settings, the path of the API, the query and the model, to the path and
             query that follow the base URL.
+        wire: The format it speaks.
+        apis: Formats it speaks instead when the setting `api` names one of these.
+        takes_stream_options: From the settings and a request, to whether the request may say
+            `stream_options` for sure: not all who speak OpenAI's format take it.
         needs_key: Whether it answers nobody without a key.
         vendor: Whose models it serves; None for servers of anybody's models.
         key_vendor: Whose keys it takes; None when a client's key never fits.
@@ -45,6 +61,8 @@ class Dialect:
     request_headers: BuildHeaders
     target: BuildTarget
     wire: Wire = Wire.CHAT
+    apis: Mapping[str, Wire] = field(default_factory=_responses)
+    takes_stream_options: TakesOptions = always
     needs_key: bool = False
     vendor: str | None = None
     key_vendor: str | None = None

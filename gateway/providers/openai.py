@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from gateway.providers.dialect import Dialect, bearer_headers, versioned_target
+from gateway.settings import ProviderSettings
+from gateway.wire.body import Body
+
+OWN_DOMAIN = "openai.com"
+
+
+def takes_stream_options(settings: ProviderSettings, _: Body) -> bool:
+    """Return whether it is OpenAI itself: of those that answer like it some refuse the field."""
+    host = urlsplit(settings.base_url).hostname or ""
+    return host == OWN_DOMAIN or host.endswith(f".{OWN_DOMAIN}")
+
 
 DIALECT = Dialect(
     request_headers=bearer_headers,
     target=versioned_target,
+    takes_stream_options=takes_stream_options,
     needs_key=True,
     vendor="openai",
     key_vendor="openai",

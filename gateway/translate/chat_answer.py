@@ -9,31 +9,35 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from gateway.errors import UpstreamError, UpstreamFault
+from gateway.errors import UpstreamError
 from gateway.translate import error_bodies, usage
-from gateway.translate.message_answer import (
-    MessageAnswer,
-    call_block,
-    clean_call_id,
+from gateway.translate.answer import (
+    Answer,
+    Part,
+    Refusal,
+    StopReason,
+    Text,
+    Thinking,
+    ToolCall,
+    broken,
+    ended,
     read_input,
-    text_block,
-    thinking_block,
 )
 from gateway.translate.strict import check_text
 from gateway.wire.usage import Reading
 
-STOP_REASONS: Mapping[str, str] = {
-    "stop": "end_turn",
-    "eos": "end_turn",
-    "eos_token": "end_turn",  # text-generation-inference
-    "stop_sequence": "stop_sequence",
-    "length": "max_tokens",
-    "model_length": "model_context_window_exceeded",
-    "tool_calls": "tool_use",
-    "function_call": "tool_use",
-    "content_filter": "refusal",
+STOP_REASONS: Mapping[str, StopReason] = {
+    "stop": StopReason.END_TURN,
+    "eos": StopReason.END_TURN,
+    "eos_token": StopReason.END_TURN,  # text-generation-inference
+    "stop_sequence": StopReason.STOP_SEQUENCE,
+    "length": StopReason.MAX_TOKENS,
+    "model_length": StopReason.CONTEXT_WINDOW,
+    "tool_calls": StopReason.TOOL_USE,
+    "function_call": StopReason.TOOL_USE,
+    "content_filter": StopReason.REFUSAL,
 }
-"""Anthropic's stop reason; a finish reason not listed ends the turn."""
+"""What a finish reason means; one that is not listed ends the turn."""
 
 BROKEN = frozenset({"error", "abort", "insufficient_system_resource"})
 """Finish reasons of an answer that the upstream gave up: never shown as an end."""
@@ -101,73 +105,66 @@ def read(data: bytes) -> Completion:
         check_text(data)
         return _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UpstreamError(
-            UpstreamFault.PROTOCOL,
-            f"the upstream's answer is no chat completion: {error}",
-            sent=True,
-        ) from error
+        raise broken(f"the upstream's answer is no chat completion: {error}") from error
 
 
 def reading(body: bytes) -> Reading:
     """Return tokens and model of a whole answer; empty when it is none."""
     try:
-        answer = read(body)
+        completion = read(body)
     except UpstreamError:
         return Reading()
-    return Reading(usage.from_chat(answer.usage), answer.model)
+    return Reading(usage.from_chat(completion.usage), completion.model)
 
 
-def stop_reason(finish_reason: str, *, called: bool, refused: bool) -> str:
-    """Return Anthropic's stop reason.
+def stop_reason(finish_reason: str, sequence: str | None, *, called: bool) -> StopReason:
+    """Return why an answer ended.
 
     Args:
-        finish_reason: The upstream's.
-        called: Whether the answer holds a tool call: some servers say `stop` all the same, and some
-            say `tool_calls` without one.
-        refused: Whether the answer is a refusal.
+        finish_reason: The upstream's word.
+        sequence: The stop sequence that was met; None when not said.
+        called: Whether the answer holds a tool call.
 
     Raises:
         UpstreamError: The upstream gave up.
     """
     if finish_reason in BROKEN:
-        raise UpstreamError(
-            UpstreamFault.PROTOCOL, f"the upstream gave up: {finish_reason}", sent=True
-        )
-    reason = STOP_REASONS.get(finish_reason, "end_turn")
-    if reason in {"end_turn", "tool_use"}:
-        reason = "tool_use" if called else "end_turn"
-    return "refusal" if refused and reason == "end_turn" else reason
+        raise broken(f"the upstream gave up: {finish_reason}")
+    reason = ended(STOP_REASONS, finish_reason, called=called)
+    met = sequence is not None and reason is StopReason.END_TURN
+    return StopReason.STOP_SEQUENCE if met else reason
 
 
-def as_message(body: bytes) -> MessageAnswer:
-    """Return a whole answer in Anthropic's form; raises UpstreamError when it is none."""
-    answer = read(body)
-    if bytes(answer.error) != b"null":
-        fault = error_bodies.read(None, body)
-        raise UpstreamError(UpstreamFault.PROTOCOL, fault.message, sent=True)
-    choice = next((one for one in answer.choices or () if not one.index), None)
+def answer(body: bytes) -> Answer:
+    """Return a whole answer; raises UpstreamError when it is none."""
+    completion = read(body)
+    if bytes(completion.error) != b"null":
+        raise broken(error_bodies.read(None, body).message)
+    choice = next((one for one in completion.choices or () if not one.index), None)
     if choice is None or choice.message is None:
-        raise UpstreamError(UpstreamFault.PROTOCOL, "the upstream's answer is empty", sent=True)
-    finish = choice.finish_reason or "stop"
-    said = choice.message
-    content = tuple(_blocks(said, truncated=STOP_REASONS.get(finish) == "max_tokens"))
-    reason = stop_reason(finish, called=bool(said.tool_calls), refused=bool(said.refusal))
+        raise broken("the upstream's answer is empty")
+    finish, said = choice.finish_reason or "stop", choice.message
+    truncated = STOP_REASONS.get(finish) is StopReason.MAX_TOKENS
     sequence = choice.stop_reason if isinstance(choice.stop_reason, str) else None
-    if sequence is not None and reason == "end_turn":
-        reason = "stop_sequence"
-    counted = usage.from_chat(answer.usage)
-    return MessageAnswer(answer.model or "", content, reason, sequence, counted)
+    return Answer(
+        model=completion.model or "",
+        parts=tuple(_parts(said, truncated=truncated)),
+        stop_reason=stop_reason(finish, sequence, called=bool(said.tool_calls)),
+        stop_sequence=sequence,
+        usage=usage.from_chat(completion.usage),
+    )
 
 
-def _blocks(said: Said, *, truncated: bool) -> Iterator[Mapping[str, object]]:
+def _parts(said: Said, *, truncated: bool) -> Iterator[Part]:
     thinking = said.reasoning_content or said.reasoning
     if thinking:
-        yield thinking_block(thinking)
-    for text in (said.content, said.refusal):
-        if text:
-            yield text_block(text)
-    for number, call in enumerate(said.tool_calls or ()):
+        yield Thinking(thinking)
+    if said.content:
+        yield Text(said.content)
+    if said.refusal:
+        yield Refusal(said.refusal)
+    for call in said.tool_calls or ():
         function = call.function or Function()
         tool_input = read_input(function.text, truncated=truncated)
         if tool_input is not None:
-            yield call_block(clean_call_id(call.id, str(number)), function.name or "", tool_input)
+            yield ToolCall(call.id, function.name or "", tool_input)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
 
+from gateway.translate.answer import is_object
 from gateway.translate.chat_request import (
-    UPSTREAM,
     AssistantMessage,
     Call,
     DeveloperMessage,
@@ -20,15 +19,16 @@ from gateway.translate.chat_request import (
     TextPart,
     ToolMessage,
     UserMessage,
+    base64_of,
 )
-from gateway.translate.message_answer import clean_call_id, is_object
+from gateway.translate.message_answer import clean_call_id
 from gateway.translate.strict import given, inexpressible, invalid
 
 Block: TypeAlias = Mapping[str, object]
 Message: TypeAlias = SystemMessage | DeveloperMessage | UserMessage | AssistantMessage | ToolMessage
 Part: TypeAlias = TextPart | ImagePart | FilePart | RefusalPart
 
-_DATA_URL = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+);base64,(?P<data>.*)", re.DOTALL)
+UPSTREAM = "the Anthropic Messages API"
 
 
 def conversation(messages: Sequence[Message]) -> tuple[str | list[Block], list[Block]]:
@@ -95,17 +95,19 @@ def _block(part: Part, field: str) -> Block:
 def _source(url: str, field: str) -> Block:
     if not url.startswith("data:"):
         return {"type": "url", "url": url}
-    parts = _DATA_URL.fullmatch(url)
-    if parts is None:
+    found = base64_of(url)
+    if found is None:
         raise inexpressible(f"{field}.image_url.url", UPSTREAM, "a data URL without base64")
-    return {"type": "base64", "media_type": parts["type"], "data": parts["data"]}
+    return {"type": "base64", "media_type": found[0], "data": found[1]}
 
 
 def _document(part: FilePart, field: str) -> dict[str, object]:
-    parts = _DATA_URL.fullmatch(part.file.file_data)
-    if parts is None:
+    if part.file.file_id is not None:
+        raise inexpressible(f"{field}.file.file_id", UPSTREAM, "the file is kept elsewhere")
+    found = base64_of(part.file.file_data or "")
+    if found is None:
         raise inexpressible(f"{field}.file.file_data", UPSTREAM, "no data URL with base64")
-    source = {"type": "base64", "media_type": parts["type"], "data": parts["data"]}
+    source = {"type": "base64", "media_type": found[0], "data": found[1]}
     document: dict[str, object] = {"type": "document", "source": source}
     if part.file.filename:
         document["title"] = part.file.filename
@@ -115,7 +117,7 @@ def _document(part: FilePart, field: str) -> dict[str, object]:
 def _result(message: ToolMessage, field: str) -> Block:
     return {
         "type": "tool_result",
-        "tool_use_id": clean_call_id(message.tool_call_id, ""),
+        "tool_use_id": clean_call_id(message.tool_call_id),
         "content": _content(message.content, field),
     }
 
@@ -143,7 +145,7 @@ def _call(call: Call, field: str) -> Block:
         raise invalid(f"{field}.function.arguments: must be a JSON object")
     return {
         "type": "tool_use",
-        "id": clean_call_id(call.id, ""),
+        "id": clean_call_id(call.id),
         "name": call.function.name,
         "input": msgspec.Raw(arguments.encode()),
     }

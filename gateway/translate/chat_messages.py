@@ -9,26 +9,79 @@ What has another form there:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
 
-from gateway.translate import error_bodies, message_reading
-from gateway.translate.chat_content import conversation
-from gateway.translate.chat_messages_stream import MessagesToChat
-from gateway.translate.chat_request import EFFORTS, ChatRequest, NamedChoice, SchemaForm, Tool, read
+from gateway.translate import chat_completion, error_bodies, message_reading
+from gateway.translate.chat_chunks import ChatChunks
+from gateway.translate.chat_content import UPSTREAM, conversation
+from gateway.translate.chat_request import (
+    NO_PARAMETERS,
+    NO_PENALTIES,
+    ONE_TIER,
+    ONE_VERBOSITY,
+    ChatRequest,
+    Checks,
+    JsonForm,
+    NamedChoice,
+    SchemaForm,
+    Tool,
+    read,
+)
+from gateway.translate.message_stream import MessageStream
 from gateway.translate.mint import Mint
+from gateway.translate.sse import EventReader
 from gateway.translate.stream import Stream
 from gateway.translate.strict import given
 from gateway.wire.formats import StreamTranslator
 from gateway.wire.usage import Reading, read_message
+
+NOT_NEEDED: Mapping[str, str] = {
+    "detail": "a hint on an image's resolution; Anthropic chooses by its size",
+    "json_schema.description": "words on the form of the answer; Anthropic reads the schema's own",
+    "json_schema.name": "OpenAI wants a name for every form; Anthropic none",
+    "json_schema.strict": "Anthropic's answers follow a schema in any case",
+    "prompt_cache_key": "routes to OpenAI's cache; Anthropic's is steered by `cache_control`",
+    "prompt_cache_retention": "keeps OpenAI's cache; Anthropic's is steered by `cache_control`",
+    "reasoning": "thinking of earlier turns, without the signature Anthropic wants for it",
+    "reasoning_content": "thinking of earlier turns, without the signature Anthropic wants for it",
+    "seed": "best effort by its own documentation; Anthropic has no such effort",
+}
+"""Fields that are left out on the way there, beside those that every upstream goes without."""
+
+EFFORTS: Mapping[str, str] = {
+    "minimal": "low",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "xhigh": "xhigh",
+    "max": "max",
+}
+"""Anthropic's `output_config.effort` for `reasoning_effort`; `none` turns thinking off instead."""
 
 CHOICES = {"auto": "auto", "required": "any", "none": "none"}
 TIERS = {"auto": "auto", "default": "standard_only"}
 DEFAULT_MAX_TOKENS = 8192
 """The largest limit that every Claude model since 3.5 takes."""
 
-_NO_PARAMETERS = {"type": "object", "properties": {}}
+MAX_TEMPERATURE = 1
+"""Anthropic's scale ends here, OpenAI's at 2."""
+
+_CHECKS: Checks = {
+    **NO_PENALTIES,
+    **ONE_TIER,
+    **ONE_VERBOSITY,
+    "temperature": (
+        lambda request: request.temperature is None or request.temperature <= MAX_TEMPERATURE,
+        f"its scale ends at {MAX_TEMPERATURE}",
+    ),
+    "response_format.type": (
+        lambda request: not isinstance(request.response_format, JsonForm),
+        "JSON needs a schema",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +99,9 @@ class ChatMessages:
 
     def request(self, body: bytes, model: str) -> bytes:
         """Return the upstream's request; raises RequestError (400)."""
-        request = read(body)
+        request = read(body, UPSTREAM, _CHECKS)
         system, messages = conversation(request.messages)
-        limit = request.max_completion_tokens or request.max_tokens or self.default_max_tokens
+        limit = request.limit or self.default_max_tokens
         document: dict[str, object] = {"model": model, "max_tokens": limit}
         if system:
             document["system"] = system
@@ -60,7 +113,7 @@ class ChatMessages:
 
     def answer(self, body: bytes) -> bytes:
         """Return the client's form of an answer; raises UpstreamError."""
-        return message_reading.as_chat(body, f"chatcmpl-{self.mint.token()}", int(self.mint.now()))
+        return chat_completion.encode(message_reading.answer(body), self.mint)
 
     def error(self, status: int, body: bytes) -> bytes:
         """Return the client's form of an error."""
@@ -72,17 +125,17 @@ class ChatMessages:
 
     def stream(self, *, trailing_usage: bool = True) -> StreamTranslator:
         """Return a translator of one streamed answer."""
-        return Stream(MessagesToChat(self.mint, trailing_usage=trailing_usage))
+        chunks = ChatChunks(self.mint, trailing_usage=trailing_usage)
+        return Stream(EventReader(), MessageStream(chunks), chunks)
 
 
 def _sampling(request: ChatRequest) -> dict[str, object]:
-    stop = [request.stop] if isinstance(request.stop, str) else request.stop
     user = request.user or request.safety_identifier
     tier = request.service_tier
     fields = {
         "temperature": request.temperature,
         "top_p": request.top_p,
-        "stop_sequences": stop or None,
+        "stop_sequences": request.stops,
         "metadata": {"user_id": user} if user else None,
         "service_tier": None if tier is None else TIERS[tier],
     }
@@ -109,7 +162,7 @@ def _tool(tool: Tool) -> dict[str, object]:
     fields = {
         "name": function.name,
         "description": function.description,
-        "input_schema": given(function.parameters) or _NO_PARAMETERS,
+        "input_schema": given(function.parameters) or NO_PARAMETERS,
         "strict": function.strict,
         "cache_control": given(tool.cache_control),
     }

@@ -1,13 +1,15 @@
-"""A request in the OpenAI chat completions format, as clients send it to Anthropic. Pure.
+"""A request in the OpenAI chat completions format, as clients send it to upstreams of others. Pure.
 
-The structs say what can be expressed there; what they do not declare is refused. What is known and
-left out has the type `Unused` and a reason in `NOT_NEEDED`.
+The structs say what can be expressed somewhere; what they do not declare is refused. What no
+upstream needs has the type `Unused` and a reason in `NOT_NEEDED`; what one upstream cannot take is
+refused by its `Checks`, or listed with a reason in the module of that direction.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET
@@ -16,38 +18,22 @@ from gateway.translate.strict import NULL, Strict, Unused, decode, inexpressible
 
 NOT_NEEDED: Mapping[str, str] = {
     "annotations": "where words of an earlier answer came from; the words themselves are sent",
-    "detail": "a hint on an image's resolution; Anthropic chooses by its size",
     "include_obfuscation": "padding against traffic analysis, made by the server that streams",
     "metadata": "labels of stored answers; none is stored",
     "name": "on a tool message: the function, which the call's id says already",
     "prediction": "speeds an answer up; it does not change it",
-    "prompt_cache_key": "routes to OpenAI's cache; Anthropic's is steered by `cache_control`",
-    "prompt_cache_retention": "keeps OpenAI's cache; Anthropic's is steered by `cache_control`",
-    "reasoning": "thinking of earlier turns, without the signature Anthropic wants for it",
-    "reasoning_content": "thinking of earlier turns, without the signature Anthropic wants for it",
-    "reasoning_details": "thinking of earlier turns, without the signature Anthropic wants for it",
-    "seed": "best effort by its own documentation; Anthropic has no such effort",
+    "reasoning_details": "thinking of earlier turns in the form of one gateway's own",
 }
-"""Fields that are left out on the way to Anthropic, by name, each with the reason."""
+"""Fields that are left out on the way to any upstream, by name, each with the reason."""
 
-UPSTREAM = "the Anthropic Messages API"
+NO_PARAMETERS: Mapping[str, object] = {"type": "object", "properties": {}}
+"""The schema of a tool that takes nothing, which chat completions may leave out."""
 
-EFFORTS: Mapping[str, str] = {
-    "minimal": "low",
-    "low": "low",
-    "medium": "medium",
-    "high": "high",
-    "xhigh": "xhigh",
-    "max": "max",
-}
-"""Anthropic's `output_config.effort` for `reasoning_effort`; `none` turns thinking off instead."""
-
-MAX_TEMPERATURE = 1
-"""Anthropic's scale ends here, OpenAI's at 2."""
+_DATA_URL = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+);base64,(?P<data>.*)", re.DOTALL)
 
 
 class TextPart(Strict, tag="text", tag_field="type"):
-    """A piece of text; `cache_control` is Anthropic's own, as gateways let OpenAI clients send."""
+    """A piece of text; `cache_control` is Anthropic's, and gateways let OpenAI clients send it."""
 
     text: str
     cache_control: msgspec.Raw = NULL
@@ -57,7 +43,7 @@ class ImageUrl(Strict):
     """Where an image is, or the image itself as a data URL."""
 
     url: str
-    detail: Unused = UNSET
+    detail: str | None = None
 
 
 class ImagePart(Strict, tag="image_url", tag_field="type"):
@@ -68,14 +54,15 @@ class ImagePart(Strict, tag="image_url", tag_field="type"):
 
 
 class File(Strict):
-    """A file within the request."""
+    """A file within the request, or one that OpenAI keeps."""
 
-    file_data: str
+    file_data: str | None = None
     filename: str | None = None
+    file_id: str | None = None
 
 
 class FilePart(Strict, tag="file", tag_field="type"):
-    """A PDF."""
+    """A document."""
 
     file: File
     cache_control: msgspec.Raw = NULL
@@ -134,8 +121,8 @@ class AssistantMessage(Strict, tag="assistant", tag_field="role"):
     audio: None = None
     function_call: None = None
     annotations: Unused = UNSET
-    reasoning: Unused = UNSET
-    reasoning_content: Unused = UNSET
+    reasoning: str | None = None
+    reasoning_content: str | None = None
     reasoning_details: Unused = UNSET
 
 
@@ -179,8 +166,12 @@ class TextForm(Strict, tag="text", tag_field="type"):
     """Free text."""
 
 
+class JsonForm(Strict, tag="json_object", tag_field="type"):
+    """Any JSON object."""
+
+
 class Schema(Strict):
-    """A JSON schema; its name and strictness are no choice at Anthropic."""
+    """A JSON schema."""
 
     name: str
     schema: msgspec.Raw
@@ -216,13 +207,13 @@ class ChatRequest(Strict):
     tools: list[Tool] | None = None
     tool_choice: Literal["auto", "none", "required"] | NamedChoice | None = None
     parallel_tool_calls: bool | None = None
-    response_format: TextForm | SchemaForm | None = None
+    response_format: TextForm | JsonForm | SchemaForm | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = (
         None
     )
     user: str | None = None
     safety_identifier: str | None = None
-    service_tier: Literal["auto", "default"] | None = None
+    service_tier: Literal["auto", "default", "flex", "priority"] | None = None
     n: int | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
@@ -231,36 +222,63 @@ class ChatRequest(Strict):
     presence_penalty: float | None = None
     store: bool | None = None
     modalities: list[Literal["text"]] | None = None
-    verbosity: Literal["medium"] | None = None
+    verbosity: Literal["low", "medium", "high"] | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_retention: str | None = None
+    seed: int | None = None
     metadata: Unused = UNSET
     prediction: Unused = UNSET
-    prompt_cache_key: Unused = UNSET
-    prompt_cache_retention: Unused = UNSET
-    seed: Unused = UNSET
+
+    @property
+    def limit(self) -> int | None:
+        """The output limit, by either of its names."""
+        return self.max_completion_tokens or self.max_tokens
+
+    @property
+    def stops(self) -> list[str] | None:
+        """The stop sequences; None for none."""
+        return ([self.stop] if isinstance(self.stop, str) else self.stop) or None
 
 
-_CHECKS: Mapping[str, tuple[Callable[[ChatRequest], bool], str]] = {
+Checks: TypeAlias = Mapping[str, tuple[Callable[[ChatRequest], bool], str]]
+"""By field: whether its value can be expressed, and why not if it cannot."""
+
+NO_STOPS: Checks = {"stop": (lambda request: not request.stops, "")}
+NO_PENALTIES: Checks = {
+    "frequency_penalty": (lambda request: not request.frequency_penalty, ""),
+    "presence_penalty": (lambda request: not request.presence_penalty, ""),
+}
+ONE_TIER: Checks = {
+    "service_tier": (
+        lambda request: request.service_tier in {None, "auto", "default"},
+        "it knows no other class of service",
+    )
+}
+ONE_VERBOSITY: Checks = {
+    "verbosity": (lambda request: request.verbosity in {None, "medium"}, "answers are as they are")
+}
+
+_EVERYWHERE: Checks = {
     "n": (lambda request: request.n in {None, 1}, "it gives one answer"),
     "logprobs": (lambda request: not request.logprobs, ""),
     "top_logprobs": (lambda request: not request.top_logprobs, ""),
     "logit_bias": (lambda request: not request.logit_bias, ""),
-    "frequency_penalty": (lambda request: not request.frequency_penalty, ""),
-    "presence_penalty": (lambda request: not request.presence_penalty, ""),
     "store": (lambda request: not request.store, "it stores no answers"),
-    "temperature": (
-        lambda request: request.temperature is None or request.temperature <= MAX_TEMPERATURE,
-        f"its scale ends at {MAX_TEMPERATURE}",
-    ),
 }
-"""Fields that only some values of can be expressed: whether this one can, and why not."""
 
 _decode = msgspec.json.Decoder(ChatRequest).decode
 
 
-def read(body: bytes) -> ChatRequest:
-    """Return the request; raises RequestError (400) naming what Anthropic has no word for."""
-    request = decode(_decode, body, UPSTREAM)
-    for field, (holds, reason) in _CHECKS.items():
+def read(body: bytes, upstream: str, checks: Checks) -> ChatRequest:
+    """Return the request; raises RequestError (400) naming what `upstream` has no word for."""
+    request = decode(_decode, body, upstream)
+    for field, (holds, reason) in {**_EVERYWHERE, **checks}.items():
         if not holds(request):
-            raise inexpressible(field, UPSTREAM, reason)
+            raise inexpressible(field, upstream, reason)
     return request
+
+
+def base64_of(url: str) -> tuple[str, str] | None:
+    """Return media type and base64 of a data URL; None when the URL is none, or not in base64."""
+    parts = _DATA_URL.fullmatch(url)
+    return None if parts is None else (parts["type"], parts["data"])

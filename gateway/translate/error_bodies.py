@@ -107,8 +107,10 @@ def to_messages(fault: Fault) -> bytes:
 
 
 def to_chat(fault: Fault) -> bytes:
-    """Return an OpenAI error body; the Anthropic type survives as its code."""
-    code = _TOO_LONG_CODE if _TOO_LONG in fault.message.lower() else fault.kind
+    """Return an OpenAI error body; its code is OpenAI's own where known, else Anthropic's type."""
+    code = fault.code if fault.code in _ALIASES else fault.kind
+    if _TOO_LONG in fault.message.lower():
+        code = _TOO_LONG_CODE
     kind = _OPENAI.get(fault.kind, fault.kind)
     error = {"message": fault.message, "type": kind, "param": None, "code": code}
     return msgspec.json.encode({"error": error})

@@ -14,16 +14,15 @@ from enum import Enum, auto
 
 import msgspec
 
-from gateway.errors import UpstreamError, UpstreamFault
+from gateway.translate import error_bodies, message_answer
 from gateway.translate import usage as counts
-from gateway.translate.message_answer import is_object
+from gateway.translate.answer import MAX_CALLS, StopReason, broken, is_object
+from gateway.translate.error_bodies import Fault
+from gateway.translate.mint import Mint
 from gateway.wire.usage import Usage
 
 MAX_HELD_BYTES = 8 * 1024 * 1024
 """So much of the arguments of one answer's tool calls is held, not more."""
-
-MAX_CALLS = 1024
-"""More tool calls in one answer are taken for a fault of the upstream."""
 
 _encode = msgspec.json.encode
 _DELTA = (
@@ -60,7 +59,6 @@ class MessageEvents:
     """Collects events until they are taken.
 
     Attributes:
-        started: Whether `message_start` was written.
         over: Whether the last event was written.
     """
 
@@ -69,15 +67,18 @@ class MessageEvents:
         "_held",
         "_index",
         "_kind",
+        "_mint",
         "_open",
         "_out",
+        "_refused",
+        "_started",
         "_waiting",
         "over",
-        "started",
     )
 
-    def __init__(self) -> None:
-        self.started = self.over = False
+    def __init__(self, mint: Mint) -> None:
+        self.over = self._started = self._refused = False
+        self._mint = mint
         self._out: list[bytes] = []
         self._index = -1
         self._kind: str | None = None  # "text", "thinking" or "tool_use" while a block is open
@@ -86,28 +87,19 @@ class MessageEvents:
         self._waiting: deque[_Call] = deque()
         self._held = 0
 
-    @property
-    def called(self) -> bool:
-        """Whether the answer holds a tool call."""
-        return bool(self._calls)
-
-    def knows(self, key: int) -> bool:
-        """Whether a tool call of this key was begun."""
-        return key in self._calls
-
     def take(self) -> bytes:
         """Return what was written since the last time."""
         out = b"".join(self._out)
         self._out.clear()
         return out
 
-    def start(self, message_id: str, model: str, usage: Usage | None) -> None:
+    def start(self, model: str, usage: Usage | None) -> None:
         """Open the message, once."""
-        if self.started:
+        if self._started:
             return
-        self.started = True
+        self._started = True
         message = {
-            "id": message_id,
+            "id": message_answer.message_id(self._mint),
             "type": "message",
             "role": "assistant",
             "model": model,
@@ -124,17 +116,22 @@ class MessageEvents:
             self._switch("text", {"type": "text", "text": ""})
             self._out.append(_DELTA % (self._index, _TEXT % _encode(text)))
 
-    def thinking(self, thinking: str) -> None:
-        """Add to the thinking; empty thinking is nothing."""
-        if thinking:
-            self._switch("thinking", {"type": "thinking", "thinking": "", "signature": ""})
-            self._out.append(_DELTA % (self._index, _THINKING % _encode(thinking)))
+    def refusal(self, text: str) -> None:
+        """Add a refusal to the text; the stop reason will tell."""
+        self._refused = self._refused or bool(text)
+        self.text(text)
 
-    def call(self, key: int, call_id: str, name: str) -> None:
+    def thinking(self, text: str) -> None:
+        """Add to the thinking; empty thinking is nothing."""
+        if text:
+            self._switch("thinking", {"type": "thinking", "thinking": "", "signature": ""})
+            self._out.append(_DELTA % (self._index, _THINKING % _encode(text)))
+
+    def call(self, key: int, call_id: str | None, name: str) -> None:
         """Begin a tool call; `key` names it for `arguments`."""
         if len(self._calls) >= MAX_CALLS:
-            raise UpstreamError(UpstreamFault.PROTOCOL, "too many tool calls", sent=True)
-        call = self._calls[key] = _Call(call_id, name)
+            raise broken("too many tool calls")
+        call = self._calls[key] = _Call(message_answer.call_id(call_id, self._mint), name)
         self._waiting.append(call)
         self._advance()
 
@@ -146,12 +143,10 @@ class MessageEvents:
         if call.state is _State.CLOSED:
             if fragment.isspace():
                 return
-            raise UpstreamError(
-                UpstreamFault.PROTOCOL, "a tool call goes on after its end", sent=True
-            )
+            raise broken("a tool call goes on after its end")
         self._held += len(fragment)
         if self._held > MAX_HELD_BYTES:
-            raise UpstreamError(UpstreamFault.PROTOCOL, "tool calls are too long", sent=True)
+            raise broken("tool calls are too long")
         call.fragments.append(fragment)
         if call.state is _State.OPEN:
             self._send(fragment)
@@ -168,17 +163,18 @@ class MessageEvents:
             self._begin(self._waiting.popleft())
             self._stop()
 
-    def finish(self, stop_reason: str, stop_sequence: str | None, usage: Usage | None) -> None:
+    def finish(self, stop_reason: StopReason, sequence: str | None, usage: Usage | None) -> None:
         """End the message."""
         self.close()
-        delta = {"stop_reason": stop_reason, "stop_sequence": stop_sequence}
+        reason = message_answer.stop_reason(stop_reason, refused=self._refused)
+        delta = {"stop_reason": reason, "stop_sequence": sequence}
         self._event("message_delta", delta=delta, usage=counts.to_messages(usage))
         self._event("message_stop")
         self.over = True
 
-    def fail(self, error_body: bytes) -> None:
+    def fail(self, fault: Fault) -> None:
         """End the stream with an error; what was open stays so: it is not complete."""
-        self._out.append(b"event: error\ndata: " + error_body + b"\n\n")
+        self._out.append(b"event: error\ndata: " + error_bodies.to_messages(fault) + b"\n\n")
         self.over = True
 
     def _switch(self, kind: str, block: Mapping[str, object]) -> None:

@@ -72,25 +72,35 @@ def parts(blocks: Sequence[Block], field: str, forms: PartForms) -> list[Part]:
 def joined(blocks: Iterable[Block]) -> str:
     """Return the texts of the blocks as one string."""
     return SEPARATOR.join(
-        _text(block) for block in blocks if isinstance(block, Text | ToolReference)
+        text_of(block) for block in blocks if isinstance(block, Text | ToolReference)
     )
+
+
+def plain(content: str | Iterable[Text]) -> str:
+    """Return content that can only be text as one string."""
+    return content if isinstance(content, str) else joined(content)
+
+
+def text_of(block: Text | ToolReference) -> str:
+    """Return the words of a block."""
+    return block.text if isinstance(block, Text) else reference_text(block)
+
+
+def titled(title: str | None, text: str) -> str:
+    """Return the text of a document under its title."""
+    return SEPARATOR.join(part for part in (title, text) if part)
 
 
 def _part(block: Block, field: str, forms: PartForms) -> Part:
     if isinstance(block, Text | ToolReference):
-        return forms.text(_text(block))
+        return forms.text(text_of(block))
     if isinstance(block, Image):
         return forms.image(image_url(block))
     check_document(block, field, forms.upstream)
     if isinstance(block.source, PlainText):
-        texts = (block.title, block.source.data)
-        return forms.text(SEPARATOR.join(text for text in texts if text))
+        return forms.text(titled(block.title, block.source.data))
     if isinstance(block.source, Base64):
         return forms.file(block.title or FILE_NAME, block.source.url)
     if forms.file_url is None:
         raise inexpressible(f"{field}.source.url", forms.upstream, "a document's address")
     return forms.file_url(block.source.url)
-
-
-def _text(block: Text | ToolReference) -> str:
-    return block.text if isinstance(block, Text) else reference_text(block)

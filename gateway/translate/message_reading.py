@@ -1,28 +1,27 @@
-"""What an Anthropic upstream answers, whole or as events, in OpenAI's chat format. Pure."""
+"""What an Anthropic upstream answers, whole or as events. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 
 import msgspec
 
-from gateway.errors import UpstreamError, UpstreamFault
-from gateway.translate import usage
+from gateway.translate.answer import (
+    Answer,
+    Part,
+    Refusal,
+    StopReason,
+    Text,
+    Thinking,
+    ToolCall,
+    broken,
+)
 from gateway.translate.strict import check_text
 from gateway.wire.usage import read_message
 
-FINISH_REASONS: Mapping[str, str] = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "tool_use": "tool_calls",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "pause_turn": "length",
-    "refusal": "content_filter",
-}
-"""OpenAI's finish reason; a stop reason not listed is `stop`."""
-
 _NONE = msgspec.Raw(b"")
+_NO_INPUT = msgspec.Raw(b"{}")
+_REASONS = {reason.value: reason for reason in StopReason}
 
 
 class Block(msgspec.Struct, gc=False):
@@ -33,7 +32,7 @@ class Block(msgspec.Struct, gc=False):
     thinking: str = ""
     id: str = ""
     name: str = ""
-    input: msgspec.Raw = _NONE
+    input: msgspec.Raw = _NO_INPUT
 
 
 class StopDetails(msgspec.Struct, gc=False):
@@ -50,6 +49,7 @@ class Delta(msgspec.Struct, gc=False):
     thinking: str = ""
     partial_json: str = ""
     stop_reason: str | None = None
+    stop_sequence: str | None = None
     stop_details: StopDetails | None = None
 
 
@@ -68,6 +68,7 @@ class _Message(msgspec.Struct, gc=False):
     content: list[Block]
     model: str = ""
     stop_reason: str | None = None
+    stop_sequence: str | None = None
     stop_details: StopDetails | None = None
 
 
@@ -81,58 +82,38 @@ def read_event(data: bytes) -> Event:
         check_text(data)
         return _decode_event(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UpstreamError(
-            UpstreamFault.PROTOCOL, f"the upstream's event cannot be read: {error}", sent=True
-        ) from error
+        raise broken(f"the upstream's event cannot be read: {error}") from error
 
 
-def as_chat(body: bytes, answer_id: str, created_s: int) -> bytes:
-    """Return a whole answer as a chat completion; raises UpstreamError when it is none."""
+def stop_reason(told: str | None) -> StopReason:
+    """Return why an answer ended; a word that nobody knows yet ends the turn."""
+    return _REASONS.get(told or "", StopReason.END_TURN)
+
+
+def answer(body: bytes) -> Answer:
+    """Return a whole answer; raises UpstreamError when it is none."""
     try:
         check_text(body)
         message = _decode_message(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UpstreamError(
-            UpstreamFault.PROTOCOL, f"the upstream's answer is no message: {error}", sent=True
-        ) from error
-    counted = read_message(body).usage
-    choice = {
-        "index": 0,
-        "message": _said(message),
-        "logprobs": None,
-        "finish_reason": FINISH_REASONS.get(message.stop_reason or "", "stop"),
-    }
-    document = {
-        "id": answer_id,
-        "object": "chat.completion",
-        "created": created_s,
-        "model": message.model,
-        "choices": [choice],
-    }
-    return msgspec.json.encode(
-        document | ({} if counted is None else {"usage": usage.to_chat(counted)})
+        raise broken(f"the upstream's answer is no message: {error}") from error
+    return Answer(
+        model=message.model,
+        parts=tuple(_parts(message)),
+        stop_reason=stop_reason(message.stop_reason),
+        stop_sequence=message.stop_sequence,
+        usage=read_message(body).usage,
     )
 
 
-def _said(message: _Message) -> dict[str, object]:
-    blocks = message.content
-    text = "".join(block.text for block in blocks if block.type == "text")
-    thinking = "".join(block.thinking for block in blocks if block.type == "thinking")
-    calls = [_call(block) for block in blocks if block.type == "tool_use"]
+def _parts(message: _Message) -> Iterator[Part]:
+    for block in message.content:
+        if block.type == "text":
+            yield Text(block.text)
+        elif block.type == "thinking":
+            yield Thinking(block.thinking)
+        elif block.type == "tool_use":
+            yield ToolCall(block.id or None, block.name, block.input)
     details = message.stop_details
-    said: dict[str, object] = {
-        "role": "assistant",
-        "content": text or (None if calls else ""),
-        "refusal": details.explanation if details is not None else None,
-    }
-    if thinking:
-        said["reasoning_content"] = thinking
-    if calls:
-        said["tool_calls"] = calls
-    return said
-
-
-def _call(block: Block) -> Mapping[str, object]:
-    arguments = bytes(block.input).decode() or "{}"
-    function = {"name": block.name, "arguments": arguments}
-    return {"id": block.id, "type": "function", "function": function}
+    if details is not None and details.explanation:
+        yield Refusal(details.explanation)

@@ -10,14 +10,15 @@ What has another form there:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
 
-from gateway.translate import chat_answer, error_bodies, message_parts
+from gateway.translate import chat_answer, error_bodies, message_answer, message_parts
+from gateway.translate.chat_stream import ChatStream
+from gateway.translate.message_events import MessageEvents
 from gateway.translate.message_parts import Part, PartForms
-from gateway.translate.messages_chat_stream import ChatToMessages
 from gateway.translate.messages_request import (
     CHOICES,
     ERROR_PREFIX,
@@ -37,10 +38,17 @@ from gateway.translate.messages_request import (
     read,
 )
 from gateway.translate.mint import Mint
+from gateway.translate.sse import EventReader
 from gateway.translate.stream import Stream
 from gateway.translate.strict import inexpressible
 from gateway.wire.formats import StreamTranslator
 from gateway.wire.usage import Reading
+
+NOT_NEEDED: Mapping[str, str] = {
+    "content.thinking": "thinking of earlier turns; OpenAI takes none back in clear text",
+    "display": "whether thinking is shown shortened; chat completions show what there is",
+}
+"""Fields that are left out on the way there, beside those that every upstream goes without."""
 
 UPSTREAM = "OpenAI chat completions"
 MAX_STOPS = 4
@@ -80,7 +88,7 @@ class MessagesChat:
 
     def answer(self, body: bytes) -> bytes:
         """Return the client's form of an answer; raises UpstreamError."""
-        return chat_answer.as_message(body).as_json(f"msg_{self.mint.token()}")
+        return message_answer.encode(chat_answer.answer(body), self.mint)
 
     def error(self, status: int, body: bytes) -> bytes:
         """Return the client's form of an error."""
@@ -93,7 +101,8 @@ class MessagesChat:
     def stream(self, *, trailing_usage: bool = True) -> StreamTranslator:
         """Return a translator of one streamed answer; its usage stands in the closing events."""
         del trailing_usage
-        return Stream(ChatToMessages(self.mint))
+        events = MessageEvents(self.mint)
+        return Stream(EventReader(), ChatStream(events), events)
 
 
 def _messages(request: MessagesRequest) -> Iterator[Part]:
@@ -162,6 +171,8 @@ def _result(result: ToolResult, field: str) -> tuple[str, list[Part]]:
 
 
 def _sampling(request: MessagesRequest) -> dict[str, object]:
+    if request.top_k is not None:
+        raise inexpressible("top_k", UPSTREAM)
     if len(request.stop_sequences or ()) > MAX_STOPS:
         raise inexpressible("stop_sequences", UPSTREAM, f"more than {MAX_STOPS}")
     tier = request.service_tier

@@ -1,7 +1,8 @@
-"""A request in the Anthropic Messages format, as clients send it to an upstream of OpenAI. Pure.
+"""A request in the Anthropic Messages format, as clients send it to upstreams of others. Pure.
 
-The structs say what can be expressed there; what they do not declare is refused. What is known and
-left out has the type `Unused` and a reason in `NOT_NEEDED`.
+The structs say what can be expressed somewhere; what they do not declare is refused. What no
+upstream needs has the type `Unused` and a reason in `NOT_NEEDED`; what one upstream cannot take is
+refused, or listed with a reason, in the module of that direction.
 """
 
 from __future__ import annotations
@@ -17,17 +18,16 @@ from gateway.translate.strict import Strict, Unused, decode, inexpressible
 
 NOT_NEEDED: Mapping[str, str] = {
     "betas": "betas name features of the Anthropic API; the fields that use them are checked here",
-    "cache_control": "OpenAI caches prompts by itself; the answer reports what was cached",
+    "cache_control": "other upstreams cache prompts by themselves, and report it if they can",
     "citations": "where words of an earlier answer came from; the words themselves are sent",
     "context_management": "edits old turns for their length only, at the provider's discretion",
     "data": "encrypted thinking, readable only to the model that wrote it",
     "defer_loading": "saves context by loading a tool late; here every tool is sent in full",
-    "eager_input_streaming": "OpenAI streams a tool's arguments as they come in any case",
+    "eager_input_streaming": "other upstreams send a tool's arguments as they come in any case",
     "output_config": "on a message: the effort of one turn; the request's own effort is sent",
     "signature": "proves thinking to the model that wrote it; no other can check it",
-    "thinking": "thinking of earlier turns; OpenAI takes none back in clear text",
 }
-"""Fields that are left out on the way to OpenAI, by name, each with the reason."""
+"""Fields that are left out on the way to any upstream, by name, each with the reason."""
 
 BILLING_TEXT = "x-anthropic-billing-header:"
 """A system text that begins so is accounting between client and Anthropic: not sent elsewhere."""
@@ -54,7 +54,7 @@ TIERS: Mapping[str, str] = {"auto": "auto", "standard_only": "default"}
 """OpenAI's `service_tier`."""
 
 ERROR_PREFIX = "Error: "
-"""In front of a failed tool's result: OpenAI's results have no mark for it."""
+"""In front of a failed tool's result: others have no mark for it."""
 
 
 class Base64(Strict, tag="base64", tag_field="type"):
@@ -134,19 +134,20 @@ class Direct(Strict, tag="direct", tag_field="type"):
 
 
 class ToolUse(Strict, tag="tool_use", tag_field="type"):
-    """A tool the model called."""
+    """A tool the model called; what is only ever null here comes from SDKs that send all fields."""
 
     id: str
     name: str
     input: msgspec.Raw
     caller: Direct | None = None
+    toolset_name: None = None
     cache_control: Unused = UNSET
 
 
 class Thinking(Strict, tag="thinking", tag_field="type"):
     """Thinking of an earlier turn."""
 
-    thinking: Unused = UNSET
+    thinking: str = ""
     signature: Unused = UNSET
 
 
@@ -192,7 +193,7 @@ class Tool(Strict):
     eager_input_streaming: Unused = UNSET
 
     def full_description(self) -> str | None:
-        """Return the description with the examples, for which OpenAI has no field of their own."""
+        """Return the description with the examples, for which others have no field of their own."""
         if not self.input_examples:
             return self.description
         examples = "\n".join(bytes(example).decode() for example in self.input_examples)
@@ -271,6 +272,7 @@ class MessagesRequest(Strict):
     system: str | list[Text] | None = None
     temperature: float | None = None
     top_p: float | None = None
+    top_k: int | None = None
     stop_sequences: list[str] | None = None
     stream: bool | None = None
     tools: list[Tool] | None = None
@@ -346,5 +348,5 @@ def image_url(image: Image) -> str:
 
 
 def reference_text(reference: ToolReference) -> str:
-    """Return the words for a tool that was found: OpenAI knows it from the request already."""
+    """Return the words for a tool that was found: the request has told of it already."""
     return f"Tool found: {reference.tool_name}"

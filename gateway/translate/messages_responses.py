@@ -10,12 +10,13 @@ What has another form there:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
 
-from gateway.translate import error_bodies, message_parts, response_answer
+from gateway.translate import error_bodies, message_answer, message_parts, response_answer
+from gateway.translate.message_events import MessageEvents
 from gateway.translate.message_parts import Part, PartForms
 from gateway.translate.messages_request import (
     CHOICES,
@@ -34,12 +35,18 @@ from gateway.translate.messages_request import (
     UserMessage,
     read,
 )
-from gateway.translate.messages_responses_stream import ResponsesToMessages
 from gateway.translate.mint import Mint
+from gateway.translate.response_stream import ResponseStream
+from gateway.translate.sse import EventReader
 from gateway.translate.stream import Stream
 from gateway.translate.strict import inexpressible
 from gateway.wire.formats import StreamTranslator
 from gateway.wire.usage import Reading
+
+NOT_NEEDED: Mapping[str, str] = {
+    "content.thinking": "thinking of earlier turns; OpenAI takes none back in clear text",
+}
+"""Fields that are left out on the way there, beside those that every upstream goes without."""
 
 UPSTREAM = "the OpenAI Responses API"
 MIN_OUTPUT_TOKENS = 16
@@ -69,6 +76,8 @@ class MessagesResponses:
         request = read(body, UPSTREAM)
         if request.stop_sequences:
             raise inexpressible("stop_sequences", UPSTREAM)
+        if request.top_k is not None:
+            raise inexpressible("top_k", UPSTREAM)
         document: dict[str, object] = {"model": model, "input": list(_items(request))}
         if request.system_text:
             document["instructions"] = request.system_text
@@ -80,7 +89,7 @@ class MessagesResponses:
 
     def answer(self, body: bytes) -> bytes:
         """Return the client's form of an answer; raises UpstreamError."""
-        return response_answer.as_message(body).as_json(f"msg_{self.mint.token()}")
+        return message_answer.encode(response_answer.answer(body), self.mint)
 
     def error(self, status: int, body: bytes) -> bytes:
         """Return the client's form of an error."""
@@ -93,7 +102,8 @@ class MessagesResponses:
     def stream(self, *, trailing_usage: bool = True) -> StreamTranslator:
         """Return a translator of one streamed answer; its usage stands in the closing events."""
         del trailing_usage
-        return Stream(ResponsesToMessages(self.mint))
+        events = MessageEvents(self.mint)
+        return Stream(EventReader(), ResponseStream(events), events)
 
 
 def _items(request: MessagesRequest) -> Iterator[Part]:

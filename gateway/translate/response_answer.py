@@ -7,17 +7,20 @@ from enum import StrEnum
 
 import msgspec
 
-from gateway.errors import UpstreamError, UpstreamFault
+from gateway.errors import UpstreamError
 from gateway.translate import error_bodies, usage
-from gateway.translate.error_bodies import Fault
-from gateway.translate.message_answer import (
-    MessageAnswer,
-    call_block,
-    clean_call_id,
+from gateway.translate.answer import (
+    Answer,
+    Part,
+    Refusal,
+    StopReason,
+    Text,
+    Thinking,
+    ToolCall,
+    broken,
     read_input,
-    text_block,
-    thinking_block,
 )
+from gateway.translate.error_bodies import Fault
 from gateway.translate.strict import check_text
 from gateway.wire.usage import Reading
 
@@ -35,11 +38,14 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-STOP_REASONS: Mapping[str, str] = {"max_output_tokens": "max_tokens", "content_filter": "refusal"}
-"""Anthropic's stop reason for why an answer is incomplete."""
+STOP_REASONS: Mapping[str, StopReason] = {
+    "max_output_tokens": StopReason.MAX_TOKENS,
+    "content_filter": StopReason.REFUSAL,
+}
+"""Why an answer is incomplete; a reason that is not listed is taken for the output limit."""
 
 
-class Part(msgspec.Struct, gc=False):
+class Piece(msgspec.Struct, gc=False):
     """A part of an item: `output_text`, `refusal`, `summary_text` or `reasoning_text`."""
 
     type: str = ""
@@ -51,8 +57,8 @@ class Item(msgspec.Struct, gc=False):
     """An item of the output: `message`, `reasoning` or `function_call`."""
 
     type: str = ""
-    content: list[Part] | None = None
-    summary: list[Part] | None = None
+    content: list[Piece] | None = None
+    summary: list[Piece] | None = None
     call_id: str | None = None
     name: str | None = None
     arguments: str | None = None
@@ -124,46 +130,40 @@ def fault(response: Response) -> Fault:
     return error_bodies.read(None, b'{"error":%b}' % bytes(response.error))
 
 
-def stop_reason(response: Response, *, called: bool, refused: bool) -> str:
-    """Return Anthropic's stop reason of an answer that came to an end.
+def stop_reason(response: Response, *, called: bool) -> StopReason:
+    """Return why an answer ended.
 
     Args:
         response: Its last state.
         called: Whether it holds a tool call.
-        refused: Whether it holds a refusal.
 
     Raises:
         UpstreamError: It has not ended, or failed.
     """
     if response.status == Status.FAILED or bytes(response.error) != b"null":
-        raise UpstreamError(UpstreamFault.PROTOCOL, fault(response).message, sent=True)
+        raise broken(fault(response).message)
     if response.status == Status.INCOMPLETE:
         details = response.incomplete_details or Incomplete()
-        return STOP_REASONS.get(details.reason or "", "max_tokens")
+        return STOP_REASONS.get(details.reason or "", StopReason.MAX_TOKENS)
     if response.status not in {Status.COMPLETED, None}:
-        raise UpstreamError(
-            UpstreamFault.PROTOCOL, f"the upstream's answer is {response.status}", sent=True
-        )
-    if refused:
-        return "refusal"
-    return "tool_use" if called else "end_turn"
+        raise broken(f"the upstream's answer is {response.status}")
+    return StopReason.TOOL_USE if called else StopReason.END_TURN
 
 
-def as_message(body: bytes) -> MessageAnswer:
-    """Return a whole answer in Anthropic's form; raises UpstreamError when it is none."""
+def answer(body: bytes) -> Answer:
+    """Return a whole answer; raises UpstreamError when it is none."""
     response = read(body)
     items = response.output
     if items is None:
-        raise UpstreamError(UpstreamFault.PROTOCOL, "the upstream's answer is empty", sent=True)
-    parts = [part for item in items for part in item.content or ()]
-    reason = stop_reason(
-        response,
-        called=any(item.type == "function_call" for item in items),
-        refused=any(part.type == "refusal" for part in parts),
+        raise broken("the upstream's answer is empty")
+    reason = stop_reason(response, called=any(item.type == "function_call" for item in items))
+    return Answer(
+        model=response.model or "",
+        parts=tuple(_parts(items, truncated=reason is StopReason.MAX_TOKENS)),
+        stop_reason=reason,
+        stop_sequence=None,
+        usage=usage.from_responses(response.usage),
     )
-    content = tuple(_blocks(items, truncated=reason == "max_tokens"))
-    counted = usage.from_responses(response.usage)
-    return MessageAnswer(response.model or "", content, reason, None, counted)
 
 
 def thinking(item: Item) -> str:
@@ -171,21 +171,21 @@ def thinking(item: Item) -> str:
     return SUMMARY_SEPARATOR.join(part.text for part in item.content or item.summary or ())
 
 
-def _blocks(items: list[Item], *, truncated: bool) -> Iterator[Mapping[str, object]]:
-    for number, item in enumerate(items):
+def _parts(items: list[Item], *, truncated: bool) -> Iterator[Part]:
+    for item in items:
         if item.type == "reasoning" and thinking(item):
-            yield thinking_block(thinking(item))
+            yield Thinking(thinking(item))
         elif item.type == "message":
-            texts = (part.text or part.refusal for part in item.content or ())
-            yield from (text_block(text) for text in texts if text)
+            for piece in item.content or ():
+                if piece.text:
+                    yield Text(piece.text)
+                elif piece.refusal:
+                    yield Refusal(piece.refusal)
         elif item.type == "function_call":
             tool_input = read_input(item.arguments or "", truncated=truncated)
             if tool_input is not None:
-                call_id = clean_call_id(item.call_id, str(number))
-                yield call_block(call_id, item.name or "", tool_input)
+                yield ToolCall(item.call_id, item.name or "", tool_input)
 
 
 def _unreadable(error: Exception) -> UpstreamError:
-    return UpstreamError(
-        UpstreamFault.PROTOCOL, f"the upstream's answer is no response: {error}", sent=True
-    )
+    return broken(f"the upstream's answer is no response: {error}")

@@ -53,6 +53,10 @@ class EventReader:
                 UpstreamFault.PROTOCOL, "an event of the answer is too long", sent=True
             )
 
+    def end(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield nothing: an event that no blank line ended is not one."""
+        return iter(())
+
     def _normal(self, data: bytes) -> bytes:
         if self._after_cr and data:
             data = data.removeprefix(b"\n")

@@ -34,8 +34,14 @@ class _Responses(msgspec.Struct, gc=False):
     input_tokens_details: _Details | None = None
 
 
+class _Ollama(msgspec.Struct, gc=False):
+    prompt_eval_count: _Count | None = None
+    eval_count: _Count | None = None
+
+
 _chat = msgspec.json.Decoder(_Chat | None).decode
 _responses = msgspec.json.Decoder(_Responses | None).decode
+_ollama = msgspec.json.Decoder(_Ollama).decode
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -63,6 +69,20 @@ def from_responses(usage: bytes | msgspec.Raw) -> Usage | None:
     details = told.input_tokens_details or _Details()
     cached = details.cached_tokens or 0
     return _usage(told.input_tokens, cached, details.cache_write_tokens, told.output_tokens)
+
+
+def from_ollama(answer: bytes) -> Usage | None:
+    """Return the counts in an answer's last line; None when there are none or nonsense.
+
+    Ollama leaves a count of zero out, and does not tell what it had cached.
+    """
+    try:
+        told = _ollama(answer)
+    except _UNREADABLE:
+        return None
+    if told.prompt_eval_count is None and told.eval_count is None:
+        return None
+    return Usage(told.prompt_eval_count or 0, told.eval_count or 0)
 
 
 def to_messages(usage: Usage | None) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Protocol
 
@@ -14,6 +15,16 @@ class Wire(StrEnum):
     MESSAGES = "messages"  # Anthropic Messages
     CHAT = "chat"  # OpenAI chat completions
     RESPONSES = "responses"  # OpenAI Responses
+    OLLAMA = "ollama"  # Ollama's own chat API
+
+
+STREAM_TYPES: Mapping[Wire, bytes] = {
+    Wire.MESSAGES: b"text/event-stream",
+    Wire.CHAT: b"text/event-stream",
+    Wire.RESPONSES: b"text/event-stream",
+    Wire.OLLAMA: b"application/x-ndjson",
+}
+"""The media type of a streamed answer."""
 
 
 class StreamTranslator(Protocol):
@@ -45,8 +56,8 @@ class Translator(Protocol):
 
     A request is translated whole or refused; only what `NOT_NEEDED` lists is left out of it. What
     an answer says beyond the client's format is left out. Signatures of thinking blocks belong to
-    the model that made them: they do not cross, so thinking is shown to the client but not sent
-    back to an upstream.
+    the model that made them: they do not cross. Thinking is shown to the client, and sent back only
+    to an upstream that takes it unsigned.
     """
 
     @property

@@ -777,6 +777,34 @@ def test_chat_stream_is_metered_and_its_end_checked(
     run(tmp_path, Setup({"o": (OPENAI, [reply])}), scenario)
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, CHUNKS.partition(b"\n\n")[0] + b"\n\n"),
+        ({"stream_options": {"include_usage": True}}, CHUNKS),
+    ],
+    ids=["not-asked", "asked"],
+)
+@pytest.mark.parametrize("whole", [True, False], ids=["ended", "cut"])
+def test_chat_stream_has_a_cost_although_the_client_did_not_ask(
+    tmp_path: Path, options: Json, expected: bytes, *, whole: bool
+) -> None:
+    end = b"data: [DONE]\n\n" if whole else b"data: {"
+
+    async def scenario(gateway: Gateway) -> None:
+        reply = await gateway.post(asking("claude-haiku-4-5", stream=True, **options), CHAT)
+        assert reply.body.startswith(expected + end)
+        assert whole == (reply.body == expected + end)
+        (seen,) = gateway.asked("o")
+        assert seen.body["stream_options"] == {"include_usage": True}
+        (entry,) = await gateway.audit()
+        assert (entry["success"], entry["input_tokens"], entry["output_tokens"]) == (whole, 12, 3)
+        assert entry["cost_usd"] > 0
+
+    reply = Reply(body=CHUNKS + end, headers=(TYPE_SSE,), whole=whole)
+    run(tmp_path, Setup({"o": (OPENAI | {"streamUsage": True}, [reply])}), scenario)
+
+
 def test_errors_are_in_the_callers_format(tmp_path: Path) -> None:
     async def scenario(gateway: Gateway) -> None:
         reply = await gateway.call("POST", CHAT, b"{")
@@ -986,10 +1014,41 @@ def test_answer_that_cannot_be_translated_is_502(tmp_path: Path, answer: Reply) 
     run(tmp_path, Setup({"o": (ALIASED, [answer])}), scenario)
 
 
-def test_chat_is_not_translated_to_responses(tmp_path: Path) -> None:
-    async def scenario(gateway: Gateway) -> None:
-        reply = await gateway.post(asking(), CHAT)
-        assert reply.status == 400
-        assert "responses" in reply.json()["error"]["message"]
+RESPONSE = {"id": "resp_1", "object": "response", "model": "gpt-x", "status": "completed"}
+SPOKEN_ITEM = {"type": "message", "role": "assistant", "content": [
+    {"type": "output_text", "text": "hello"}]}  # fmt: skip
+RESPONSE_WHOLE = RESPONSE | {
+    "output": [SPOKEN_ITEM],
+    "usage": {"input_tokens": 12, "output_tokens": 3},
+}
+RESPONSE_STREAM = sse(
+    {"type": "response.created", "response": RESPONSE | {"status": "in_progress"}},
+    {"type": "response.output_text.delta", "output_index": 0, "delta": "hello"},
+    {"type": "response.completed", "response": RESPONSE_WHOLE},
+)
 
-    run(tmp_path, Setup({"o": (OPENAI | {"api": "responses"}, [Reply()])}), scenario)
+
+@pytest.mark.parametrize("usage", [False, True], ids=["plain", "with-usage"])
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_chat_is_answered_by_a_responses_provider(
+    tmp_path: Path, *, stream: bool, usage: bool
+) -> None:
+    async def scenario(gateway: Gateway) -> None:
+        options = {"stream": True, "stream_options": {"include_usage": usage}} if stream else {}
+        reply = await gateway.post(asking("gpt-x", **options), CHAT)
+        assert reply.status == 200
+        assert b"hello" in reply.body
+        if stream:
+            assert reply.body.endswith(b"data: [DONE]\n\n")
+            assert (b'"usage"' in reply.body) == usage
+        else:
+            assert reply.json()["choices"][0]["message"]["content"] == "hello"
+        (seen,) = gateway.asked("o")
+        assert (seen.target, seen.body["store"]) == (b"/v1/responses", False)
+        assert seen.headers[b"authorization"] == b"Bearer sk-openai-own"
+        (entry,) = await gateway.audit()
+        assert (entry["success"], entry["input_tokens"], entry["output_tokens"]) == (True, 12, 3)
+
+    streamed = Reply(body=RESPONSE_STREAM, headers=(TYPE_SSE,))
+    reply = streamed if stream else Reply(body=json.dumps(RESPONSE_WHOLE).encode())
+    run(tmp_path, Setup({"o": (OPENAI | {"api": "responses"}, [reply])}), scenario)

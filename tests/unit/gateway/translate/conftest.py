@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.translate import Mint, Translator
-from gateway.translate.chat_messages import ChatMessages
-from gateway.translate.messages_chat import MessagesChat
-from gateway.translate.messages_responses import MessagesResponses
+from gateway.translate import TRANSLATORS, Mint, Translator
 
+Kind = Callable[[Mint], Translator]
 Translators = Callable[[], Mapping[str, Translator]]
 
 
@@ -27,11 +25,10 @@ def translators() -> Translators:
     def make() -> Mapping[str, Translator]:
         numbers = count(1)
         mint = Mint(lambda: f"{next(numbers):04}", lambda: 1_700_000_000.5)
-        return {
-            "messages_chat": MessagesChat(mint),
-            "chat_messages": ChatMessages(mint),
-            "messages_responses": MessagesResponses(mint),
+        kinds: dict[str, Kind] = {
+            f"{client}_{upstream}": type(row) for (client, upstream), row in TRANSLATORS.items()
         }
+        return {direction: kind(mint) for direction, kind in kinds.items()}
 
     return make
 

@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from gateway.errors import UpstreamError
-from gateway.translate import TRANSLATORS, Translator, Wire
+from gateway.translate import TRANSLATORS, Translator, Wire, ollama_answer
 from gateway.translate.chat_answer import STOP_REASONS
-from gateway.translate.message_reading import FINISH_REASONS
+from gateway.translate.chat_completion import FINISH_REASONS
 from gateway.wire.usage import Reading, Usage
 
 Translators = Callable[[], Mapping[str, Translator]]
 
-DIRECTIONS = ("messages_chat", "chat_messages", "messages_responses")
+DIRECTIONS = [f"{client}_{upstream}" for client, upstream in TRANSLATORS]
 SDK_STOP_REASONS = {
     "end_turn",
     "max_tokens",
@@ -48,6 +48,10 @@ def completion(**fields: object) -> bytes:
         b'{"output": [], "status": "failed"}',
         b'{"output": [], "status": "in_progress"}',
         b'{"type": "error", "error": {"type": "api_error", "message": "m"}}',
+        b'{"message": {"content": "x"}, "done": false}',
+        b'{"done": true, "done_reason": "stop"}',
+        b'{"message": {"tool_calls": [{"function": {}}]}, "done": true}',
+        b'{"message": {"tool_calls": [{"function": {"name": "t", "arguments": []}}]}}',
         b'{"content": "\xff"}',
         b'{"type": "message", "content": [{"type": "tool_use", "input": {"a": "\xff"}}]}',
         b"[" * 100_000,
@@ -80,6 +84,18 @@ def test_answer_the_upstream_gave_up_is_an_error(
 ) -> None:
     with pytest.raises(UpstreamError, match=finish_reason):
         translators()["messages_chat"].answer(completion(finish_reason=finish_reason))
+
+
+@pytest.mark.parametrize(
+    ("done_reason", "stop_reason"), [*ollama_answer.STOP_REASONS.items(), ("unload", "end_turn")]
+)
+def test_done_reason_becomes_a_stop_reason(
+    done_reason: str, stop_reason: str, translators: Translators
+) -> None:
+    line = {"message": {"content": "x"}, "done": True, "done_reason": done_reason}
+    answer = json.loads(translators()["messages_ollama"].answer(json.dumps(line).encode()))
+    assert answer["stop_reason"] == stop_reason
+    assert stop_reason in SDK_STOP_REASONS
 
 
 def test_every_stop_reason_becomes_a_finish_reason() -> None:
@@ -137,6 +153,35 @@ def test_responses_usage_takes_cached_tokens_off_the_input(
 
 
 @pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ({"prompt_eval_count": 5, "eval_count": 2}, Usage(5, 2)),
+        ({"eval_count": 2}, Usage(0, 2)),
+        ({"prompt_eval_count": -5}, None),
+        ({"eval_count": 10**20}, None),
+        ({}, None),
+    ],
+)
+def test_ollama_counts_are_the_usage(
+    counts: dict[str, int], expected: Usage | None, translators: Translators
+) -> None:
+    body = json.dumps({"model": "m", "message": {}, "done": True} | counts).encode()
+    made = translators()
+    assert made["messages_ollama"].reading(body) == Reading(expected, "m")
+    stream = made["chat_ollama"].stream()
+    stream.feed(body + b"\n")
+    assert (stream.reading(), stream.complete) == (Reading(expected, "m"), True)
+
+
+def test_ids_of_calls_without_one_differ_from_turn_to_turn() -> None:
+    call = {"function": {"name": "t", "arguments": {}}}
+    body = json.dumps({"message": {"tool_calls": [call, call]}, "done": True}).encode()
+    answer = TRANSLATORS[Wire.MESSAGES, Wire.OLLAMA].answer
+    ids = {block["id"] for _ in range(10) for block in json.loads(answer(body))["content"]}
+    assert len(ids) == 20
+
+
+@pytest.mark.parametrize(
     ("status", "body", "kind", "message"),
     [
         (502, b"<h1>Bad gateway</h1>", "api_error", "<h1>Bad gateway</h1>"),
@@ -153,11 +198,29 @@ def test_any_error_body_keeps_its_message(
     status: int, body: bytes, kind: str, message: str, translators: Translators
 ) -> None:
     made = translators()
-    for direction in ("messages_chat", "messages_responses"):
-        error = json.loads(made[direction].error(status, body))
-        assert error == {"type": "error", "error": {"type": kind, "message": message}}
-    error = json.loads(made["chat_messages"].error(status, body))["error"]
-    assert (error["message"], error["code"]) == (message, kind)
+    for direction, translator in made.items():
+        error = json.loads(translator.error(status, body))
+        if direction.startswith("messages_"):
+            assert error == {"type": "error", "error": {"type": kind, "message": message}}
+        else:
+            assert (error["error"]["message"], error["error"]["code"]) == (message, kind)
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ("context_length_exceeded", "context_length_exceeded"),
+        ("rate_limit_exceeded", "rate_limit_exceeded"),
+        ("frobnicated", "invalid_request_error"),
+        (None, "invalid_request_error"),
+    ],
+)
+def test_openai_clients_get_the_codes_they_know(
+    given: str | None, code: str, translators: Translators
+) -> None:
+    body = json.dumps({"error": {"message": "m", "type": "t", "code": given}}).encode()
+    error = json.loads(translators()["chat_responses"].error(400, body))["error"]
+    assert error["code"] == code
 
 
 def test_mint_of_the_table_gives_ids_that_differ() -> None:
@@ -173,5 +236,6 @@ def test_every_row_has_the_path_of_its_upstream(pair: tuple[Wire, Wire]) -> None
         Wire.MESSAGES: b"/v1/messages",
         Wire.CHAT: b"/v1/chat/completions",
         Wire.RESPONSES: b"/v1/responses",
+        Wire.OLLAMA: b"/api/chat",
     }
     assert TRANSLATORS[pair].path == paths[pair[1]]

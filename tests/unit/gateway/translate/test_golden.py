@@ -1,6 +1,6 @@
 """Golden pairs: requests, answers, errors and streams of every direction, streams at every split.
 
-A pair is `NAME.{request,answer,error,stream}.{in,out}.{json,sse}` in
+A pair is `NAME.{request,answer,error,stream}.{in,out}.{json,sse,ndjson}` in
 `tests/golden/translate/<direction>/`; the name of an error begins with its status.
 """
 
@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway.translate import Translator
+from gateway.translate import TRANSLATORS, Translator
 
 Translators = Callable[[], Mapping[str, Translator]]
 Agrees = Callable[[Path, bytes], None]
 
 ROOT = Path(__file__).parents[3] / "golden" / "translate"
-DIRECTIONS = ("messages_chat", "chat_messages", "messages_responses")
+DIRECTIONS = [f"{client}_{upstream}" for client, upstream in TRANSLATORS]
 
 
 def inputs(kind: str) -> list[Path]:
@@ -26,7 +26,7 @@ def inputs(kind: str) -> list[Path]:
 
 
 def output(path: Path) -> Path:
-    return path.with_name(path.name.replace(".in.", ".out."))
+    return path.with_name(path.name.replace(".in.", ".out.").replace(".ndjson", ".sse"))
 
 
 def pretty(body: bytes) -> bytes:
@@ -80,8 +80,13 @@ def test_stream_is_the_same_at_every_split(path: Path, translators: Translators)
         assert run(translator, data[:cut], data[cut:]) == expected, cut
 
 
-@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
-@pytest.mark.parametrize("path", inputs("stream"), ids=named)
+def line_ends() -> list[tuple[Path, bytes]]:
+    """Return the streams with each end that their lines may have."""
+    ends = {".sse": (b"\n", b"\r\n", b"\r"), ".ndjson": (b"\n", b"\r\n")}
+    return [(path, end) for path in inputs("stream") for end in ends[path.suffix]]
+
+
+@pytest.mark.parametrize(("path", "end"), line_ends())
 def test_stream_is_the_same_byte_by_byte_with_any_line_end(
     path: Path, end: bytes, translators: Translators
 ) -> None:
@@ -91,12 +96,14 @@ def test_stream_is_the_same_byte_by_byte_with_any_line_end(
 
 
 @pytest.mark.parametrize("path", inputs("stream"), ids=named)
-def test_stream_is_the_same_between_comments_and_unknown_fields(
-    path: Path, translators: Translators
-) -> None:
-    data = path.read_bytes().replace(b"\n\n", b"\nid: 7\nretry: 9\n\n: keep-alive\n\n\n")
-    translator = translators()[path.parent.name]
-    assert run(translator, b"\xef\xbb\xbf" + data) == output(path).read_bytes()
+def test_stream_is_the_same_between_what_says_nothing(path: Path, translators: Translators) -> None:
+    data = path.read_bytes()
+    if path.suffix == ".sse":
+        noise = b"\nid: 7\nretry: 9\n\n: keep-alive\n\n\n"
+        data = b"\xef\xbb\xbf" + data.replace(b"\n\n", noise)
+    else:
+        data = b" \n" + data.replace(b"\n", b" \n\n\t\r\n")
+    assert run(translators()[path.parent.name], data) == output(path).read_bytes()
 
 
 @pytest.mark.parametrize("path", inputs("stream"), ids=named)

@@ -18,9 +18,7 @@ ROOT = Path(__file__).parents[3] / "golden" / "translate"
 TO_CHAT = TRANSLATORS[Wire.MESSAGES, Wire.CHAT]
 TO_MESSAGES = TRANSLATORS[Wire.CHAT, Wire.MESSAGES]
 DIRECTIONS: Mapping[str, Translator] = {
-    "messages_chat": TO_CHAT,
-    "chat_messages": TO_MESSAGES,
-    "messages_responses": TRANSLATORS[Wire.MESSAGES, Wire.RESPONSES],
+    f"{client}_{upstream}": row for (client, upstream), row in TRANSLATORS.items()
 }
 QUICK = settings(
     max_examples=150,
@@ -70,6 +68,37 @@ def test_there_and_back_keeps_texts_and_tool_calls(
     assert back["messages"] == [plain(turn) for turn in turns]
     assert back.get("system") == system
     assert back["max_tokens"] == 7
+
+
+@QUICK
+@given(turns=conversations(), system=st.one_of(st.none(), texts))
+def test_both_clients_ask_an_upstream_the_same(
+    turns: list[dict[str, object]], system: str | None
+) -> None:
+    fields = {"system": system} if system else {}
+    request = {"model": "m", "max_tokens": 70, "messages": turns} | fields
+    body = json.dumps(request).encode()
+    chat = TO_CHAT.request(body, "m")
+    for upstream in (Wire.OLLAMA, Wire.RESPONSES):
+        by_messages = TRANSLATORS[Wire.MESSAGES, upstream].request(body, "m")
+        by_chat = TRANSLATORS[Wire.CHAT, upstream].request(chat, "m")
+        assert conversation(by_chat, upstream) == conversation(by_messages, upstream)
+
+
+def conversation(body: bytes, upstream: Wire) -> list[object]:
+    """Return what the model is shown; instructions have two places in the Responses API."""
+    document = json.loads(body)
+    if upstream is Wire.OLLAMA:
+        return list(document["messages"])
+    found = [one for one in document["input"] if one.get("role") != "system"]
+    named = [one["content"] for one in document["input"] if one.get("role") == "system"]
+    return [document.get("instructions", *named or [None]), *map(readable, found)]
+
+
+def readable(item: dict[str, object]) -> dict[str, object]:
+    """Return an item with its arguments decoded: two spellings of one object are the same."""
+    arguments = item.get("arguments")
+    return item | ({"arguments": json.loads(arguments)} if isinstance(arguments, str) else {})
 
 
 def plain(turn: Mapping[str, object]) -> dict[str, object]:

@@ -9,9 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import anthropic
+import openai
 import pytest
 
-from gateway.translate import StreamTranslator, Translator, message_events, sse
+from gateway.translate import StreamTranslator, Translator, chat_chunks, message_events, sse
+from gateway.wire import ndjson
 from gateway.wire.usage import Usage
 
 Translators = Callable[[], Mapping[str, Translator]]
@@ -20,10 +22,19 @@ ROOT = Path(__file__).parents[3] / "golden" / "translate"
 TO_MESSAGES = sorted(ROOT.glob("messages_*/*.stream.out.sse"))
 WHOLE = [path for path in TO_MESSAGES if b"event: message_stop" in path.read_bytes()]
 BROKEN = [path for path in TO_MESSAGES if path not in WHOLE]
+TO_CHAT = sorted(ROOT.glob("chat_*/*.stream.out.sse"))
+WHOLE_CHAT = [path for path in TO_CHAT if b"data: [DONE]" in path.read_bytes()]
+BROKEN_CHAT = [path for path in TO_CHAT if path not in WHOLE_CHAT]
 
 
 def named(path: Path) -> str:
     return f"{path.parent.name}-{path.name.partition('.')[0]}"
+
+
+def source(path: Path) -> Path:
+    """Return the upstream's stream that a client's was made of."""
+    (found,) = path.parent.glob(f"{path.name.partition('.')[0]}.stream.in.*")
+    return found
 
 
 def event(document: object) -> bytes:
@@ -97,14 +108,51 @@ def test_blank_fragment_after_a_call_is_nothing(translators: Translators) -> Non
     assert b'"y"' in produced
 
 
+@pytest.mark.parametrize(
+    ("pieces", "message"),
+    [
+        ((b'{"message": {"content": "a"}}\n',), "the upstream's answer broke off before its end"),
+        ((b'{"done": true',), "the upstream's answer broke off before its end"),
+        ((), "the upstream's answer broke off before its end"),
+        ((b'{"error": "no memory"}\n',), "no memory"),
+        ((b'{"error": "no memory"}',), "no memory"),
+        ((b'{"error": {"message": "no memory"}}\n',), "no memory"),
+        ((b"[1]\n",), "the upstream's answer is no chat answer of Ollama"),
+        ((b"[" * 100_000 + b"\n",), "the upstream's answer is no chat answer of Ollama"),
+        ((b'{"model": "\xff"}\n',), "the upstream's answer is no chat answer of Ollama"),
+    ],
+)
+def test_broken_ollama_stream_ends_in_an_error(
+    pieces: tuple[bytes, ...], message: str, translators: Translators
+) -> None:
+    for direction in ("messages_ollama", "chat_ollama"):
+        stream = translators()[direction].stream()
+        produced = b"".join([*map(stream.feed, pieces), stream.end()])
+        assert last_error(produced).startswith(message)
+        assert not stream.complete
+        assert b"[DONE]" not in produced
+
+
 @pytest.mark.parametrize("size", [1000, 70_000])
+@pytest.mark.parametrize(
+    ("direction", "message"),
+    [
+        ("messages_chat", "an event of the answer is too long"),
+        ("messages_ollama", "a line of the answer is too long"),
+    ],
+)
 def test_endless_event_ends_in_an_error(
-    size: int, translators: Translators, monkeypatch: pytest.MonkeyPatch
+    direction: str,
+    message: str,
+    size: int,
+    translators: Translators,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sse, "MAX_EVENT_BYTES", 100_000)
-    stream = translators()["messages_chat"].stream()
+    monkeypatch.setattr(ndjson, "MAX_LINE_BYTES", 100_000)
+    stream = translators()[direction].stream()
     produced = b"".join(stream.feed(b"x" * size) for _ in range(0, 200_000, size))
-    assert last_error(produced) == "an event of the answer is too long"
+    assert last_error(produced) == message
 
 
 def test_held_arguments_have_a_bound(
@@ -131,17 +179,20 @@ def test_number_of_calls_has_a_bound(
     translators: Translators, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(message_events, "MAX_CALLS", 3)
-    stream = translators()["messages_chat"].stream()
-    produced = b"".join(stream.feed(call(number, "{}", "a")) for number in range(4))
-    assert last_error(produced) == "too many tool calls"
+    monkeypatch.setattr(chat_chunks, "MAX_CALLS", 3)
+    one = {"function": {"name": "t", "arguments": {}}}
+    line = json.dumps({"message": {"tool_calls": [one]}}).encode() + b"\n"
+    for direction in ("messages_ollama", "chat_ollama"):
+        stream = translators()[direction].stream()
+        produced = b"".join(stream.feed(line) for _ in range(4))
+        assert last_error(produced) == "too many tool calls"
 
 
 def test_arguments_without_a_call_end_a_responses_stream(translators: Translators) -> None:
-    stream = translators()["messages_responses"].stream()
-    produced = stream.feed(
-        event({"type": "response.function_call_arguments.delta", "output_index": 0, "delta": "{"})
-    )
-    assert last_error(produced) == "arguments of a tool call that has not begun"
+    told = {"type": "response.function_call_arguments.delta", "output_index": 0, "delta": "{"}
+    for direction in ("messages_responses", "chat_responses"):
+        produced = translators()[direction].stream().feed(event(told))
+        assert last_error(produced) == "arguments of a tool call that has not begun"
 
 
 @pytest.mark.parametrize(
@@ -156,22 +207,42 @@ def test_arguments_without_a_call_end_a_responses_stream(translators: Translator
         ("chat_messages", "no-usage", None, "claude"),
         ("messages_responses", "text", Usage(8, 5, 0, 0, 12), "gpt-x-codex"),
         ("messages_responses", "cut", None, "gpt-x-codex"),
+        ("chat_responses", "text", Usage(8, 5, 0, 0, 12), "gpt-x-codex"),
+        ("messages_ollama", "text", Usage(26, 298), "qwen3:8b"),
+        ("chat_ollama", "text", Usage(26, 298), "qwen3:8b"),
+        ("chat_ollama", "cut", None, "qwen3:8b"),
+        ("chat_ollama", "no-counts", None, "qwen3:8b"),
     ],
 )
 def test_stream_is_metered_as_the_upstream_told(
     direction: str, name: str, usage: Usage | None, model: str, translators: Translators
 ) -> None:
     stream = translators()[direction].stream()
-    stream.feed((ROOT / direction / f"{name}.stream.in.sse").read_bytes())
+    stream.feed(source(ROOT / direction / f"{name}.stream.out.sse").read_bytes())
     assert (stream.reading().usage, stream.reading().model) == (usage, model)
 
 
 def test_usage_chunk_is_left_out_for_a_client_that_did_not_ask(translators: Translators) -> None:
-    stream = translators()["chat_messages"].stream(trailing_usage=False)
-    produced = stream.feed((ROOT / "chat_messages" / "text.stream.in.sse").read_bytes())
-    assert b"usage" not in produced
-    assert produced.endswith(b"data: [DONE]\n\n")
-    assert stream.reading().usage == Usage(8, 5, 3, 0, 12)
+    for direction in ("chat_messages", "chat_responses", "chat_ollama"):
+        stream = translators()[direction].stream(trailing_usage=False)
+        produced = stream.feed(source(ROOT / direction / "text.stream.out.sse").read_bytes())
+        assert b"usage" not in produced
+        assert produced.endswith(b"data: [DONE]\n\n")
+        assert stream.reading().usage is not None
+
+
+def test_call_without_arguments_gets_an_empty_object(translators: Translators) -> None:
+    item = {"type": "function_call", "call_id": "c", "name": "t", "arguments": ""}
+    stream = translators()["chat_responses"].stream()
+    stream.feed(event({"type": "response.output_item.added", "output_index": 0, "item": item}))
+    produced = stream.feed(event({"type": "response.completed", "response": {"output": []}}))
+    assert b'{"index":0,"function":{"arguments":"{}"}}' in produced
+
+
+def test_answer_given_up_is_an_error_without_an_end_of_its_own(translators: Translators) -> None:
+    stream = translators()["messages_chat"].stream()
+    stream.feed(event({"choices": [{"index": 0, "delta": {}, "finish_reason": "abort"}]}))
+    assert last_error(stream.end()) == "the upstream gave up: abort"
 
 
 def test_arguments_are_sent_as_they_come(translators: Translators) -> None:
@@ -182,11 +253,13 @@ def test_arguments_are_sent_as_they_come(translators: Translators) -> None:
 
 
 def test_tokens_are_sent_as_they_come(translators: Translators) -> None:
-    for direction in ("messages_chat", "chat_messages", "messages_responses"):
-        stream = translators()[direction].stream()
-        parts = (ROOT / direction / "text.stream.in.sse").read_bytes().split(b"\n\n")
+    for direction, translator in translators().items():
+        stream = translator.stream()
+        path = source(ROOT / direction / "text.stream.out.sse")
+        end = b"\n" if path.suffix == ".ndjson" else b"\n\n"
+        parts = path.read_bytes().split(end)
         words = [part for part in parts if "Grü".encode() in part]
-        produced = [stream.feed(part + b"\n\n") for part in parts]
+        produced = [stream.feed(part + end) for part in parts]
         assert "Grü".encode() in produced[parts.index(words[0])]
 
 
@@ -235,7 +308,8 @@ def test_anthropic_sdk_reads_every_whole_stream(
 ) -> None:
     message = accumulate(serve(path.read_bytes()))
     stream = translators()[path.parent.name].stream()
-    stream.feed(path.with_name(path.name.replace(".out.", ".in.")).read_bytes())
+    stream.feed(source(path).read_bytes())
+    stream.end()
     told = stream.reading().usage or Usage()
     assert (message.usage.input_tokens, message.usage.output_tokens) == (
         told.input_tokens,
@@ -256,6 +330,50 @@ def test_anthropic_sdk_raises_for_every_broken_stream(
     assert last_error(path.read_bytes()) in str(caught.value)
 
 
+def read_chunks(address: str) -> openai.types.chat.ChatCompletion:
+    with (
+        openai.OpenAI(base_url=address, api_key="k", max_retries=0) as client,
+        client.chat.completions.stream(
+            model="m", messages=[{"role": "user", "content": "x"}]
+        ) as stream,
+    ):
+        return stream.get_final_completion()
+
+
+@pytest.mark.parametrize("path", WHOLE_CHAT, ids=named)
+def test_openai_sdk_reads_every_whole_stream(
+    path: Path, serve: Callable[[bytes], str], translators: Translators
+) -> None:
+    stream = translators()[path.parent.name].stream()
+    stream.feed(source(path).read_bytes())
+    stream.end()
+    told = stream.reading().usage
+    if b'"length"' in path.read_bytes() or b'"content_filter"' in path.read_bytes():
+        with pytest.raises(openai.OpenAIError):  # the SDK's own name for both
+            read_chunks(serve(path.read_bytes()))
+        return
+    completion = read_chunks(serve(path.read_bytes()))
+    assert (completion.usage is None) == (told is None)
+    if completion.usage is not None and told is not None:
+        assert completion.usage.completion_tokens == told.output_tokens
+    (choice,) = completion.choices
+    calls = choice.message.tool_calls or []
+    assert bool(calls) == (choice.finish_reason == "tool_calls")
+    for call_ in calls:
+        assert call_.type == "function"
+        assert isinstance(json.loads(call_.function.arguments), dict)
+    assert len({call_.id for call_ in calls}) == len(calls)
+
+
+@pytest.mark.parametrize("path", BROKEN_CHAT, ids=named)
+def test_openai_sdk_raises_for_every_broken_stream(
+    path: Path, serve: Callable[[bytes], str]
+) -> None:
+    with pytest.raises(openai.APIError) as caught:
+        read_chunks(serve(path.read_bytes()))
+    assert last_error(path.read_bytes()) in str(caught.value)
+
+
 def last_error(data: bytes) -> str:
     document = json.loads(data.rpartition(b"data: ")[2])
     return str(document["error"]["message"])
@@ -263,4 +381,4 @@ def last_error(data: bytes) -> str:
 
 def test_protocol_is_kept_by_every_stream(translators: Translators) -> None:
     streams: list[StreamTranslator] = [one.stream() for one in translators().values()]
-    assert [stream.complete for stream in streams] == [False] * 3
+    assert not any(stream.complete for stream in streams)

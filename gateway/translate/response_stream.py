@@ -1,38 +1,28 @@
-"""A stream of the OpenAI Responses API as Anthropic events. Pure."""
+"""Read a stream of the OpenAI Responses API. Pure."""
 
 from __future__ import annotations
 
-from gateway.errors import UpstreamError, UpstreamFault
 from gateway.translate import error_bodies, response_answer, usage
-from gateway.translate.error_bodies import Fault
-from gateway.translate.message_answer import clean_call_id
-from gateway.translate.message_events import MessageEvents
-from gateway.translate.mint import Mint
+from gateway.translate.answer import AnswerWriter, broken
 from gateway.translate.response_answer import Event, Item, Response
 from gateway.wire.usage import Reading, Usage
 
 
-class ResponsesToMessages:
-    """Translates the events of one answer."""
+class ResponseStream:
+    """Reads the events of one answer."""
 
-    __slots__ = ("_mint", "_model", "_out", "_refused", "_told", "_usage", "complete")
+    __slots__ = ("_calls", "_model", "_out", "_told", "_usage", "complete")
 
-    def __init__(self, mint: Mint) -> None:
+    def __init__(self, out: AnswerWriter) -> None:
         self.complete = False
-        self._mint = mint
-        self._out = MessageEvents()
+        self._out = out
         self._model: str | None = None
         self._usage: Usage | None = None
-        self._refused = False
+        self._calls: set[int] = set()  # items that are tool calls
         self._told: set[int] = set()  # open items whose content comes in deltas
 
-    @property
-    def over(self) -> bool:
-        """Whether the last event was written."""
-        return self._out.over
-
     def event(self, name: bytes, data: bytes) -> None:
-        """Translate one event; those that only repeat what came before are passed over."""
+        """Read one event; those that only repeat what came before are passed over."""
         event = response_answer.read_event(data)
         kind = event.type or name.decode(errors="replace")
         if kind in _DELTAS:
@@ -44,20 +34,12 @@ class ResponsesToMessages:
         elif kind == "response.reasoning_summary_part.added" and event.summary_index > 0:
             self._out.thinking(response_answer.SUMMARY_SEPARATOR)
         elif kind == "error":
-            self.fail(error_bodies.read(None, data))
+            self._out.fail(error_bodies.read(None, data))
         elif event.response is not None:
             self._response(kind, event.response)
 
     def finish(self) -> None:
         """Do nothing: the closing events are written with the upstream's last one."""
-
-    def fail(self, fault: Fault) -> None:
-        """Write an error event."""
-        self._out.fail(error_bodies.to_messages(fault))
-
-    def take(self) -> bytes:
-        """Return what was written."""
-        return self._out.take()
 
     def reading(self) -> Reading:
         """Return tokens and model so far."""
@@ -67,24 +49,22 @@ class ResponsesToMessages:
         self._model = response.model or self._model
         self._usage = usage.from_responses(response.usage) or self._usage
         if kind == "response.failed":
-            self.fail(response_answer.fault(response))
+            self._out.fail(response_answer.fault(response))
             return
         self._start()
         if kind in {"response.completed", "response.incomplete"}:
             self.complete = True
-            called, refused = self._out.called, self._refused
-            reason = response_answer.stop_reason(response, called=called, refused=refused)
+            reason = response_answer.stop_reason(response, called=bool(self._calls))
             self._out.finish(reason, None, self._usage)
 
     def _start(self) -> None:
-        if not self._out.started:
-            self._out.start(f"msg_{self._mint.token()}", self._model or "", self._usage)
+        self._out.start(self._model or "", self._usage)
 
     def _begin(self, index: int, item: Item) -> None:
         self._start()
         if item.type == "function_call":
-            call_id = clean_call_id(item.call_id, self._mint.token())
-            self._out.call(index, call_id, item.name or "")
+            self._calls.add(index)
+            self._out.call(index, item.call_id, item.name or "")
 
     def _delta(self, kind: str, event: Event) -> None:
         self._start()
@@ -93,8 +73,9 @@ class ResponsesToMessages:
             self._arguments(event.output_index, event.delta)
         elif kind.startswith("response.reasoning"):
             self._out.thinking(event.delta)
+        elif kind == "response.refusal.delta":
+            self._out.refusal(event.delta)
         else:
-            self._refused = self._refused or kind == "response.refusal.delta"
             self._out.text(event.delta)
 
     def _end(self, index: int, item: Item) -> None:
@@ -109,16 +90,14 @@ class ResponsesToMessages:
             self._start()
             if item.type == "reasoning":
                 self._out.thinking(response_answer.thinking(item))
-            for part in item.content or () if item.type == "message" else ():
-                self._refused = self._refused or part.type == "refusal"
-                self._out.text(part.text or part.refusal)
+            for piece in item.content or () if item.type == "message" else ():
+                self._out.text(piece.text)
+                self._out.refusal(piece.refusal)
         self._out.pause()
 
     def _arguments(self, index: int, fragment: str) -> None:
-        if not self._out.knows(index):
-            raise UpstreamError(
-                UpstreamFault.PROTOCOL, "arguments of a tool call that has not begun", sent=True
-            )
+        if index not in self._calls:
+            raise broken("arguments of a tool call that has not begun")
         self._out.arguments(index, fragment)
 
 

@@ -1,4 +1,4 @@
-"""A stream of chat completion chunks as Anthropic events. Pure.
+"""Read a stream of chat completion chunks. Pure.
 
 The end waits for `[DONE]` (or the end of the connection) although the finish reason comes earlier:
 the chunk with the usage follows it.
@@ -6,42 +6,26 @@ the chunk with the usage follows it.
 
 from __future__ import annotations
 
-from gateway.errors import UpstreamError, UpstreamFault
 from gateway.translate import chat_answer, error_bodies, usage
-from gateway.translate.chat_answer import Call, Choice, Completion, Function
-from gateway.translate.error_bodies import Fault
-from gateway.translate.message_answer import clean_call_id
-from gateway.translate.message_events import MessageEvents
-from gateway.translate.mint import Mint
+from gateway.translate.answer import AnswerWriter, broken
+from gateway.translate.chat_answer import Call, Choice, Function
 from gateway.wire.usage import Reading, Usage
 
 _NULL = b"null"
 _DONE = b"[DONE]"
 
 
-class ChatToMessages:
-    """Translates the chunks of one answer."""
+class ChatStream:
+    """Reads the chunks of one answer."""
 
-    __slots__ = (
-        "_finish_reason",
-        "_ids",
-        "_keys",
-        "_mint",
-        "_model",
-        "_out",
-        "_refused",
-        "_sequence",
-        "_usage",
-    )
+    __slots__ = ("_finish_reason", "_ids", "_keys", "_model", "_out", "_sequence", "_usage")
 
-    def __init__(self, mint: Mint) -> None:
-        self._mint = mint
-        self._out = MessageEvents()
+    def __init__(self, out: AnswerWriter) -> None:
+        self._out = out
         self._model: str | None = None
         self._usage: Usage | None = None
         self._finish_reason: str | None = None
         self._sequence: str | None = None
-        self._refused = False
         self._keys: dict[int, int] = {}  # the upstream's index of a call -> ours
         self._ids: list[str | None] = []  # the upstream's ids, by our index
 
@@ -50,58 +34,37 @@ class ChatToMessages:
         """Whether a finish reason was seen."""
         return self._finish_reason is not None
 
-    @property
-    def over(self) -> bool:
-        """Whether the last event was written."""
-        return self._out.over
-
     def event(self, name: bytes, data: bytes) -> None:
-        """Translate one chunk."""
+        """Read one chunk."""
         if data == _DONE:
             if self.complete:
                 self.finish()
             return  # without a finish reason the answer is cut: the end of the connection says so
         chunk = chat_answer.read(data)
         if name == b"error" or bytes(chunk.error) != _NULL:
-            self.fail(error_bodies.read(None, data))
+            self._out.fail(error_bodies.read(None, data))
             return
         self._model = chunk.model or self._model
         if bytes(chunk.usage) != _NULL:
             self._usage = usage.from_chat(chunk.usage) or self._usage
-        self._choices(chunk)
-
-    def finish(self) -> None:
-        """Write the closing events."""
-        self._start()
-        out = self._out
-        reason = chat_answer.stop_reason(
-            self._finish_reason or "", called=out.called, refused=self._refused
-        )
-        if self._sequence is not None and reason == "end_turn":
-            reason = "stop_sequence"
-        out.finish(reason, self._sequence, self._usage)
-
-    def fail(self, fault: Fault) -> None:
-        """Write an error event."""
-        self._out.fail(error_bodies.to_messages(fault))
-
-    def take(self) -> bytes:
-        """Return what was written."""
-        return self._out.take()
-
-    def reading(self) -> Reading:
-        """Return tokens and model so far."""
-        return Reading(self._usage, self._model)
-
-    def _choices(self, chunk: Completion) -> None:
         for choice in chunk.choices or ():
             if not choice.index:
                 self._start()
                 self._choice(choice)
 
+    def finish(self) -> None:
+        """Write the closing events."""
+        self._start()
+        told, sequence = self._finish_reason or "", self._sequence
+        reason = chat_answer.stop_reason(told, sequence, called=bool(self._ids))
+        self._out.finish(reason, sequence, self._usage)
+
+    def reading(self) -> Reading:
+        """Return tokens and model so far."""
+        return Reading(self._usage, self._model)
+
     def _start(self) -> None:
-        if not self._out.started:
-            self._out.start(f"msg_{self._mint.token()}", self._model or "", self._usage)
+        self._out.start(self._model or "", self._usage)
 
     def _choice(self, choice: Choice) -> None:
         said = choice.delta or choice.message
@@ -109,9 +72,7 @@ class ChatToMessages:
             out = self._out
             out.thinking(said.reasoning_content or said.reasoning or "")
             out.text(said.content or "")
-            if said.refusal:
-                self._refused = True
-                out.text(said.refusal)
+            out.refusal(said.refusal or "")
             for call in said.tool_calls or ():
                 self._call(call)
         self._finish_reason = choice.finish_reason or self._finish_reason
@@ -124,12 +85,10 @@ class ChatToMessages:
         key = self._keys.get(index)
         if key is None or self._is_another(call, key):
             if not function.name:
-                raise UpstreamError(
-                    UpstreamFault.PROTOCOL, "a tool call begins without its name", sent=True
-                )
+                raise broken("a tool call begins without its name")
             key = self._keys[index] = len(self._ids)
             self._ids.append(call.id)
-            self._out.call(key, clean_call_id(call.id, self._mint.token()), function.name)
+            self._out.call(key, call.id, function.name)
         self._out.arguments(key, function.text)
 
     def _unnumbered(self, call: Call) -> int:

@@ -1,0 +1,215 @@
+"""A client speaks OpenAI chat completions, the upstream Ollama's own chat API. Pure.
+
+What has another form there:
+* Developer messages are system messages; all keep their place.
+* A turn in which an image follows text becomes several messages, see `ollama_request.turn`.
+* Arguments of tool calls are objects and no text; results name their tool.
+* Tools that must not be called (`tool_choice` none) are left out; that one must be called cannot be
+  said.
+* Thinking is shown as `reasoning_content`, and what comes back so is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from gateway.translate import chat_completion, error_bodies, ollama_answer
+from gateway.translate.answer import is_object
+from gateway.translate.chat_chunks import ChatChunks
+from gateway.translate.chat_request import (
+    NO_PARAMETERS,
+    ONE_TIER,
+    ONE_VERBOSITY,
+    AssistantMessage,
+    ChatRequest,
+    Checks,
+    FilePart,
+    ImagePart,
+    JsonForm,
+    RefusalPart,
+    SchemaForm,
+    TextPart,
+    ToolMessage,
+    UserMessage,
+    base64_of,
+    read,
+)
+from gateway.translate.mint import Mint
+from gateway.translate.ollama_request import (
+    LEVELS,
+    PATH,
+    UPSTREAM,
+    Call,
+    Calls,
+    Message,
+    OllamaRequest,
+    Options,
+    Part,
+    Picture,
+    Tool,
+    ToolFunction,
+    assistant,
+    turn,
+)
+from gateway.translate.ollama_stream import OllamaStream
+from gateway.translate.stream import Stream
+from gateway.translate.strict import given, inexpressible, invalid
+from gateway.wire.formats import StreamTranslator
+from gateway.wire.ndjson import LineReader
+from gateway.wire.usage import Reading
+
+NOT_NEEDED: Mapping[str, str] = {
+    "cache_control": "steers Anthropic's cache; Ollama keeps the last prompt by itself",
+    "detail": "a hint on an image's resolution; the model's own is used",
+    "json_schema.description": "words on the form of the answer; Ollama reads the schema's own",
+    "json_schema.name": "OpenAI wants a name for every form; Ollama none",
+    "json_schema.strict": "Ollama's answers follow a schema in any case",
+    "prompt_cache_key": "routes to OpenAI's cache; Ollama keeps the last prompt by itself",
+    "prompt_cache_retention": "keeps OpenAI's cache; Ollama keeps the last prompt by itself",
+    "safety_identifier": "who asks, for the provider's accounts; Ollama keeps none",
+    "service_tier": "there is one class of service only",
+    "user": "who asks, for the provider's accounts; Ollama keeps none",
+}
+"""Fields that are left out on the way there, beside those that every upstream goes without."""
+
+_CHECKS: Checks = {
+    **ONE_TIER,
+    **ONE_VERBOSITY,
+    "tool_choice": (
+        lambda request: request.tool_choice in (None, "auto", "none"),
+        "that a tool must be called",
+    ),
+    "parallel_tool_calls": (lambda request: request.parallel_tool_calls is not False, ""),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ChatOllama:
+    """Translator of (CHAT, OLLAMA).
+
+    Attributes:
+        mint: Source of ids of answers, and of calls: older servers give them none.
+    """
+
+    mint: Mint
+    path: bytes = PATH
+
+    def request(self, body: bytes, model: str) -> bytes:
+        """Return the upstream's request; raises RequestError (400)."""
+        request = read(body, UPSTREAM, _CHECKS)
+        translated = OllamaRequest(
+            model=model,
+            messages=tuple(_messages(request)),
+            stream=bool(request.stream),
+            options=_options(request),
+            tools=tuple(_tools(request)),
+            think=_think(request),
+            format=_format(request),
+        )
+        return msgspec.json.encode(translated)
+
+    def answer(self, body: bytes) -> bytes:
+        """Return the client's form of an answer; raises UpstreamError."""
+        return chat_completion.encode(ollama_answer.answer(body), self.mint)
+
+    def error(self, status: int, body: bytes) -> bytes:
+        """Return the client's form of an error."""
+        return error_bodies.to_chat(error_bodies.read(status, body))
+
+    def reading(self, body: bytes) -> Reading:
+        """Return tokens and model of an upstream's answer."""
+        return ollama_answer.reading(body)
+
+    def stream(self, *, trailing_usage: bool = True) -> StreamTranslator:
+        """Return a translator of one streamed answer."""
+        chunks = ChatChunks(self.mint, trailing_usage=trailing_usage)
+        return Stream(LineReader(), OllamaStream(chunks), chunks)
+
+
+def _messages(request: ChatRequest) -> Iterator[Message]:
+    calls = Calls()
+    for index, message in enumerate(request.messages):
+        field = f"messages.{index}"
+        if isinstance(message, AssistantMessage):
+            yield _said(message, field, calls)
+            continue
+        parts = _parts(message.content, f"{field}.content")
+        if isinstance(message, ToolMessage):
+            yield calls.result(message.tool_call_id, parts, f"{field}.tool_call_id")
+        else:
+            yield from turn("user" if isinstance(message, UserMessage) else "system", parts)
+
+
+def _said(message: AssistantMessage, field: str, calls: Calls) -> Message:
+    content = message.content or ""
+    parts = [content] if isinstance(content, str) else [_words(part) for part in content]
+    made: list[Call] = []
+    for at, call in enumerate(message.tool_calls or ()):
+        arguments = call.function.arguments.strip() or "{}"
+        if not is_object(arguments):
+            name = f"{field}.tool_calls.{at}.function.arguments"
+            raise invalid(f"{name}: must be a JSON object")
+        made.append(calls.call(call.id, call.function.name, msgspec.Raw(arguments.encode())))
+    thinking = message.reasoning_content or message.reasoning or ""
+    return assistant([*parts, message.refusal or ""], [thinking], made)
+
+
+def _words(part: TextPart | RefusalPart) -> str:
+    return part.text if isinstance(part, TextPart) else part.refusal
+
+
+def _parts(content: str | Sequence[TextPart | ImagePart | FilePart], field: str) -> Iterator[Part]:
+    if isinstance(content, str):
+        yield content
+        return
+    for at, part in enumerate(content):
+        if isinstance(part, TextPart):
+            yield part.text
+        elif isinstance(part, ImagePart):
+            found = base64_of(part.image_url.url)
+            if found is None:
+                name = f"{field}.{at}.image_url.url"
+                raise inexpressible(name, UPSTREAM, "it takes images as data URLs in base64 only")
+            yield Picture(found[1])
+        else:
+            raise inexpressible(f"{field}.{at}.file", UPSTREAM, "it takes no documents")
+
+
+def _options(request: ChatRequest) -> Options:
+    return Options(
+        num_predict=request.limit,
+        temperature=request.temperature,
+        top_p=request.top_p,
+        stop=request.stops,
+        seed=request.seed,
+        frequency_penalty=request.frequency_penalty,
+        presence_penalty=request.presence_penalty,
+    )
+
+
+def _tools(request: ChatRequest) -> Iterator[Tool]:
+    if request.tool_choice == "none":
+        return
+    for index, one in enumerate(request.tools or ()):
+        function = one.function
+        if function.strict:
+            raise inexpressible(f"tools.{index}.function.strict", UPSTREAM)
+        parameters = given(function.parameters) or NO_PARAMETERS
+        yield Tool(ToolFunction(function.name, parameters, function.description))
+
+
+def _think(request: ChatRequest) -> bool | str | None:
+    """Return whether to think, or the level of an effort; None leaves it to the model."""
+    if request.reasoning_effort is None:
+        return None
+    return False if request.reasoning_effort == "none" else LEVELS[request.reasoning_effort]
+
+
+def _format(request: ChatRequest) -> msgspec.Raw | str | None:
+    form = request.response_format
+    if isinstance(form, SchemaForm):
+        return form.json_schema.schema
+    return "json" if isinstance(form, JsonForm) else None

@@ -1,0 +1,110 @@
+"""Ask for a chat stream's usage on the gateway's own behalf, and keep the answer back. Pure.
+
+OpenAI's chat streams say what they took only to those who ask (`stream_options.include_usage`). The
+answer is one more chunk before `[DONE]`, without choices: it is taken out of the stream of a client
+that did not ask, and every other byte is passed on as it came.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateway.wire import sse
+from gateway.wire.body import Body
+from gateway.wire.chat_usage import read_chat
+from gateway.wire.usage import Reading
+
+MAX_EVENT_BYTES = 64 * 1024
+"""A longer event is passed on without being looked at; the one with the usage is much shorter."""
+
+_OPTIONS = "stream_options"
+_WORD = b"prompt_tokens"
+_NULL = b"null"
+
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+class _Chunk(msgspec.Struct, gc=False):
+    choices: list[msgspec.Raw] | None = None
+    usage: msgspec.Raw = msgspec.Raw(_NULL)
+
+
+_decode = msgspec.json.Decoder(_Chunk).decode
+
+
+def wanted(body: Body) -> bool:
+    """Return whether a client asks for the chunk with the usage."""
+    options = body.value(_OPTIONS)
+    return isinstance(options, dict) and options.get("include_usage") is True
+
+
+def can_be_added(body: Body) -> bool:
+    """Return whether the gateway can ask in addition: the client streams, and has not asked."""
+    options = body.value(_OPTIONS)
+    return body.stream and not wanted(body) and (options is None or isinstance(options, dict))
+
+
+def added(request: bytes) -> bytes:
+    """Return a request that asks for the usage; all other members keep their bytes."""
+    members = _members(request)
+    given = members.get(_OPTIONS)
+    options = {} if given is None or bytes(given) == _NULL else _members(given)
+    asking = options | {"include_usage": msgspec.Raw(b"true")}
+    return msgspec.json.encode(members | {_OPTIONS: msgspec.Raw(msgspec.json.encode(asking))})
+
+
+class UsageFilter:
+    """Takes the chunk with the usage out of a stream, at any split of its bytes.
+
+    An event is passed on when it is whole: until then no client can use it either.
+
+    Attributes:
+        reading: What the chunk told; nothing before it came.
+    """
+
+    __slots__ = ("_held", "_passing", "reading")
+
+    def __init__(self) -> None:
+        self.reading = Reading()
+        self._held = b""
+        self._passing = False  # whether the rest of a long event is being passed on
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what can be sent now."""
+        data = self._held + data
+        end = sse.last_break(data)
+        if end < 0:
+            self._passing = self._passing or len(data) > MAX_EVENT_BYTES
+            # The last bytes stay: the blank line that ends the event may be split.
+            end = max(0, len(data) - 3) if self._passing else 0
+            self._held = data[end:]
+            return data[:end]
+        whole, self._held = data[:end], data[end:]
+        if _WORD not in whole:
+            self._passing = False
+            return whole
+        return b"".join(self._kept(event) for _, event in sse.split(whole, 0, end))
+
+    def rest(self) -> bytes:
+        """Return what is left at the end of a stream that broke off within an event."""
+        held, self._held = self._held, b""
+        return held
+
+    def _kept(self, event: bytes) -> bytes:
+        """Return what a client gets of an event: all, or what blank lines precede the usage."""
+        if self._passing:  # this is the end of an event whose beginning was sent
+            self._passing = False
+            return event
+        _, payload = sse.fields(event)
+        if not _is_usage(payload):
+            return event
+        self.reading = read_chat(payload)
+        return event[: len(event) - len(event.lstrip(b"\r\n"))]
+
+
+def _is_usage(payload: bytes) -> bool:
+    try:
+        chunk = _decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return chunk.choices == [] and bytes(chunk.usage) != _NULL
