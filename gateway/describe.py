@@ -9,11 +9,19 @@ import msgspec
 
 from gateway.providers.anthropic import OAUTH_PREFIX
 from gateway.redact import redact
-from gateway.store.records import Shape
+from gateway.shape import name
 from gateway.wire.body import Body
-from gateway.wire.http import Request
+from gateway.wire.http import Header, Request
 
-MAX_NAME_CHARS = 200
+_RATE_LIMITS = {
+    b"anthropic-ratelimit-requests-limit": "requests",
+    b"anthropic-ratelimit-tokens-limit": "tokens",
+    b"anthropic-ratelimit-input-tokens-limit": "input_tokens",
+    b"anthropic-ratelimit-output-tokens-limit": "output_tokens",
+    b"x-ratelimit-limit-requests": "requests",
+    b"x-ratelimit-limit-tokens": "tokens",
+}
+"""What providers call their limits, a minute each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +30,25 @@ class Sender:
 
     Attributes:
         session_id: The client's own; None when it sends none.
+        agent_id: The client's own id of a sub-agent; None for the main thread.
         client: User agent; None when it sends none.
+        project_id: None when it names none.
     """
 
     session_id: str | None = None
+    agent_id: str | None = None
     client: str | None = None
+    project_id: str | None = None
 
 
-def sender(request: Request) -> Sender:
-    """Return who sent a request, by its headers."""
+def sender(request: Request, body: Body | None = None) -> Sender:
+    """Return who sent a request. What a readable body says of its project counts first."""
+    project = None if body is None else body.project_id
     return Sender(
         session_id=_text(request, b"x-claude-code-session-id"),
+        agent_id=_text(request, b"x-claude-code-agent-id"),
         client=_text(request, b"user-agent"),
+        project_id=_text(request, b"x-project-id") if project is None else name(project),
     )
 
 
@@ -49,17 +64,14 @@ def billing(request: Request, key: str | None) -> str:
     return "subscription" if key.startswith(OAUTH_PREFIX) else "metered"
 
 
-def shape(request: Request, body: Body) -> Shape:
-    """Return what a request asked for; a field of an unexpected type counts as not said."""
-    betas = (request.header(b"anthropic-beta") or b"").decode("latin-1").split(",")
-    return Shape(
-        effort=_member(body.value("output_config"), "effort"),
-        thinking=_member(body.value("thinking"), "type"),
-        betas=tuple(_name(beta.strip()) for beta in betas if beta.strip()),
-        max_tokens=_whole(body.value("max_tokens")),
-        tools=body.count("tools"),
-        messages=body.count("messages"),
-    )
+def rate_limits(headers: tuple[Header, ...]) -> tuple[tuple[str, int], ...]:
+    """Return what a provider says may be asked for in a minute, by name; empty when it does not."""
+    found = []
+    for header, value in headers:
+        name_ = _RATE_LIMITS.get(header)
+        if name_ is not None and value.isdigit():
+            found.append((name_, int(value)))
+    return tuple(found)
 
 
 def header_text(text: str) -> bytes:
@@ -78,20 +90,6 @@ def error_text(status: int, body: bytes) -> str:
     return redact(f"HTTP {status}: {message}" if message else f"HTTP {status}")
 
 
-def _text(request: Request, name: bytes) -> str | None:
-    value = request.header(name)
-    return _name(value.decode("latin-1")) if value else None
-
-
-def _name(text: str) -> str:
-    return redact(text)[:MAX_NAME_CHARS]
-
-
-def _member(value: object, name: str) -> str | None:
-    found = value.get(name) if isinstance(value, dict) else None
-    return _name(found) if isinstance(found, str) else None
-
-
-def _whole(value: object) -> int | None:
-    usable = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53
-    return value if isinstance(value, int) and usable else None
+def _text(request: Request, header: bytes) -> str | None:
+    value = request.header(header)
+    return name(value.decode("latin-1")) if value else None

@@ -25,6 +25,11 @@ def prices() -> Mapping[str, Any]:  # Any: a JSON document
     return _document(schema_dir() / "data" / "prices.json")
 
 
+def capabilities() -> Mapping[str, Any]:  # Any: a JSON document
+    """Return the dated table of what models accept. Raises OSError when it is not installed."""
+    return _document(schema_dir() / "data" / "capabilities.json")
+
+
 def _document(path: Path) -> Mapping[str, Any]:
     document: Mapping[str, Any] = json.loads(path.read_bytes())
     return document

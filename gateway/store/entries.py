@@ -14,6 +14,7 @@ from decimal import Decimal
 import msgspec
 
 from gateway.pricing import usd
+from gateway.shape import read_stored
 
 Answer = dict[str, object]
 Event = tuple[str, Answer]
@@ -109,7 +110,8 @@ def _conditions(wanted: AuditFilter) -> tuple[str, tuple[object, ...]]:
 
 
 def _entry(row: sqlite3.Row) -> Answer:
-    shape = msgspec.json.decode(row["shape"])
+    shape = read_stored(row["shape"])
+    measured = _context(row)
     return {
         "id": row["id"],
         "request_id": row["request_id"],
@@ -124,6 +126,7 @@ def _entry(row: sqlite3.Row) -> Answer:
         "ttft_ms": None if row["ttft_us"] is None else row["ttft_us"] / 1000,
         **_tokens(row),
         "cost_usd": _cost(row),
+        "terms": msgspec.json.decode(row["terms"]),
         **{name: row[name] for name in ("error_message", "upstream_request_id", "session_id")},
         **{name: row[name] for name in ("user", "client", "agent_source", "billing", "boot_id")},
         "seq": row["seq"],
@@ -132,7 +135,10 @@ def _entry(row: sqlite3.Row) -> Answer:
         "route_reason": row["route_reason"],
         "adapted": msgspec.json.decode(row["adapted"]),
         "skipped_reason": row["skipped_reason"],
-        "request_shape": {**shape, "context_tokens": _context(row)},
+        "request_shape": {
+            **msgspec.to_builtins(shape),
+            "context_tokens": shape.context_tokens if measured is None else measured,
+        },
     }
 
 

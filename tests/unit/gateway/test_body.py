@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import RequestError
 from gateway.wire.body import Body
+from gateway.wire.edits import EACH, Edit
 
 JSON_VALUES = st.recursive(
     st.none()
@@ -152,3 +153,131 @@ def test_counts_and_values_are_read_without_building_messages() -> None:
     assert (body.count("messages"), body.count("tools"), body.count("none")) == (2, None, None)
     assert (body.value("t"), body.value("max_tokens"), body.value("none")) == ({"x": 1}, None, None)
     assert body.agent_type is None
+
+
+def cut(*path: str) -> Edit:
+    return Edit(path, None)
+
+
+def put(value: str | int, *path: str, add: bool = False) -> Edit:
+    return Edit(path, value, add)
+
+
+@pytest.mark.parametrize(
+    ("data", "edits", "sent"),
+    [
+        (b'{"model":"a", "b" : 1 }', [put(2, "b")], b'{"model":"a", "b" : 2 }'),
+        (b'{"model":"a","b":1}', [put(2, "c"), cut("d")], b'{"model":"a","b":1}'),
+        (b'{"model":"a","\\u0062":1}', [put("\u00e9", "b")], b'{"model":"a","\\u0062":"\xc3\xa9"}'),
+        # cuts, side by side too
+        (b'{"b":1, "model":"a"}', [cut("b")], b'{"model":"a"}'),
+        (b'{"model":"a" , "b":1 }', [cut("b")], b'{"model":"a" }'),
+        (b'{"b":1,"c":2,"model":"a"}', [cut("c"), cut("b")], b'{"model":"a"}'),
+        (b'{"model":"a","b":1,"c":2}', [cut("b"), cut("c")], b'{"model":"a"}'),
+        (b'{"b":1,"model":"a","c":2}', [cut("b"), cut("c")], b'{"model":"a"}'),
+        (b'{"agent_type":"x","model":"a","b":1}', [cut("b")], b'{"model":"a"}'),
+        # within objects
+        (
+            b'{"model":"a","b":{ "x":1, "y":[2] }}',
+            [put("z", "b", "x")],
+            b'{"model":"a","b":{ "x":"z", "y":[2] }}',
+        ),
+        (b'{"model":"a","b":{"x":1,"y":2}}', [cut("b", "y")], b'{"model":"a","b":{"x":1}}'),
+        (b'{"model":"a","b":{"x":1}}', [cut("b", "x")], b'{"model":"a"}'),
+        (b'{"model":"a","b":{"x":1,"y":2}}', [cut("b", "x"), cut("b", "y")], b'{"model":"a"}'),
+        (b'{"model":"a","b":{"\\u0078":1}}', [cut("b", "x")], b'{"model":"a"}'),
+        (b'{"model":"a","b":{}}', [cut("b", "x")], b'{"model":"a","b":{}}'),
+        (b'{"model":"a","b":"x"}', [cut("b", "x")], b'{"model":"a","b":"x"}'),
+        (b'{"model":"a","b":["x"]}', [cut("b", "x")], b'{"model":"a","b":["x"]}'),
+        (b'{"model":"a","b":{"c":{"x":1}}}', [cut("b", "x")], b'{"model":"a","b":{"c":{"x":1}}}'),
+        # additions
+        (
+            b'{"model":"a","b":{"x":1 }}',
+            [put(2, "b", "x"), put(3, "b", "y", add=True)],
+            b'{"model":"a","b":{"x":2,"y":3 }}',
+        ),
+        (b'{"model":"a","b":{"y":1}}', [put(3, "b", "y", add=True)], b'{"model":"a","b":{"y":3}}'),
+        (b'{"model":"a"}', [put(3, "b", "y", add=True)], b'{"model":"a"}'),
+        # every item
+        (
+            b'{"model":"a","m":[ {"x":1} , {"y":[{"x":1}]},{"z":2,"x":3},4,"x"]}',
+            [cut("m", EACH, "x")],
+            b'{"model":"a","m":[ {"y":[{"x":1}]},{"z":2},4,"x"]}',
+        ),
+        (
+            b'{"model":"a","m":[{"role":"user","x":1,"content":[ ]},{"role":"user","content":""}]}',
+            [cut("m", EACH, "x")],
+            b'{"model":"a","m":[{"role":"user","content":[ ]},{"role":"user","content":""}]}',
+        ),
+        (
+            b'{"model":"a","m":[{"role":"user","x":1,"content":[]},{"content":"","x":1},{"r":1}]}',
+            [cut("m", EACH, "x")],
+            b'{"model":"a","m":[{"r":1}]}',
+        ),
+        (b'{"model":"a","m":[]}', [cut("m", EACH, "x")], b'{"model":"a","m":[]}'),
+        (b'{"model":"a","m":{"x":1}}', [cut("m", EACH, "x")], b'{"model":"a","m":{"x":1}}'),
+    ],
+    ids=range(26),
+)
+def test_edits_touch_what_they_name_only(data: bytes, edits: list[Edit], sent: bytes) -> None:
+    assert Body(data).forwarded("a", edits) == sent
+    json.loads(sent)
+
+
+@pytest.mark.parametrize(
+    ("data", "edit"),
+    [
+        (b'{"model":"a","b":1,"b":2}', cut("b")),
+        (b'{"model":"a","b":1,"\\u0062":2}', cut("b")),
+        # The one that is edited is not the one that was weighed.
+        (b'{"model":"a","b":1,"c":1,"c":2}', cut("b")),
+        (b'{"model":"a","b":{"x":1,"x":2}}', cut("b", "x")),
+    ],
+)
+def test_field_that_stands_twice_is_400_where_it_matters(data: bytes, edit: Edit) -> None:
+    body = Body(data)
+    assert body.forwarded("a") is data
+    with pytest.raises(RequestError, match="stands twice") as caught:
+        body.forwarded("a", [edit])
+    assert caught.value.status == 400
+
+
+BLANKS = st.sampled_from(["", " ", "\n  ", "\t"])
+EDITED = ("thinking", "max_tokens", "output_config")
+
+
+@st.composite
+def layouts(draw: st.DrawFn) -> list[tuple[str, str]]:
+    """Return members of a body, in any order: their text and what has to be left of it."""
+    effort = draw(st.sampled_from(['{"effort":"x"}', '{"a":[1],"effort":"x"}', "{}", "7"]))
+    left = {'{"effort":"x"}': "", '{"a":[1],"effort":"x"}': '{"a":[1]}'}.get(effort, effort)
+    known = {
+        "model": ('"m"', '"m"'),
+        "thinking": ('{"type":"adaptive"}', ""),
+        "max_tokens": ("9", "5"),
+        "output_config": (effort, left),
+    }
+    names = draw(st.sets(st.sampled_from(EDITED))) | {"model"}
+    values = [(f'"{name}"', *known[name]) for name in names]
+    others = st.text(st.characters(codec="utf-8"), max_size=5).filter(
+        lambda text: text not in known
+    )
+    for name, value in draw(st.dictionaries(others, JSON_VALUES, max_size=4)).items():
+        text = json.dumps(value, ensure_ascii=draw(st.booleans()))
+        values.append((json.dumps(name, ensure_ascii=draw(st.booleans())), text, text))
+    members = []
+    for name, value, rest in draw(st.permutations(values)):
+        colon = draw(BLANKS) + ":" + draw(BLANKS)
+        members.append((name + colon + value, name + colon + rest if rest else ""))
+    return members
+
+
+@given(members=layouts(), comma=st.builds("{},{}".format, BLANKS, BLANKS))
+@settings(max_examples=200, deadline=None)
+def test_edits_keep_every_byte_of_the_others(members: list[tuple[str, str]], comma: str) -> None:
+    data = ("{" + comma.join(text for text, _ in members) + "}").encode()
+    left = [rest for _, rest in members if rest]
+    edits = [cut("thinking"), put(5, "max_tokens"), cut("output_config", "effort")]
+    sent = Body(data).forwarded("m", edits)
+    assert sent == ("{" + comma.join(left) + "}").encode()
+    assert Body(sent).forwarded("m", edits) == sent
