@@ -99,7 +99,7 @@ def check_file(name: ConfigName, path: Path, data: bytes) -> Checked:
     """
     fmt = Format.of(Path(name.filename))
     try:
-        document = parse(data, fmt, path)
+        document = parse(data, fmt, path, decimals=True)
     except InvalidInput as error:
         return Checked(name, {}, error.findings)
     schema = resources.schema(Path(name.filename).stem)

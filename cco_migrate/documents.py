@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
 from typing import NoReturn
@@ -59,13 +60,15 @@ class Span:
     line: int
 
 
-def parse(data: bytes, fmt: Format, path: Path) -> object:
+def parse(data: bytes, fmt: Format, path: Path, *, decimals: bool = False) -> object:
     """Return the document: dicts, lists and scalars.
 
     Args:
         data: The whole file.
         fmt: How to read it.
         path: Named in messages only.
+        decimals: Read what JSON writes with a fraction or an exponent as it is written, not as a
+            float: what is money must not be rounded.
 
     Raises:
         InvalidInput: with one finding: a byte-order mark, not UTF-8, a syntax error or a JSON key
@@ -75,7 +78,7 @@ def parse(data: bytes, fmt: Format, path: Path) -> object:
     if fmt is Format.JSON and not text.strip():
         _refuse(path, "file-syntax", "is empty", "write {}, or remove the file", line=1)
     try:
-        document = tomllib.loads(text) if fmt is Format.TOML else _json(data, text)
+        document = tomllib.loads(text) if fmt is Format.TOML else _json(data, text, decimals)
     except json.JSONDecodeError as error:
         _refuse_syntax(path, error.msg, error.lineno, error.colno)
     except DuplicateKeyError as error:
@@ -135,7 +138,7 @@ def _text(data: bytes, path: Path) -> str:
                 "save it as UTF-8", line=line_at(data, error.start))  # fmt: skip
 
 
-def _json(data: bytes, text: str) -> object:
+def _json(data: bytes, text: str, decimals: bool) -> object:
     repeated = False
 
     def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -144,7 +147,12 @@ def _json(data: bytes, text: str) -> object:
         repeated = repeated or len(members) < len(pairs)
         return members
 
-    document: object = json.loads(text, object_pairs_hook=unique, parse_constant=_refuse_constant)
+    document: object = json.loads(
+        text,
+        object_pairs_hook=unique,
+        parse_float=_number if decimals else None,
+        parse_constant=_refuse_constant,
+    )
     if repeated:
         scan_json(data)  # raises DuplicateKeyError with the place
     return document
@@ -161,6 +169,17 @@ def _depth(document: object) -> int:
             for child in (parent.values() if isinstance(parent, dict) else parent)
         ]
     return depth
+
+
+def _number(digits: str) -> Decimal | int:
+    """Return a number as it is written; a whole one as an integer, as JSON Schema sees it."""
+    try:
+        value = Decimal(digits)
+    except InvalidOperation as error:
+        raise ValueError(f"{digits} is not a number of any use") from error
+    # 1e999999 is better left as it is.
+    whole = value.adjusted() < 19 and value == value.to_integral_value()
+    return int(value) if whole else value
 
 
 def _refuse_constant(name: str) -> NoReturn:

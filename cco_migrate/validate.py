@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ _SHOWN_CHARS = 60
 _KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (bool, "a boolean"),
     (int, "an integer"),
-    (float, "a number"),
+    ((float, Decimal), "a number"),
     (str, "a text"),
     (list, "a list"),
     (dict, "a table"),
@@ -89,8 +90,12 @@ def shown(value: object, path: KeyPath) -> str:
         return "{…}" if value else "{}"
     if isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
         return "[…]"
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    text = str(value) if isinstance(value, Decimal) else _json(value)
     return text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 1] + "…"
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _schema_findings(error: ValidationError, source: Source) -> Iterator[Finding]:

@@ -1,70 +1,119 @@
-"""What tokens cost, in whole picodollars (1e-12 USD). Pure."""
+"""What an answer costs, in whole picodollars (1e-12 USD). Pure.
+
+The model's tariff, the length of the prompt, the terms the provider names in its answer (fast,
+batch, a region) and the searches it made decide. What has no price is unknown, never guessed.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
-from gateway.wire.usage import Usage
+from gateway import tariffs
+from gateway.tariffs import CostSettings, Price, Tariff
+from gateway.wire.usage import STANDARD, Terms, Usage
 
 PICO = 10**12
-_DATE = re.compile(r"-\d{8}$")
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """Picodollars per token. Cache writes are priced by how long they live."""
-
-    input: int
-    output: int
-    cache_write_5m: int
-    cache_write_1h: int
-    cache_read: int
+MAX_COST = 2**63 - 1
+"""More picodollars are no answer's cost, and no ledger's integer."""
 
 
 class Pricing:
-    """A price table. A model is found by its id, else by its id without `-YYYYMMDD`, else not."""
+    """A price table. A model is found by its id, else by its id without `-YYYYMMDD`, else not.
 
-    __slots__ = ("_prices",)
+    Args:
+        table: Tariffs by model id; empty when costs are not to be known.
+        regions: What a region multiplies the price of every token by.
+    """
 
-    def __init__(self, prices: Mapping[str, Price]) -> None:
-        self._prices = prices
+    __slots__ = ("_regions", "_table")
+
+    def __init__(
+        self, table: Mapping[str, Tariff], regions: Mapping[str, Decimal] | None = None
+    ) -> None:
+        self._table, self._regions = table, regions or {}
 
     @classmethod
-    def parse(cls, document: Mapping[str, Any]) -> Pricing:  # Any: a JSON document
-        """Return the table of a document in USD per million tokens. Raises ValueError."""
-        return cls({model: _price(model, row) for model, row in document["models"].items()})
+    def parse(
+        cls,
+        document: Mapping[str, Any],  # Any: a JSON document
+        costs: CostSettings | None = None,
+    ) -> Pricing:
+        """Return a document's table with the prices of the settings laid over it.
+
+        Empty when costs are not to be known. Raises PriceError.
+        """
+        costs = costs or CostSettings()
+        if not costs.enabled:
+            return cls({})
+        regions = {name: Decimal(text) for name, text in document["regions"].items()}
+        return cls(tariffs.parse(document, costs.overrides), regions)
 
     def price(self, model: str) -> Price | None:
-        """Return a model's price; None when it is not in the table."""
-        found = self._prices.get(model)
-        return found if found is not None else self._prices.get(_DATE.sub("", model))
+        """Return a model's plain price; None when it is not in the table."""
+        tariff = tariffs.find(self._table, model)
+        return None if tariff is None else tariff.price
 
     def cost(self, usage: Usage, model: str) -> int | None:
-        """Return picodollars; None when the model has no price."""
-        price = self.price(model)
-        if price is None:
+        """Return picodollars; None when the model, or what the answer says, has no price."""
+        tokens, searches = self._tokens(usage, model), self._searches(usage, model)
+        if tokens is None or searches is None or tokens + searches > MAX_COST:
             return None
-        return (
-            usage.input_tokens * price.input
-            + usage.output_tokens * price.output
-            + usage.cache_write_5m_tokens * price.cache_write_5m
-            + usage.cache_write_1h_tokens * price.cache_write_1h
-            + usage.cache_read_tokens * price.cache_read
-        )
+        return tokens + searches
 
     def cost_saved(self, usage: Usage, requested: str, billed: int | None) -> int | None:
         """Return picodollars saved by an override; negative when it cost more.
 
-        This is the plain figure: the same tokens at the requested model's price, less what was
-        billed. It takes no account of prompt-cache tokens that had to be written only because the
-        model changed. None when either price is unknown.
+        The same tokens at the requested model's price, less what was billed. None when either
+        price is unknown. Cache writes that the change of model itself caused are the ledger's to
+        take off: only there it is known what the conversation had cached.
         """
         wanted = self.cost(usage, requested)
         return None if wanted is None or billed is None else wanted - billed
+
+    def rewrite(self, usage: Usage, model: str) -> tuple[int, int]:
+        """Return what a cache write costs more than a read, for 5 minutes and for an hour.
+
+        Picodollars a token of such a prompt; zeros when the model has no price.
+        """
+        tariff = self._tariff(model, STANDARD)
+        if tariff is None:
+            return 0, 0
+        price = tariff.at(usage.prompt_tokens)
+        return price.cache_write_5m - price.cache_read, price.cache_write_1h - price.cache_read
+
+    def _tokens(self, usage: Usage, model: str) -> int | None:
+        terms = usage.terms
+        factor = Decimal(1) if terms.geo is None else self._regions.get(terms.geo)
+        if factor is None:
+            return None
+        total = 0
+        for adviser, step in usage.steps or ((None, usage),):
+            tariff = self._tariff(model, terms) if adviser is None else self._advice(adviser, terms)
+            if tariff is None:
+                return None
+            total += tariff.of(step)
+        over, under = factor.as_integer_ratio()
+        return (total * over + under // 2) // under
+
+    def _tariff(self, model: str, terms: Terms) -> Tariff | None:
+        tariff = tariffs.find(self._table, model)
+        return None if tariff is None else tariff.on(terms)
+
+    def _advice(self, adviser: str, terms: Terms) -> Tariff | None:
+        # Whether an adviser works on the terms of the model it advises, nobody says.
+        usual = replace(terms, geo=None) == STANDARD
+        return tariffs.find(self._table, adviser) if usual else None
+
+    def _searches(self, usage: Usage, model: str) -> int | None:
+        if not usage.web_searches:
+            return 0
+        tariff = tariffs.find(self._table, model)
+        if tariff is None or tariff.web_search is None:
+            return None
+        return usage.web_searches * tariff.web_search
 
 
 def usd(pico: int) -> Decimal:
@@ -72,18 +121,3 @@ def usd(pico: int) -> Decimal:
     whole, rest = divmod(abs(pico), PICO)
     digits = f"{whole}.{rest:012d}".rstrip("0").rstrip(".")
     return Decimal(f"-{digits}" if pico < 0 else digits)
-
-
-def _price(model: str, row: Mapping[str, str]) -> Price:
-    return Price(**{name: _per_token(f"{model}.{name}", text) for name, text in row.items()})
-
-
-def _per_token(where: str, text: str) -> int:
-    """Return picodollars per token for decimal USD per million tokens."""
-    try:
-        pico = Decimal(text).scaleb(6)
-    except InvalidOperation:
-        raise ValueError(f"{where}: {text!r} is not a decimal price") from None
-    if not pico.is_finite() or pico < 0 or pico != int(pico):
-        raise ValueError(f"{where}: {text!r} is not a price in steps of 1e-6 USD per million")
-    return int(pico)

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cco_migrate import config, lint, resources
+from cco_migrate import config, costs, lint
 from cco_migrate.client import GatewayClient, NotAGateway, Unreachable
 from cco_migrate.config import ConfigName
 from cco_migrate.context import Context
 from cco_migrate.model import JsonObject, Step
-from cco_migrate.prices import PriceTable
 from cco_migrate.verdict import Finding, Judgement, Severity, Verdict
 
 
@@ -125,6 +124,7 @@ def findings(
         observed: Requests per model that reached the gateway; None when nobody counted.
     """
     found: list[Finding] = []
+    known = costs.known_prices(files).ids
     for name, data in files.items():
         overrides = name is ConfigName.OVERRIDES
         path = overrides_path if overrides else overrides_path.parent / name.filename
@@ -132,8 +132,9 @@ def findings(
             continue
         checked = config.check_file(name, path, data)
         found.extend(checked.findings)
+        if name is ConfigName.ORCHESTRA and not checked.errors:
+            found.extend(costs.lint_costs(checked.document, path, data))
         if overrides and not checked.errors:
-            known = PriceTable(resources.data("prices")).ids
             rules = config.overrides_of(checked.document)
             found.extend(lint.lint_overrides(rules, path, data, known, observed))
     return tuple(found)

@@ -7,9 +7,11 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from cco_migrate import resources
+from cco_migrate import costs
 from cco_migrate.client import NotAGateway, Unreachable
+from cco_migrate.config import ConfigName
 from cco_migrate.context import Context
+from cco_migrate.errors import InvalidInput
 from cco_migrate.model import JsonObject, Step
 from cco_migrate.prices import PriceTable, Usage
 from cco_migrate.verdict import Judgement, Verdict
@@ -30,6 +32,9 @@ class CostFell:
         if not sent:
             return {"unmeasured": "no verification traffic was sent in this run"}
         try:
+            tracking = _tracking(context)
+            if not tracking.enabled:
+                return {"unmeasured": "llmGateway.costTracking.enabled is false: no cost is known"}
             rows = (
                 context.gateway.audit(request_ids=sent["request_ids"])
                 if sent["request_ids"]
@@ -37,9 +42,9 @@ class CostFell:
             )
             if rows is None:
                 return _from_totals(sent, context.gateway.model_totals())
-        except (Unreachable, NotAGateway) as error:
+        except (Unreachable, NotAGateway, InvalidInput) as error:
             return {"unmeasured": str(error)}
-        return _from_audit(rows)
+        return _from_audit(rows, tracking.prices())
 
     def judge(self, step: Step, facts: JsonObject) -> Judgement:
         """GO when the target's price was billed, to the micro-dollar, and that is less."""
@@ -70,27 +75,35 @@ class CostFell:
         return Judgement(step.id, verdict, said, {**facts, "saved_percent": f"{saved:.1f}"})
 
 
-def _from_audit(rows: Sequence[Mapping[str, Any]]) -> JsonObject:  # Any: JSON
-    table = PriceTable(resources.data("prices"))
+def _tracking(context: Context) -> costs.CostTracking:
+    path = context.instance.config_dir / ConfigName.ORCHESTRA.filename
+    return costs.read_costs(path, context.config_files()[ConfigName.ORCHESTRA])
+
+
+def _from_audit(rows: Sequence[Mapping[str, Any]], table: PriceTable) -> JsonObject:  # Any: JSON
     billed = computed = before = Decimal(0)
-    wrong, overridden, unpriced = 0, 0, set()
+    wrong, overridden, other_terms, unpriced = 0, 0, 0, set()
     for row in rows:
         if row["requested_model"] == row["model"]:
             continue
         overridden += 1
-        rates, old = table.rates(row["model"]), table.rates(row["requested_model"])
-        if rates is None or old is None or row["cost_usd"] is None:
-            known = rates is not None and row["cost_usd"] is not None
+        tariff, old = table.tariff(row["model"]), table.tariff(row["requested_model"])
+        if row.get("terms"):  # the audit does not say all that such a price depends on
+            other_terms += 1
+            continue
+        if tariff is None or old is None or row["cost_usd"] is None:
+            known = tariff is not None and row["cost_usd"] is not None
             unpriced.add(row["requested_model"] if known else row["model"])
             continue
         charge, usage = Decimal(str(row["cost_usd"])), _usage(row)
-        low, high = rates.cost_usd(usage), rates.cost_usd(_as_one_hour(usage))
+        low, high = tariff.cost_usd(usage), tariff.cost_usd(_as_one_hour(usage))
         wrong += not low - TOLERANCE_USD <= charge <= high + TOLERANCE_USD
         billed, computed, before = billed + charge, computed + low, before + old.cost_usd(usage)
     return {
         "method": "audit", "overridden": overridden, "wrong": wrong, "unpriced": sorted(unpriced),
+        "other_terms": other_terms,
         "billed_usd": str(billed), "computed_usd": str(computed), "before_usd": str(before),
-        "prices_as_of": table.as_of,
+        "prices_as_of": table.as_of.isoformat(),
     }  # fmt: skip
 
 

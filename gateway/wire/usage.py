@@ -6,7 +6,7 @@ words occurs in it. Line ends may be LF or CRLF.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
 import msgspec
@@ -21,14 +21,57 @@ _Count = Annotated[int, msgspec.Meta(ge=0, le=10**10)]
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms an answer was made, as far as they change its price; None is the usual.
+
+    Attributes:
+        tier: Service tier, e.g. "batch".
+        speed: E.g. "fast".
+        geo: Where the model had to run, e.g. "us".
+        other: Anything else, e.g. "fallback_message".
+    """
+
+    tier: str | None = None
+    speed: str | None = None
+    geo: str | None = None
+    other: str | None = None
+
+
+STANDARD = Terms()
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one answer. Input excludes what was written to or read from the prompt cache."""
+    """Tokens of one answer. Input excludes what was written to or read from the prompt cache.
+
+    Attributes:
+        web_searches: Searches the provider made, which it charges one by one.
+        steps: What is billed when an answer took several steps, each with the model that took it
+            (None: the one that answered); some are not part of the tokens above. Empty: one step.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cache_write_5m_tokens: int = 0
     cache_write_1h_tokens: int = 0
     cache_read_tokens: int = 0
+    web_searches: int = 0
+    terms: Terms = STANDARD
+    steps: tuple[tuple[str | None, Usage], ...] = ()
+
+    @property
+    def prompt_tokens(self) -> int:
+        """The whole prompt, cached or not."""
+        written = self.cache_write_5m_tokens + self.cache_write_1h_tokens
+        return self.input_tokens + written + self.cache_read_tokens
+
+    @property
+    def unusual(self) -> tuple[str, ...]:
+        """What, beside the tokens, decides its price, one word each; empty for most answers."""
+        terms = self.terms
+        words = [word for word in (terms.tier, terms.speed, terms.geo, terms.other) if word]
+        words += ["web_search"] if self.web_searches else []
+        return (*words, "steps") if self.steps else tuple(words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +92,29 @@ class _Creation(msgspec.Struct, gc=False):
     ephemeral_1h_input_tokens: _Count | None = None
 
 
-class _Usage(msgspec.Struct, gc=False):
+class _ServerTools(msgspec.Struct, gc=False):
+    web_search_requests: _Count | None = None
+
+
+class _Tokens(msgspec.Struct, gc=False):
     input_tokens: _Count | None = None
     output_tokens: _Count | None = None
     cache_creation_input_tokens: _Count | None = None
     cache_read_input_tokens: _Count | None = None
     cache_creation: _Creation | None = None
+
+
+class _Step(_Tokens, gc=False):
+    type: str | None = None
+    model: str | None = None
+
+
+class _Usage(_Tokens, gc=False):
+    server_tool_use: _ServerTools | None = None
+    service_tier: str | None = None
+    speed: str | None = None
+    inference_geo: str | None = None
+    iterations: tuple[_Step, ...] | None = None
 
 
 class _Message(msgspec.Struct, gc=False):
@@ -149,13 +209,7 @@ class StreamMeter:
         """
         usage = self._tally.usage()
         if usage is not None and not self._final and usage.output_tokens < self._deltas:
-            usage = Usage(
-                usage.input_tokens,
-                self._deltas,
-                usage.cache_write_5m_tokens,
-                usage.cache_write_1h_tokens,
-                usage.cache_read_tokens,
-            )
+            usage = replace(usage, output_tokens=self._deltas, steps=())
         return Reading(usage, self._model)
 
     def _keep(self, data: bytes) -> None:
@@ -191,25 +245,40 @@ class StreamMeter:
 
 
 class _Tally:
-    """Adds up usage objects: output is the last one's, everything else the largest seen.
+    """Adds up usage objects: output, terms and steps are the last one's, all else the largest seen.
 
     A later object repeats the input counts, leaves them out, or (after server tools) raises them.
     """
 
-    __slots__ = ("_cached", "_hour", "_input", "_minutes", "_output", "_read", "_seen")
+    __slots__ = (
+        *("_cached", "_hour", "_input", "_minutes", "_output", "_read", "_searches"),
+        *("_seen", "_steps", "_terms"),
+    )
 
     def __init__(self) -> None:
         self._seen = False
         self._input = self._output = self._cached = self._minutes = self._hour = self._read = 0
+        self._searches = 0
+        self._steps: tuple[_Step, ...] = ()
+        self._terms = STANDARD
 
     def add(self, usage: _Usage) -> None:
+        self.add_tokens(usage)
+        if usage.server_tool_use is not None:
+            searches = usage.server_tool_use.web_search_requests or 0
+            self._searches = max(self._searches, searches)
+        if usage.service_tier or usage.speed or usage.inference_geo:
+            self._terms = _terms(usage, self._terms)
+        self._steps = usage.iterations or self._steps
+
+    def add_tokens(self, tokens: _Tokens) -> None:
         self._seen = True
-        if usage.output_tokens is not None:
-            self._output = usage.output_tokens
-        self._input = max(self._input, usage.input_tokens or 0)
-        self._cached = max(self._cached, usage.cache_creation_input_tokens or 0)
-        self._read = max(self._read, usage.cache_read_input_tokens or 0)
-        creation = usage.cache_creation
+        if tokens.output_tokens is not None:
+            self._output = tokens.output_tokens
+        self._input = max(self._input, tokens.input_tokens or 0)
+        self._cached = max(self._cached, tokens.cache_creation_input_tokens or 0)
+        self._read = max(self._read, tokens.cache_read_input_tokens or 0)
+        creation = tokens.cache_creation
         if creation is not None:
             self._minutes = max(self._minutes, creation.ephemeral_5m_input_tokens or 0)
             self._hour = max(self._hour, creation.ephemeral_1h_input_tokens or 0)
@@ -219,4 +288,35 @@ class _Tally:
         if not self._seen:
             return None
         minutes = max(self._minutes, self._cached - self._hour)
-        return Usage(self._input, self._output, minutes, self._hour, self._read)
+        tokens = (self._input, self._output, minutes, self._hour, self._read)
+        steps, terms = self._steps, self._terms
+        strange = [step.type or "nameless" for step in steps if step.type not in _STEPS]
+        if strange:
+            terms = replace(terms, other=strange[0])
+        several = len(steps) > 1 or any(step.type != "message" for step in steps)
+        taken = tuple(_step(step) for step in steps) if several else ()
+        return Usage(*tokens, web_searches=self._searches, terms=terms, steps=taken)
+
+
+_USUAL = frozenset({"standard", "global", "not_available"})
+_STEPS = frozenset({"message", "compaction", "advisor_message"})
+"""Steps of an answer that cost what their tokens cost; a way back to another model does not."""
+
+
+def _terms(usage: _Usage, before: Terms) -> Terms:
+    """Return the terms a usage object tells; what it does not name stays as before."""
+    told = (usage.service_tier, usage.speed, usage.inference_geo)
+    known = (before.tier, before.speed, before.geo)
+    return Terms(
+        *(
+            old if not new else None if new in _USUAL else new
+            for new, old in zip(told, known, strict=True)
+        )
+    )
+
+
+def _step(step: _Step) -> tuple[str | None, Usage]:
+    """Return one step; only an adviser is another model than the one that answered."""
+    tally = _Tally()
+    tally.add_tokens(step)
+    return step.model or "" if step.type == "advisor_message" else None, tally.usage() or Usage()

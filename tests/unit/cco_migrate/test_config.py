@@ -44,7 +44,6 @@ rules = [["a", "b"]]
 [analytics]
 report_format = "json"
 [per_model_rules]
-anything = 1
 [agent_rules]
 tester = "claude-haiku-4-5"
 [override_statistics]
@@ -141,7 +140,8 @@ BAD: list[tuple[ConfigName, str | bytes, str]] = [
     (GATEWAY, "[server]\nport = 65536", ":2: server.port: must be at most 65535"),
     (GATEWAY, "[server]\nprot = 80", ':2: server.prot: unknown key; write "port"'),
     (GATEWAY, "[cache]\nx = 1",
-     ":2: cache.x: unknown key; known keys: enabled, ttl_s, max_bytes, any_temperature"),
+     ":2: cache.x: unknown key; known keys: enabled, ttl_s, max_bytes, max_answer_bytes,"
+     " redis_url, any_temperature"),
 ]  # fmt: skip
 
 
@@ -158,6 +158,7 @@ def test_check_bad_file_says_where_what_and_what_to_write(
     ("name", "text", "rule", "document"),
     [
         (RULES, "[notes]\nx = 1", "config-ignored-key", {"notes": {"x": 1}}),
+        (RULES, "[per_model_rules]\nm = 1", "config-ignored-key", {"per_model_rules": {"m": 1}}),
         (DAEMON, '{"logLevel": "info"}', "config-ignored-key", {"logLevel": "info"}),
         (DAEMON, '{"gateway_enabled": false}', "config-deprecated-key", {"gatewayEnabled": False}),
         (DAEMON, '{"proxy_enabled": true, "proxyEnabled": true}', "config-deprecated-key",

@@ -129,3 +129,52 @@ def test_measure_without_traffic_or_gateway_is_unmeasured(
     sent = {"request_ids": ["a"]}
     facts = CHECK.measure(STEP, {}, replace(context, evidence={"traffic": sent}))
     assert "does not answer" in str(facts["unmeasured"])
+
+
+OVERRIDES = '{"llmGateway": {"costTracking": {"pricingOverrides": {%s}}}}'
+
+
+@pytest.mark.parametrize(
+    ("orchestra", "rows", "expected"),
+    [
+        (
+            OVERRIDES % f'"{HAIKU}": {{"inputPerMillion": 0.7, "outputPerMillion": 0.1}}',
+            [row(0.00075)],
+            {"wrong": 0, "computed_usd": "0.00075", "before_usd": "0.0105"},
+        ),
+        (OVERRIDES % f'"{HAIKU}": {{"inputPerMillion": 0.7}}', [row(0.0035)], {"wrong": 1}),
+        (
+            OVERRIDES % '"house": {"inputPerMillion": 0, "outputPerMillion": 0}',
+            [row(0, model="house")],
+            {"wrong": 0, "unpriced": []},
+        ),
+        (
+            '{"llmGateway": {"costTracking": {"enabled": false}}}',
+            [row(None)],
+            {"unmeasured": "llmGateway.costTracking.enabled is false: no cost is known"},
+        ),
+    ],
+)
+def test_measure_uses_the_prices_of_the_gateways_file(
+    serve: Serve,
+    context_at: Callable[[str], Context],
+    orchestra: str,
+    rows: list[dict[str, object]],
+    expected: Mapping[str, object],
+) -> None:
+    body = json.dumps({"entries": rows}).encode()
+    context = context_at(serve(lambda *_: (200, {}, body)))
+    (context.instance.config_dir / "orchestra-config.json").write_text(orchestra)
+    sent = {"request_ids": ["a"], "baseline": {"models": {}}}
+    facts = CHECK.measure(STEP, {}, replace(context, evidence={"traffic": sent}))
+    assert {name: facts[name] for name in expected} == expected
+
+
+def test_measure_with_a_faulty_file_of_prices_is_unmeasured(
+    context_at: Callable[[str], Context], closed_port: int
+) -> None:
+    context = context_at(f"http://127.0.0.1:{closed_port}")
+    (context.instance.config_dir / "orchestra-config.json").write_text("{")
+    sent = {"request_ids": ["a"]}
+    facts = CHECK.measure(STEP, {}, replace(context, evidence={"traffic": sent}))
+    assert "orchestra-config.json:1: syntax error" in str(facts["unmeasured"])
