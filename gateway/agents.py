@@ -14,14 +14,14 @@ from enum import StrEnum
 
 import msgspec
 
-from gateway.agent_links import AgentLinks
-from gateway.redact import redact
+from gateway.agent_links import Key
+from gateway.shape import name as clean
 from gateway.wire.body import Body
 from gateway.wire.http import Request
 
-MAX_NAME_CHARS = 200
 MAIN, SUBAGENT = "main", "subagent"
 
+_AGENT_ID = b"x-claude-code-agent-id"
 _CUSTOM = "custom"  # what clients call every agent their users defined themselves
 _HEAD_CHARS = 64
 _MARK = b"You are the "
@@ -68,7 +68,7 @@ def parse_definition(stem: str, text: str) -> Definition | None:
     front = _FRONT_MATTER.match(text)
     named = None if front is None else _NAME.search(front[1])
     body = text[front.end() if front else 0 :].strip()
-    return Definition(_clean(stem if named is None else named[1]), body) if body else None
+    return Definition(clean(stem if named is None else named[1]), body) if body else None
 
 
 class DefinitionIndex:
@@ -105,28 +105,52 @@ class DefinitionIndex:
 
 
 def identify(
-    request: Request, body: Body, known: DefinitionIndex, links: AgentLinks, now: float
+    request: Request, body: Body, known: DefinitionIndex, linked: Agent | None = None
 ) -> Agent:
-    """Return the agent of a request, and remember the name of a sub-agent for its later turns.
+    """Return the agent of a request.
 
     Args:
-        now: Seconds of any steady clock, the one `links` is used with.
+        linked: What is known of the sub-agent `sub_agent` returns: its name so far, or the one its
+            parent gave it; None when nothing is.
     """
     explicit = _explicit(request, body)
     if explicit is not None:
         return explicit
-    agent_id = _header(request, b"x-claude-code-agent-id")
-    if agent_id is None:
-        return _prompted(body, known) or Agent(MAIN, AgentSource.THREAD)
-    key = (session_of(request) or "", agent_id)
-    remembered = links.name(key, now)
-    if remembered is not None:
-        return Agent(remembered[0], AgentSource(remembered[1]))
-    found = _hinted(request) or _started(body, links, key, now) or _prompted(body, known)
-    if found is None:
-        return Agent(SUBAGENT, AgentSource.THREAD)
-    links.remember(key, (found.type, found.source.value), now)
-    return found
+    found = linked or _hinted(request) or _prompted(body, known)
+    if found is not None:
+        return found
+    alone = _header(request, _AGENT_ID) is None
+    return Agent(MAIN if alone else SUBAGENT, AgentSource.THREAD)
+
+
+def sub_agent(request: Request, body: Body) -> Key | None:
+    """Return the sub-agent a request comes from; None for a main thread, or an explicit name."""
+    agent_id = _header(request, _AGENT_ID)
+    if agent_id is None or _explicit(request, body) is not None:
+        return None
+    return Key(session_of(request) or "", agent_id)
+
+
+def hinted(request: Request) -> bool:
+    """Return whether the client itself says what kind of sub-agent this is."""
+    return _hinted(request) is not None
+
+
+def first_prompt(body: Body) -> str | None:
+    """Return the last text of the first user message; None when there is none.
+
+    A sub-agent's first request ends its first message with the prompt its parent wrote.
+    """
+    try:
+        messages = _decode_messages(body.raw("messages"))
+    except msgspec.DecodeError:
+        return None
+    for message in messages:
+        if message.role == "user":
+            content = message.content
+            texts = [content] if isinstance(content, str) else [block.text for block in content]
+            return texts[-1] if texts and texts[-1] else None
+    return None
 
 
 def session_of(request: Request) -> str | None:
@@ -139,21 +163,13 @@ def _explicit(request: Request, body: Body) -> Agent | None:
     if header is not None:
         return Agent(header, AgentSource.HEADER)
     if body.agent_type is not None:
-        return Agent(_clean(body.agent_type), AgentSource.BODY)
+        return Agent(clean(body.agent_type), AgentSource.BODY)
     return None
 
 
 def _hinted(request: Request) -> Agent | None:
     name = _header(request, b"x-claude-code-agent-type")
     return None if name is None or name == _CUSTOM else Agent(name, AgentSource.HINT)
-
-
-def _started(body: Body, links: AgentLinks, key: tuple[str, str], now: float) -> Agent | None:
-    if not links.expects(key, now):
-        return None  # decoding all messages is for new agents of a session that started some
-    prompt = _first_prompt(body)
-    name = None if prompt is None else links.claim(key, prompt, now)
-    return None if name is None else Agent(_clean(name), AgentSource.PARENT)
 
 
 def _prompted(body: Body, known: DefinitionIndex) -> Agent | None:
@@ -168,7 +184,7 @@ def _prompted(body: Body, known: DefinitionIndex) -> Agent | None:
         if name is not None:
             return Agent(name, AgentSource.DEFINITION)
     found = (_MARKER.search(text) for text in texts) if marked else ()
-    return next((Agent(_clean(mark[1]), AgentSource.MARKER) for mark in found if mark), None)
+    return next((Agent(clean(mark[1]), AgentSource.MARKER) for mark in found if mark), None)
 
 
 class _Block(msgspec.Struct, gc=False):
@@ -195,25 +211,6 @@ def _texts(raw: bytes) -> Iterator[str]:
         yield from (block.text for block in system)
 
 
-def _first_prompt(body: Body) -> str | None:
-    """Return the last text of the first user message; None when there is none."""
-    try:
-        messages = _decode_messages(body.raw("messages"))
-    except msgspec.DecodeError:
-        return None
-    for message in messages:
-        if message.role == "user":
-            content = message.content
-            texts = [content] if isinstance(content, str) else [block.text for block in content]
-            return texts[-1] if texts and texts[-1] else None
-    return None
-
-
 def _header(request: Request, name: bytes) -> str | None:
     value = request.header(name)
-    return _clean(value.decode("latin-1")) if value else None
-
-
-def _clean(text: str) -> str:
-    """Return a name fit for records and log lines."""
-    return redact(text)[:MAX_NAME_CHARS]
+    return clean(value.decode("latin-1")) if value else None

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
-from gateway.cache import Asked, Kept, ResponseCache, cache_key, kept_headers
+from gateway.cache import Asked, Kept, ResponseCache, StoreHealth, cache_key, kept_headers
+from gateway.links import Link
 from gateway.metrics import Metrics
-from gateway.settings import CacheSettings
+from gateway.settings import CacheSettings, ProviderSettings
 from gateway.wire.http import Header, ReadSide, Request, Responder
 
 _VERSIONS = (b"anthropic-version", b"anthropic-beta")
@@ -28,37 +31,111 @@ class Lookup:
     kept: Kept | None
 
 
+class Store(Protocol):
+    """Where answers are kept. Nothing here raises, or waits for longer than a moment."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is worth asking."""
+
+    @property
+    def health(self) -> StoreHealth | None:
+        """How it is doing; None for the memory of this process."""
+
+    async def get(self, key: bytes) -> Kept | None:
+        """Return an answer, or None."""
+
+    def put(self, key: bytes, kept: Kept) -> None:
+        """Keep an answer, if that is possible."""
+
+    async def close(self) -> None:
+        """Finish what is on its way."""
+
+
 class AnswerCache:
-    """One worker's response cache. It asks nobody and never waits.
+    """The response cache as one worker uses it.
 
     Attributes:
         enabled: Whether to look at all.
     """
 
-    def __init__(self, settings: CacheSettings, metrics: Metrics) -> None:
+    def __init__(self, settings: CacheSettings, metrics: Metrics, store: Store) -> None:
         self.enabled = settings.enabled
-        self._settings, self._metrics = settings, metrics
-        self._cache = ResponseCache(settings.max_bytes, settings.ttl_s, time.monotonic)
+        self._settings, self._metrics, self._store = settings, metrics, store
 
-    def look_up(self, body: bytes, asked: Asked) -> Lookup | None:
-        """Return what is known; None when the request's answer may not be kept."""
+    @property
+    def health(self) -> StoreHealth | None:
+        """How a store shared with other workers is doing; None when each has its own memory."""
+        return self._store.health
+
+    async def look_up(self, body: bytes, asked: Asked) -> Lookup | None:
+        """Return what is known; None when nobody can say, or the answer may not be kept."""
+        if not self._store.ready:
+            return None
         key = cache_key(body, asked, any_temperature=self._settings.any_temperature)
         if key is None:
             return None
-        kept = self._cache.get(key)
+        kept = await self._store.get(key)
         self._metrics.cache_asked(hit=kept is not None)
         return Lookup(key, kept)
 
     def copy(self, responder: Responder) -> Copy:
         """Return a responder that passes everything on, and copies what may be worth keeping."""
-        return Copy(responder, self._settings.max_bytes)
+        return Copy(responder, self._settings.max_answer_bytes)
 
     def keep(self, lookup: Lookup, copy: Copy) -> None:
         """Keep a complete answer with status 200, unless it was too long."""
-        if copy.kept is None:
-            return
-        self._cache.put(lookup.key, copy.kept)
-        self._metrics.cache_holds(len(self._cache), self._cache.size_bytes)
+        kept = copy.kept
+        if kept is not None:
+            self._store.put(lookup.key, kept)
+
+    async def close(self) -> None:
+        """Keep what is to be kept yet; nothing can be looked up any more."""
+        await self._store.close()
+
+
+def open_answer_cache(
+    settings: CacheSettings, metrics: Metrics, environ: Mapping[str, str]
+) -> AnswerCache:
+    """Return the response cache. No connection is waited for.
+
+    Raises LookupError when the reference to Redis leads nowhere, or to no URL.
+    """
+    url = settings.resolve_redis_url(environ) if settings.enabled else None
+    if url is None:
+        return AnswerCache(settings, metrics, Memory(settings, metrics))
+    # An extra: only there where it is configured.
+    from gateway.redis_cache import RedisCache  # noqa: PLC0415
+
+    try:
+        store = RedisCache(url, settings.ttl_s)
+    except ValueError as error:
+        # What is wrong with it may quote its password.
+        raise LookupError(f"{settings.redis_url} is not a URL of Redis") from error
+    return AnswerCache(settings, metrics, store)
+
+
+class Memory:
+    """Answers in the memory of this worker."""
+
+    ready = True
+    health = None
+
+    def __init__(self, settings: CacheSettings, metrics: Metrics) -> None:
+        self._answers = ResponseCache(settings.max_bytes, settings.ttl_s, time.monotonic)
+        self._metrics = metrics
+
+    async def get(self, key: bytes) -> Kept | None:
+        """Return an answer, or None; at once."""
+        return self._answers.get(key)
+
+    def put(self, key: bytes, kept: Kept) -> None:
+        """Keep an answer, in place of older ones where there is no room."""
+        self._answers.put(key, kept)
+        self._metrics.cache_holds(len(self._answers), self._answers.size_bytes)
+
+    async def close(self) -> None:
+        """Do nothing: the memory ends with the process."""
 
 
 class Copy:
@@ -130,21 +207,32 @@ class Copy:
             self._pieces.clear()
 
 
-def asked(request: Request, provider: str, model: str, target: bytes, *, shared: bool) -> Asked:
+def asked(request: Request, link: Link, model: str, target: bytes, *, authenticated: bool) -> Asked:
     """Return what beside the body decides an answer.
 
+    Clients share answers that are paid with one key of the gateway's, or with none.
+
     Args:
-        shared: Whether the gateway's own key pays, so that all its clients share answers.
+        authenticated: Whether the client's credential is a token of the gateway's.
     """
-    credentials = () if shared else _values(request, _CREDENTIALS)
+    if link.key is not None:
+        credentials: tuple[bytes, ...] = (link.key.encode(),)
+    else:
+        credentials = () if authenticated else _values(request, _CREDENTIALS)
     payer = hashlib.sha256(b"\0".join(credentials)).digest()
-    return Asked(provider, model, target, payer, _values(request, _VERSIONS))
+    return Asked(_provider(link.settings), model, target, payer, _values(request, _VERSIONS))
 
 
 def replay_headers(kept: Kept) -> tuple[Header, ...]:
     """Return the headers of a kept answer; a stream has no length, as when it came."""
     length = () if kept.stream else ((b"content-length", b"%d" % len(kept.body)),)
     return (*kept.headers, (b"x-gateway-cache", b"hit"), *length)
+
+
+def _provider(settings: ProviderSettings) -> tuple[str, ...]:
+    extra = (text for header in settings.headers for text in header)
+    named = (settings.deployment or "", settings.api_version or "")
+    return (settings.name, settings.type, settings.base_url, settings.api, *named, *extra)
 
 
 def _values(request: Request, names: tuple[bytes, ...]) -> tuple[bytes, ...]:

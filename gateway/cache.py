@@ -1,4 +1,4 @@
-"""Keep whole answers in memory, and give them to requests that ask exactly the same. Pure."""
+"""Whole answers for requests that ask exactly the same: their key, and a memory of them. Pure."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ from typing import Any
 import msgspec
 
 from gateway.wire.http import Header
-
-MAX_ITEM_PART = 8
-"""No answer takes more than one part in so many of the whole memory."""
 
 _BILLING = "x-anthropic-billing-header"
 # What lets an answer depend on more than the request, or do more than answer.
@@ -46,17 +43,35 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreHealth:
+    """How a store of answers outside this process is doing.
+
+    Attributes:
+        up: Whether it is asked now.
+        failures: Answers that could not be read or kept since the start, and attempts to find out
+            whether it is back.
+        error: What is wrong with it; None when nothing is.
+    """
+
+    up: bool
+    failures: int
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """What beside the body decides an answer.
 
     Attributes:
+        provider: Who is asked, and how: what one provider answered is not what another one of the
+            same name would, under the configuration of another day or another gateway.
         target: Path and query at the provider.
         payer: Digest or text of the credential that pays; answers are not shared across payers, so
             that nobody is answered who would have been refused.
         versions: Headers that change an answer, e.g. `anthropic-beta`.
     """
 
-    provider: str
+    provider: tuple[str, ...]
     model: str
     target: bytes
     payer: bytes
@@ -98,7 +113,7 @@ class ResponseCache:
         size = kept.size_bytes + _OVERHEAD_BYTES
         if key in self._found:
             self._drop(key)
-        if size * MAX_ITEM_PART > self._max_bytes:
+        if size > self._max_bytes:
             return
         self._found[key] = (self._clock() + self._ttl_s, kept)
         self.size_bytes += size
@@ -129,7 +144,8 @@ def cache_key(body: bytes, asked: Asked, *, any_temperature: bool) -> bytes | No
     document.pop("agent_type", None)
     _without_session(document)
     digest = hashlib.sha256()
-    parts = (asked.provider.encode(), asked.target, asked.payer, *asked.versions)
+    provider = _encode(asked.provider)
+    parts = (provider, asked.target, asked.payer, *asked.versions)
     for part in (*parts, _encode(document)):
         digest.update(b"%d:%b" % (len(part), part))
     return digest.digest()

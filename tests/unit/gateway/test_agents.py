@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.agent_links import (
-    MAX_CALL_BYTES,
-    MAX_SAME_PROMPT,
-    MAX_WAITING,
-    AgentLinks,
-    Spawn,
-    SpawnReader,
-    read_spawns,
-)
+from gateway.agent_links import Key
 from gateway.agents import (
-    MAX_NAME_CHARS,
     Agent,
     AgentSource,
     Definition,
     DefinitionIndex,
+    first_prompt,
+    hinted,
     identify,
     parse_definition,
+    sub_agent,
 )
 from gateway.definitions import MAX_FILE_BYTES, read_definitions
+from gateway.shape import MAX_NAME_CHARS
 from gateway.wire.body import Body
 from gateway.wire.http import Request
 
@@ -47,7 +41,7 @@ INDEX = DefinitionIndex(
     ]
 )
 SUB = {"x-claude-code-agent-id": "a1", "x-claude-code-session-id": "s1"}
-SPAWN = Spawn("rust-specialist", "do it")
+LINKED = Agent("rust-specialist", AgentSource.PARENT)
 
 
 def request(headers: dict[str, str]) -> Request:
@@ -67,82 +61,89 @@ def blocks(*texts: str) -> list[Json]:
     return [{"type": "text", "text": text} for text in texts]
 
 
-def links(*spawns: Spawn) -> AgentLinks:
-    found = AgentLinks()
-    found.observe("s1", spawns, 0.0)
-    return found
-
-
 MARKED = "Hello.\nYou are the test-engineer agent, and you test."
-CASES: list[tuple[dict[str, str], dict[str, Json], str, str]] = [
-    ({"x-agent-type": "qa"} | SUB, {"agent_type": "b", "system": REVIEWER}, "qa", "header"),
-    (SUB, {"agent_type": "b", "system": REVIEWER}, "b", "body"),
-    (SUB | {"x-claude-code-agent-type": "Explore"}, {"messages": told("do it")}, "Explore", "hint"),
-    (
-        SUB | {"x-claude-code-agent-type": "custom"},
-        {"messages": told("do it"), "system": REVIEWER},
-        "rust-specialist",
-        "parent",
-    ),
-    (SUB, {"messages": told(blocks("first", "do it"))}, "rust-specialist", "parent"),
-    (SUB, {"messages": told(blocks("do it", "last"))}, "subagent", "thread"),
-    (SUB, {"messages": [{"role": "system", "content": "x"}, *told("do it")]},
-     "rust-specialist", "parent"),
-    (SUB, {"messages": told([])}, "subagent", "thread"),
-    (SUB, {"messages": told(5)}, "subagent", "thread"),
-    (SUB, {"messages": []}, "subagent", "thread"),
-    (SUB, {}, "subagent", "thread"),
-    (SUB | {"x-claude-code-session-id": "s2"}, {"messages": told("do it")}, "subagent", "thread"),
-    (SUB, {"messages": told("no"), "system": blocks("bill", f"\n{REVIEWER}\n\nMore.")},
-     "reviewer", "definition"),
-    ({}, {"system": REVIEWER + "\nand more"}, "reviewer", "definition"),
-    ({}, {"system": REVIEWER + "and more"}, "main", "thread"),
-    ({}, {"system": f"{LONG}\n\nReally. Yes."}, "most-careful", "definition"),
-    ({}, {"system": f"{LONG}\n\nNot."}, "careful", "definition"),
-    ({}, {"system": f"Note: {LONG}"}, "main", "thread"),
-    ({}, {"system": "The same text."}, "main", "thread"),
-    ({}, {"system": "In two folders."}, "twice", "definition"),
-    ({}, {"system": MARKED}, "test-engineer", "marker"),
-    ({}, {"system": [{"type": "image"}, *blocks("x", MARKED)]}, "test-engineer", "marker"),
-    ({}, {"system": "You are the agent."}, "main", "thread"),
-    ({}, {"system": "You are the best agents"}, "main", "thread"),
-    ({}, {"system": "say: You are the qa agent"}, "main", "thread"),
-    ({}, {"system": "qa ios react security testing"}, "main", "thread"),
-    ({}, {"system": 7}, "main", "thread"),
-    ({}, {"system": "You are the \ud83d\ude00 agent"}, "main", "thread"),
-    ({}, {}, "main", "thread"),
-]  # fmt: skip
+CUSTOM = SUB | {"x-claude-code-agent-type": "custom"}
+CASES: list[tuple[dict[str, str], dict[str, Json], Agent | None, str, str]] = [
+    ({"x-agent-type": "qa"} | SUB, {"agent_type": "b", "system": REVIEWER}, LINKED, "qa", "header"),
+    (SUB, {"agent_type": "b", "system": REVIEWER}, LINKED, "b", "body"),
+    (SUB | {"x-claude-code-agent-type": "Explore"}, {"system": REVIEWER}, None, "Explore", "hint"),
+    (SUB | {"x-claude-code-agent-type": "Explore"}, {}, LINKED, "rust-specialist", "parent"),
+    (CUSTOM, {"system": REVIEWER}, LINKED, "rust-specialist", "parent"),
+    (CUSTOM, {"system": REVIEWER}, None, "reviewer", "definition"),
+    (SUB, {}, None, "subagent", "thread"),
+    (SUB, {"system": blocks("bill", f"\n{REVIEWER}\n\nMore.")}, None, "reviewer", "definition"),
+    ({}, {"system": REVIEWER + "\nand more"}, None, "reviewer", "definition"),
+    ({}, {"system": REVIEWER + "and more"}, None, "main", "thread"),
+    ({}, {"system": f"{LONG}\n\nReally. Yes."}, None, "most-careful", "definition"),
+    ({}, {"system": f"{LONG}\n\nNot."}, None, "careful", "definition"),
+    ({}, {"system": f"Note: {LONG}"}, None, "main", "thread"),
+    ({}, {"system": "The same text."}, None, "main", "thread"),
+    ({}, {"system": "In two folders."}, None, "twice", "definition"),
+    ({}, {"system": MARKED}, None, "test-engineer", "marker"),
+    ({}, {"system": [{"type": "image"}, *blocks("x", MARKED)]}, None, "test-engineer", "marker"),
+    ({}, {"system": "You are the agent."}, None, "main", "thread"),
+    ({}, {"system": "You are the best agents"}, None, "main", "thread"),
+    ({}, {"system": "say: You are the qa agent"}, None, "main", "thread"),
+    ({}, {"system": "qa ios react security testing"}, None, "main", "thread"),
+    ({}, {"system": 7}, None, "main", "thread"),
+    ({}, {"system": "You are the \ud83d\ude00 agent"}, None, "main", "thread"),
+    ({}, {}, None, "main", "thread"),
+]
 
 
-@pytest.mark.parametrize(("headers", "fields", "name", "source"), CASES)
+@pytest.mark.parametrize(("headers", "fields", "linked", "name", "source"), CASES)
 def test_strongest_signal_names_the_agent(
-    headers: dict[str, str], fields: dict[str, Json], name: str, source: str
+    headers: dict[str, str], fields: dict[str, Json], linked: Agent | None, name: str, source: str
 ) -> None:
-    found = identify(request(headers), body(**fields), INDEX, links(SPAWN), 1.0)
+    found = identify(request(headers), body(**fields), INDEX, linked)
     assert found == Agent(name, AgentSource(source))
 
 
-def test_name_sticks_for_the_later_turns_of_an_agent() -> None:
-    known = links(SPAWN)
-    first = identify(request(SUB), body(messages=told("do it")), INDEX, known, 1.0)
-    later = identify(request(SUB), body(messages=told("other"), system=REVIEWER), INDEX, known, 2.0)
-    assert later == first == Agent("rust-specialist", AgentSource.PARENT)
-    sibling = SUB | {"x-claude-code-agent-id": "a2"}
-    other = identify(request(sibling), body(messages=told("do it")), INDEX, known, 2.0)
-    assert other.type == "subagent", "a call is claimed once"
+@pytest.mark.parametrize(
+    ("headers", "fields", "key"),
+    [
+        (SUB, {}, Key("s1", "a1")),
+        ({"x-claude-code-agent-id": "a1"}, {}, Key("", "a1")),
+        ({"x-claude-code-session-id": "s1"}, {}, None),
+        (SUB | {"x-agent-type": "qa"}, {}, None),
+        (SUB, {"agent_type": "qa"}, None),
+    ],
+)
+def test_only_a_sub_agent_without_an_explicit_name_is_looked_up(
+    headers: dict[str, str], fields: dict[str, Json], key: Key | None
+) -> None:
+    assert sub_agent(request(headers), body(**fields)) == key
 
 
-def test_unnamed_agent_is_named_when_a_later_signal_comes() -> None:
-    known = AgentLinks()
-    assert identify(request(SUB), body(), INDEX, known, 1.0).type == "subagent"
-    named = identify(request(SUB), body(system=REVIEWER), INDEX, known, 2.0)
-    assert named == Agent("reviewer", AgentSource.DEFINITION)
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [({}, False), (CUSTOM, False), (SUB | {"x-claude-code-agent-type": "Plan"}, True)],
+)
+def test_hint_of_a_custom_agent_says_nothing(headers: dict[str, str], expected: bool) -> None:
+    assert hinted(request(headers)) is expected
+
+
+@pytest.mark.parametrize(
+    ("messages", "prompt"),
+    [
+        (told("do it"), "do it"),
+        (told(blocks("first", "do it")), "do it"),
+        (told(blocks("do it", "")), None),
+        ([{"role": "system", "content": "x"}, *told("do it")], "do it"),
+        (told([]), None),
+        (told(5), None),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_prompt_of_a_child_ends_its_first_message(messages: Json, prompt: str | None) -> None:
+    assert first_prompt(body(messages=messages)) == prompt
 
 
 def test_name_is_short_and_holds_no_secret() -> None:
-    long = identify(request({"x-agent-type": "a" * 999}), body(), INDEX, AgentLinks(), 0.0)
+    long = identify(request({"x-agent-type": "a" * 999}), body(), INDEX)
     assert len(long.type) == MAX_NAME_CHARS
-    secret = identify(request({}), body(agent_type="sk-ant-abcdefgh"), INDEX, AgentLinks(), 0.0)
+    secret = identify(request({}), body(agent_type="sk-ant-abcdefgh"), INDEX)
     assert "abcdefgh" not in secret.type
 
 
@@ -185,136 +186,3 @@ def test_too_many_definition_files_are_cut(
         (tmp_path / f"{name}.md").write_text(name)
     assert len(read_definitions([tmp_path])) == 2
     assert "more than 2 files" in caplog.text
-
-
-# -- what a parent's answer says
-
-
-def sse(document: Json) -> bytes:
-    return f"event: {document['type']}\ndata: {json.dumps(document)}\n\n".encode()
-
-
-def tool_start(index: int, name: str, given: Json = None) -> bytes:
-    block = {"type": "tool_use", "id": "t", "name": name, "input": given or {}}
-    return sse({"type": "content_block_start", "index": index, "content_block": block})
-
-
-def part(index: int, text: str) -> bytes:
-    delta = {"type": "input_json_delta", "partial_json": text}
-    return sse({"type": "content_block_delta", "index": index, "delta": delta})
-
-
-def stop(index: int) -> bytes:
-    return sse({"type": "content_block_stop", "index": index})
-
-
-STREAM = (
-    sse({"type": "message_start", "message": {}})
-    + tool_start(1, "Agent")
-    + tool_start(2, "Task", {"prompt": "whole", "subagent_type": "two"})
-    + tool_start(3, "Bash")
-    + part(1, '{"description":"d","pro')
-    + part(3, '{"prompt":"not an agent"}')
-    + part(1, 'mpt":"do \u00e9","subagent_type":"one"}')
-    + b": ping\n\n"
-    + b"data: {broken tool_use\n\n"
-    + stop(2)
-    + stop(1)
-    + stop(3)
-    + tool_start(4, "Agent")
-    + part(4, '{"prompt":"no type"}')
-    + stop(4)
-    + tool_start(5, "Agent")
-    + part(5, '{"prompt":""}')
-    + stop(5)
-    + tool_start(6, "Agent")
-    + part(6, "{cut")
-    + stop(6)
-    + stop(6)
-)
-SPAWNS = [Spawn("two", "whole"), Spawn("one", "do é"), Spawn("general-purpose", "no type")]
-
-
-@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
-def test_calls_are_found_at_every_split(end: bytes) -> None:
-    stream = STREAM.replace(b"\n", end)
-    for cut in range(0, len(stream), 3):
-        reader = SpawnReader()
-        assert [*reader.feed(stream[:cut]), *reader.feed(stream[cut:])] == SPAWNS
-
-
-def test_stream_without_calls_holds_none() -> None:
-    reader = SpawnReader()
-    assert reader.feed(sse({"type": "content_block_delta", "delta": {"text": "Agent"}})) == ()
-    assert reader.feed(b"x" * (MAX_CALL_BYTES + 1)) == ()
-    assert reader.feed(b"\n\n" + tool_start(0, "Agent", {"prompt": "p"}) + stop(0)) == (
-        Spawn("general-purpose", "p"),
-    )
-
-
-def test_endless_call_is_not_kept() -> None:
-    reader = SpawnReader()
-    reader.feed(tool_start(0, "Agent"))
-    for _ in range(5):
-        reader.feed(part(0, "x" * (MAX_CALL_BYTES // 4)))
-    assert reader.feed(stop(0)) == ()
-
-
-@pytest.mark.parametrize(
-    ("answer", "spawns"),
-    [
-        (b"{}", []),
-        (b'{"content":[{"type":"tool_use","name":"Agent","input":5}]}', []),
-        (b'{"content":"tool_use"}', []),
-        (b'{"content":[{"type":"tool_use","name":"Bash","input":{"prompt":"p"}}]}', []),
-        (
-            b'{"content":[{"type":"text"},{"type":"tool_use","name":"Agent","input":'
-            b'{"prompt":"p","subagent_type":"t"}}]}',
-            [Spawn("t", "p")],
-        ),
-    ],
-)
-def test_calls_of_a_whole_answer_are_found(answer: bytes, spawns: list[Spawn]) -> None:
-    assert list(read_spawns(answer)) == spawns
-
-
-def test_children_with_one_prompt_take_their_calls_in_order() -> None:
-    known = links(Spawn("a", "p"), Spawn("b", "p"))
-    claims = [known.claim(("s1", str(n)), "p", 1.0) for n in range(3)]
-    assert claims == ["a", "b", None]
-
-
-@pytest.mark.parametrize(
-    ("fill", "claimed"),
-    [
-        (lambda known: known.observe("s1", [Spawn("t", "p")], 0.0), None),
-        (lambda known: known.observe("s1", [Spawn("t", "p")], 50.0), "t"),
-        (lambda known: [known.observe(f"s{n}", [SPAWN], 50.0) for n in range(2, 6)], None),
-    ],
-    ids=["expired", "fresh", "too-many-sessions"],
-)
-def test_calls_expire_and_are_bounded(
-    fill: Callable[[AgentLinks], None], claimed: str | None
-) -> None:
-    known = AgentLinks(ttl_s=100, max_sessions=3, max_names=2)
-    known.observe("s1", [Spawn("t", "p")], 0.0)
-    fill(known)
-    assert known.claim(("s1", "a"), "p", 120.0) == claimed
-
-
-def test_calls_of_one_session_are_bounded() -> None:
-    known = links(*(Spawn("t", "p") for _ in range(MAX_SAME_PROMPT + 5)))
-    claims = [known.claim(("s1", str(n)), "p", 1.0) for n in range(MAX_SAME_PROMPT + 5)]
-    assert claims.count("t") == MAX_SAME_PROMPT
-    known = links(*(Spawn("t", str(n)) for n in range(MAX_WAITING + 1)))
-    assert known.claim(("s1", "a"), "0", 1.0) is None
-    assert known.claim(("s1", "b"), "1", 1.0) == "t"
-
-
-def test_names_are_forgotten_when_unused_or_too_many() -> None:
-    known = AgentLinks(ttl_s=10, max_names=2)
-    for name in "abc":
-        known.remember(("s", name), (name, "hint"), 0.0)
-    assert [known.name(("s", name), 5.0) for name in "abc"] == [None, ("b", "hint"), ("c", "hint")]
-    assert known.name(("s", "b"), 14.0) == ("b", "hint"), "each use counts"
-    assert known.name(("s", "c"), 16.0) is None

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.cache import Asked, Kept, ResponseCache, cache_key, kept_headers
 
-ASKED = Asked("p", "m", b"/v1/messages", b"payer", (b"2023-06-01", b""))
+ASKED = Asked(("p", "url"), "m", b"/v1/messages", b"payer", (b"2023-06-01", b""))
 REQUEST: dict[str, Any] = {  # Any: JSON
     "model": "x",
     "max_tokens": 5,
@@ -66,7 +66,9 @@ def test_everything_else_counts(change: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "asked",
     [
-        replace(ASKED, provider="q"),
+        replace(ASKED, provider=("q", "url")),
+        replace(ASKED, provider=("p", "other")),
+        replace(ASKED, provider=("pu", "rl")),
         replace(ASKED, model="n"),
         replace(ASKED, target=b"/v1/messages?beta=true"),
         replace(ASKED, payer=b"other"),
@@ -128,7 +130,7 @@ def test_same_key_replaces_and_too_large_is_not_kept() -> None:
     cache.put(b"k", kept(10))
     cache.put(b"k", kept(20))
     assert (len(cache), cache.get(b"k")) == (1, kept(20))
-    cache.put(b"k", kept(2_000))
+    cache.put(b"k", kept(10_000))
     assert (len(cache), cache.size_bytes) == (0, 0)
 
 
