@@ -58,10 +58,18 @@ class RequestError(GatewayError):
     Attributes:
         status: HTTP status of the answer, 4xx or 5xx.
         kind: Anthropic error type, e.g. "invalid_request_error".
+        headers: Sent with the answer, e.g. `retry-after`; names in lower case.
     """
 
-    def __init__(self, status: int, kind: str, message: str) -> None:
-        self.status, self.kind = status, kind
+    def __init__(
+        self,
+        status: int,
+        kind: str,
+        message: str,
+        *,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> None:
+        self.status, self.kind, self.headers = status, kind, headers
         super().__init__(message)
 
 

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import socket
 import struct
-import uuid
-from collections import deque
 from collections.abc import Coroutine
 from enum import Enum
 from typing import Any, Protocol, cast
 
-from gateway.wire.http import Handler, ReadSide
+from gateway.wire.http import Handler, ReadSide, Request
 
-from .request_parser import Inbound, Limits, Phase, Refusal, RequestParser
+from .memory import MemoryBudget
+from .receiver import Receiver
+from .refusals import reply_refusal
+from .request_parser import Inbound, Limits, Refusal
 from .responder import ConnectionResponder
 
 log = logging.getLogger(__name__)
 
 HIGH_WATER_BYTES = 128 << 10
-_UNREAD_BYTES = 64 << 10  # received while a request is being answered; above it TCP holds the rest
-_SLICE_BYTES = 64 << 10  # bounds how many pipelined requests are parsed ahead
 _LINGER_S = 2.0  # how long a refused client gets to read why, before the connection is cut
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-
-_ERROR_KINDS = {408: "timeout_error", 413: "request_too_large", 500: "api_error"}
 
 
 class Ended(Enum):
@@ -44,6 +40,7 @@ class Owner(Protocol):
 
     limits: Limits
     handler: Handler
+    memory: MemoryBudget
     draining: bool
 
     def joined(self, connection: ClientConnection) -> None:
@@ -70,15 +67,13 @@ class ClientConnection(asyncio.Protocol):
         self.lost = False
         self._owner = owner
         self._loop = asyncio.get_running_loop()
-        self._parser = RequestParser(owner.limits)
+        self._hold = owner.memory.hold(lambda: self._loop.call_soon(self._advance))
+        self._receiver = Receiver(owner.limits, self._hold, self._loop.time())
         self._task: asyncio.Task[None] | None = None
         self._responder: ConnectionResponder | None = None
-        self._unread: deque[bytes | memoryview] = deque()
-        self._unread_bytes = 0
         self._reading = self._writable = True
         self._source: ReadSide | None = None
         self._served = False
-        self._waiting_since = self._loop.time()
         self._leaving_since: float | None = None
         self._buffered, self._buffered_since = 0, 0.0
 
@@ -92,8 +87,8 @@ class ClientConnection(asyncio.Protocol):
     @property
     def idle_since(self) -> float | None:
         """Event-loop time since when nothing is received or answered; None while something is."""
-        busy = self._task is not None or self._unread or self._parser.phase is not Phase.IDLE
-        return None if busy else self._waiting_since
+        idle = self._task is None and self._receiver.idle
+        return self._receiver.moved_at if idle else None
 
     @property
     def owes_an_answer(self) -> bool:
@@ -109,8 +104,8 @@ class ClientConnection(asyncio.Protocol):
         elif self._leaving_since is not None:
             if now - self._leaving_since > _LINGER_S:
                 self.transport.close()
-        elif self._task is None:
-            self._check_waiting(now - self._waiting_since)
+        elif self._task is None and self._writable:
+            self._check_waiting(now)
 
     # -- asyncio.Protocol
 
@@ -121,20 +116,18 @@ class ClientConnection(asyncio.Protocol):
         self._owner.joined(self)
 
     def data_received(self, data: bytes) -> None:  # noqa: D102 - asyncio's
-        if self._leaving_since is not None:
-            return
-        if self._task is None and len(data) <= _SLICE_BYTES:
-            self._feed(data)
-        else:
-            self._keep(data)
-        self._advance()
+        if self._leaving_since is None:
+            self._receiver.keep(data)
+            self._advance()
 
     def eof_received(self) -> None:  # noqa: D102 - asyncio's; a client that half-closes has left
         return None
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102 - asyncio's
         self.lost = True
-        self._unread.clear()
+        self._receiver.clear()
+        if self._task is None:
+            self._hold.release()  # else the request is in memory until its task has ended
         if self._task is not None and self._responder is not None and not self._responder.ended:
             self._owner.count(Ended.CLIENT_LEFT)
             self._task.cancel()
@@ -150,6 +143,10 @@ class ClientConnection(asyncio.Protocol):
         self._writable = True
         if self._source is not None:
             self._source.resume_reading()
+        if self._task is None:
+            self._release()
+            self._receiver.answered(self._loop.time())
+            self._advance()
 
     # -- what a responder asks
 
@@ -173,44 +170,33 @@ class ClientConnection(asyncio.Protocol):
 
     # -- receiving
 
-    def _keep(self, data: bytes) -> None:
-        if len(data) <= _SLICE_BYTES:
-            self._unread.append(data)
-        else:
-            view = memoryview(data)
-            for start in range(0, len(data), _SLICE_BYTES):
-                self._unread.append(view[start : start + _SLICE_BYTES])
-        self._unread_bytes += len(data)
-        if self._task is not None and self._reading and self._unread_bytes > _UNREAD_BYTES:
-            self._reading = False
-            self.transport.pause_reading()
-
-    def _feed(self, data: bytes | memoryview) -> None:
-        now, before = self._loop.time(), self._parser.phase
-        self._parser.feed(data, now)
-        phase = self._parser.phase
-        if phase is not before or phase is Phase.BODY:
-            self._waiting_since = now  # a head's time is counted from its first byte only
-        if self._parser.expects_continue and phase is Phase.BODY and self._task is None:
-            self._invite_body()
-
-    def _invite_body(self) -> None:
-        if not self._parser.ready and not self._unread:
-            self._parser.expects_continue = False
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
     def _advance(self) -> None:
         """Answer what is complete, in order, and read on in between."""
-        while self._task is None and self._leaving_since is None and not self.lost:
-            if self._parser.ready:
-                self._answer(self._parser.ready.popleft())
-            elif self._unread:
-                data = self._unread.popleft()
-                self._unread_bytes -= len(data)
-                self._feed(data)
-            else:
+        while self._may_answer():
+            found = self._receiver.next(self._loop.time())
+            if found is None:
+                if self._receiver.invites():
+                    self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 break
-        if not self._reading and self._task is None and not self.transport.is_closing():
+            self._answer(found)
+        self._set_reading()
+
+    def _may_answer(self) -> bool:
+        """Return whether it is the next request's turn: not while answers are left unread."""
+        busy = self._task is not None or not self._writable
+        return not (busy or self._leaving_since is not None or self.lost)
+
+    def _set_reading(self) -> None:
+        """Read no further ahead than there is room; a refused client is read to its end."""
+        receiver = self._receiver
+        if self.lost or self._leaving_since is not None or self.transport.is_closing():
+            return
+        answering = self._task is not None or not self._writable
+        waits = receiver.waits_for_memory
+        if self._reading and (waits or (answering and receiver.full)):
+            self._reading = False
+            self.transport.pause_reading()
+        elif not self._reading and not answering and not waits:
             self._reading = True
             self.transport.resume_reading()
 
@@ -219,7 +205,11 @@ class ClientConnection(asyncio.Protocol):
     def _answer(self, inbound: Inbound | Refusal) -> None:
         if isinstance(inbound, Refusal):
             self._owner.count(Ended.REFUSAL)
-            self._reply_error(inbound.status, inbound.message)
+            if inbound.status == 503:
+                memory = self._owner.memory
+                log.warning("no memory for a body used=%d waiting=%d", memory.used, memory.waiting)
+            closing = ConnectionResponder(self, head_only=False, keep_alive=False, http_1_0=False)
+            reply_refusal(closing, inbound)
             self._leave(unread=True)
             return
         responder = ConnectionResponder(
@@ -240,41 +230,36 @@ class ClientConnection(asyncio.Protocol):
         except Exception:  # the edge: a request's fault must not take the worker down
             self._owner.count(Ended.HANDLER_ERROR)
             log.exception("request failed method=%s", inbound.request.method.decode("latin-1"))
-            self._fail(responder)
+            self._fail(inbound.request, responder)
         finally:
-            self._finish(responder)
+            self._finish(inbound.request, responder)
 
-    def _fail(self, responder: ConnectionResponder) -> None:
+    def _fail(self, request: Request, responder: ConnectionResponder) -> None:
         if responder.started:
             if not responder.ended:
                 responder.abort()
         else:
             responder.keep_alive = False
-            _reply_json(responder, 500, "the gateway failed on this request")
+            text = "the gateway failed on this request"
+            reply_refusal(responder, Refusal(500, text, request.target))
 
-    def _finish(self, responder: ConnectionResponder) -> None:
+    def _finish(self, request: Request, responder: ConnectionResponder) -> None:
         self._task = self._responder = None
         self._served = True
         self._owner.count(Ended.REQUEST)
+        self._release()
         if self.lost:
             return
         self.throttle(None)
         if not responder.ended:  # the handler returned without a complete answer
-            self._fail(responder)
+            self._fail(request, responder)
         if not responder.keep_alive:
-            partial = self._parser.phase in (Phase.HEAD, Phase.BODY)
-            self._leave(unread=partial or bool(self._unread))
+            self._leave(unread=self._receiver.partial)
             return
-        self._waiting_since = self._loop.time()
+        self._receiver.answered(self._loop.time())
         self._advance()
-        if self._parser.expects_continue and self._task is None:
-            self._invite_body()
         if self.idle_since is not None:
             self._owner.became_idle()
-
-    def _reply_error(self, status: int, message: str) -> None:
-        responder = ConnectionResponder(self, head_only=False, keep_alive=False, http_1_0=False)
-        _reply_json(responder, status, message)
 
     def _leave(self, *, unread: bool) -> None:
         """Close; with bytes unread the client is given time to read the answer.
@@ -283,7 +268,8 @@ class ClientConnection(asyncio.Protocol):
         """
         if self.transport.is_closing():
             return
-        self._unread.clear()
+        self._receiver.clear()
+        self._release()
         self._leaving_since = self._loop.time()
         if unread:
             self.transport.write_eof()
@@ -291,22 +277,22 @@ class ClientConnection(asyncio.Protocol):
         else:
             self.transport.close()
 
+    def _release(self) -> None:
+        """Give memory back, but for what the client has not taken yet of a long answer."""
+        unsent = not (self._writable or self.lost)
+        self._hold.release(self.transport.get_write_buffer_size() if unsent else 0)
+
     # -- time limits
 
-    def _check_waiting(self, waited_s: float) -> None:
-        limits, phase = self._owner.limits, self._parser.phase
-        if phase is Phase.HEAD and waited_s > limits.head_timeout_s:
-            self._time_out("the request's head did not arrive in time")
-        elif phase is Phase.BODY and waited_s > limits.body_idle_timeout_s:
-            self._time_out("the request's body stopped arriving")
-        elif phase is Phase.IDLE:
-            allowed = limits.keep_alive_s if self._served else limits.head_timeout_s
-            if waited_s > allowed:
-                self.transport.close()
-
-    def _time_out(self, message: str) -> None:
-        self._parser.refuse(408, message)
-        self._advance()
+    def _check_waiting(self, now: float) -> None:
+        self._receiver.check(now)
+        self._advance()  # what took too long is refused
+        if self.idle_since is None:
+            return
+        limits = self._owner.limits
+        allowed_s = limits.keep_alive_s if self._served else limits.head_timeout_s
+        if now - self.idle_since > allowed_s:
+            self.transport.close()
 
     def _stalled(self, now: float) -> bool:
         size = self.transport.get_write_buffer_size()
@@ -314,11 +300,3 @@ class ClientConnection(asyncio.Protocol):
             self._buffered, self._buffered_since = size, now
             return False
         return now - self._buffered_since > self._owner.limits.write_stall_s
-
-
-def _reply_json(responder: ConnectionResponder, status: int, message: str) -> None:
-    request_id = f"gw_{uuid.uuid4().hex}"
-    error = {"type": _ERROR_KINDS.get(status, "invalid_request_error"), "message": message}
-    body = json.dumps({"type": "error", "error": error, "request_id": request_id}).encode()
-    headers = ((b"x-gateway-request-id", request_id.encode()),)
-    responder.reply(status, body, headers=headers)

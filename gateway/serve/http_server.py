@@ -10,6 +10,7 @@ from typing import Any
 from gateway.wire.http import Handler
 
 from .connection import ClientConnection, Ended
+from .memory import MemoryBudget
 from .request_parser import Limits
 
 __all__ = ["HttpServer", "Limits"]
@@ -28,6 +29,7 @@ class HttpServer:
     def __init__(self, handler: Handler, limits: Limits) -> None:
         self.handler = handler
         self.limits = limits
+        self.memory = MemoryBudget(limits.buffered_bytes)
         self.draining = False
         self.accepted = 0
         self._connections: set[ClientConnection] = set()

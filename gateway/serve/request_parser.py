@@ -9,7 +9,9 @@ from enum import Enum
 import httptools
 
 from gateway.wire.hops import end_to_end
-from gateway.wire.http import Header, Request
+from gateway.wire.http import UNBOUNDED, Header, Memory, Request
+
+_LARGE_BYTES = 1 << 20  # up to here pieces are kept as they came
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,10 @@ class Limits:
         body_bytes: Decoded body.
         head_timeout_s: From the first byte of a head, or the start of a connection, to its end.
         body_idle_timeout_s: Longest pause between two pieces of a body.
+        body_bytes_per_s: How fast a body arrives at least, on average since its head, counted
+            from `body_idle_timeout_s` on.
+        buffered_bytes: What bodies and buffered answers of all connections may take.
+        memory_wait_s: Longest wait for a part of them.
         keep_alive_s: How long an idle connection is kept.
         write_stall_s: How long a client may take nothing of an answer before it is cut off.
     """
@@ -31,6 +37,9 @@ class Limits:
     body_bytes: int = 32 << 20
     head_timeout_s: float = 20.0
     body_idle_timeout_s: float = 60.0
+    body_bytes_per_s: float = 8192.0
+    buffered_bytes: int = 256 << 20
+    memory_wait_s: float = 30.0
     keep_alive_s: float = 75.0
     write_stall_s: float = 300.0
 
@@ -55,10 +64,17 @@ class Inbound:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A request that is answered by the framing itself; the connection ends with it."""
+    """A request that is answered by the framing itself; the connection ends with it.
+
+    Attributes:
+        target: As far as it was received; empty when none was.
+        retry_after_s: When to try again; None when that would be of no use.
+    """
 
     status: int
     message: str
+    target: bytes = b""
+    retry_after_s: int | None = None
 
 
 class RequestParser:
@@ -70,7 +86,6 @@ class RequestParser:
     """
 
     __slots__ = (
-        "_body",
         "_body_bytes",
         "_completed",
         "_connection",
@@ -78,32 +93,50 @@ class RequestParser:
         "_head_bytes",
         "_headers",
         "_http_1_0",
+        "_large",
+        "_length",
         "_limits",
+        "_memory",
         "_moved",
         "_now",
         "_parser",
+        "_pieces",
         "_received",
-        "_refusal",
         "_target",
+        "_why",
         "expects_continue",
         "phase",
         "ready",
     )
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, memory: Memory = UNBOUNDED) -> None:
         self.ready: deque[Inbound | Refusal] = deque()
         self.phase = Phase.IDLE
         self.expects_continue = False
-        self._limits = limits
+        self._limits, self._memory = limits, memory
         self._parser = httptools.HttpRequestParser(self)
-        self._refusal: Refusal | None = None
+        self._why: tuple[int, str] | None = None
         self._now = self._received = 0.0
         self._fed = self._head_bytes = self._body_bytes = 0
         self._completed = self._moved = self._http_1_0 = False
         self._target = b""
         self._headers: list[Header] = []
         self._connection: list[bytes] = []
-        self._body: list[bytes] = []
+        self._pieces: list[bytes] = []
+        self._large = bytearray()
+        self._length: int | None = None
+
+    @property
+    def body_bytes(self) -> int:
+        """How much of the body under way has arrived; 0 between bodies."""
+        return self._body_bytes if self.phase is Phase.BODY else 0
+
+    @property
+    def body_room(self) -> int:
+        """What the body under way takes: all of it, else what has arrived; 0 between bodies."""
+        if self.phase is not Phase.BODY:
+            return 0
+        return self._body_bytes if self._length is None else self._length
 
     def feed(self, data: bytes | memoryview, now: float) -> None:
         """Parse the next bytes, received at event-loop time `now` (seconds)."""
@@ -119,12 +152,12 @@ class RequestParser:
         else:
             self._bound(len(data))
 
-    def refuse(self, status: int, message: str) -> None:
+    def refuse(self, status: int, message: str, retry_after_s: int | None = None) -> None:
         """Give up on the message being received, e.g. because it is too slow."""
         self.phase = Phase.DEAD
-        self._body.clear()
+        self._pieces, self._large = [], bytearray()
         self._headers.clear()
-        self.ready.append(Refusal(status, message))
+        self.ready.append(Refusal(status, message, self._target, retry_after_s))
 
     # -- callbacks of httptools, in the order of a message
 
@@ -132,7 +165,7 @@ class RequestParser:
         if self.phase is Phase.DEAD:
             raise _Stop
         self.phase, self._received = Phase.HEAD, self._now
-        self._target, self._headers, self._body = b"", [], []
+        self._target, self._headers, self._length = b"", [], None
         self._fed = self._head_bytes = self._body_bytes = 0
         self.expects_continue = False
 
@@ -157,6 +190,7 @@ class RequestParser:
         self._check_framing(framing)
         self._target = self._origin_form(framing)
         self._connection = framing.connection
+        self._length = int(framing.length[0]) if framing.length else None
         self.expects_continue = bool(framing.expect) and not self._http_1_0
         self.phase, self._fed = Phase.BODY, 0
 
@@ -165,33 +199,46 @@ class RequestParser:
         self._body_bytes += len(piece)
         if self._body_bytes > self._limits.body_bytes:
             self._stop(413, self._too_large())
-        self._body.append(piece)
+        self._pieces.append(piece)
+        if self._body_bytes - len(self._large) > _LARGE_BYTES:
+            # Thousands of small pieces would leave a heap behind that cannot be given back.
+            self._large += b"".join(self._pieces)
+            self._pieces.clear()
 
     def on_message_complete(self) -> None:  # noqa: D102 - named by httptools
-        parser, body = self._parser, self._body
+        parser = self._parser
         request = Request(
             parser.get_method(),
             self._target,
             end_to_end(self._headers, self._connection),
-            body[0] if len(body) == 1 else b"".join(body),
+            self._body(),
             self._received,
+            self._memory,
         )
         keep_alive = parser.should_keep_alive() and not parser.should_upgrade()
         self.ready.append(Inbound(request, keep_alive, self._http_1_0))
         self.phase = Phase.IDLE if keep_alive else Phase.DEAD
-        self._body, self._headers, self.expects_continue = [], [], False
+        self._target, self._headers, self.expects_continue = b"", [], False
         self._completed = True
+
+    def _body(self) -> bytes:
+        """Return the body that has arrived, and forget it."""
+        pieces, self._pieces = self._pieces, []
+        if not self._large:
+            return b"".join(pieces)
+        large, self._large = self._large, bytearray()
+        large += b"".join(pieces)
+        return bytes(large)
 
     # -- bounds and checks
 
     def _fail(self) -> None:
         if self.phase is Phase.DEAD:
             return  # bytes behind a request that ends its connection: that request stays good
-        refusal = self._refusal or Refusal(400, "this is not a well-formed HTTP/1.1 request")
-        self.refuse(refusal.status, refusal.message)
+        self.refuse(*(self._why or (400, "this is not a well-formed HTTP/1.1 request")))
 
     def _stop(self, status: int, message: str) -> None:
-        self._refusal = Refusal(status, message)
+        self._why = status, message
         raise _Stop
 
     def _bound(self, fed: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from gateway.errors import RequestError
 from gateway.wire.formats import Wire
 from gateway.wire.http import Responder
 
@@ -38,5 +39,13 @@ def reply_error(
     wire: Wire = Wire.MESSAGES,
 ) -> None:
     """Answer a request with an error."""
-    headers = ((b"x-gateway-request-id", request_id.encode()),)
-    responder.reply(status, error_body(kind, message, request_id, wire), headers=headers)
+    refuse(responder, RequestError(status, kind, message), request_id, wire)
+
+
+def refuse(
+    responder: Responder, error: RequestError, request_id: str, wire: Wire = Wire.MESSAGES
+) -> None:
+    """Answer a request with the error it met, and with the headers that belong to it."""
+    headers = ((b"x-gateway-request-id", request_id.encode()), *error.headers)
+    body = error_body(error.kind, str(error), request_id, wire)
+    responder.reply(error.status, body, headers=headers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 Header = tuple[bytes, bytes]
@@ -17,6 +17,22 @@ def value_of(headers: tuple[Header, ...], name: bytes) -> bytes | None:
     return None
 
 
+class Memory(Protocol):
+    """What one exchange may keep in memory; it is given back when the handler returns."""
+
+    def try_more(self, size: int) -> bool:
+        """Ask for `size` bytes beside the request's; False when there is no room for them."""
+
+
+class _Unbounded:
+    def try_more(self, size: int) -> bool:
+        return True
+
+
+UNBOUNDED: Memory = _Unbounded()
+"""For requests that nobody else has to make room for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One complete request.
@@ -27,6 +43,7 @@ class Request:
         headers: In the order received; names in lower case, values stripped of outer blanks.
         body: Decoded of transfer coding; empty when there is none.
         received: Event-loop time (seconds) at which the first byte of the head arrived.
+        memory: Where to ask for room before more is kept than the request itself.
     """
 
     method: bytes
@@ -34,6 +51,7 @@ class Request:
     headers: tuple[Header, ...]
     body: bytes
     received: float
+    memory: Memory = field(default=UNBOUNDED, repr=False, compare=False)
 
     @property
     def path(self) -> bytes:

@@ -508,6 +508,231 @@ def test_slow_sender_is_refused_and_silent_one_closed(data: bytes, status: int |
     run(test)
 
 
+@pytest.mark.parametrize(
+    ("begun", "piece"),
+    [
+        (b"GET / HTTP/1.1\r\nX: ", b"x"),
+        (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 999\r\n\r\n", b"x"),
+        (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+    ],
+    ids=["head", "body", "chunked body"],
+)
+def test_sender_that_dribbles_is_refused(begun: bytes, piece: bytes) -> None:
+    async def test() -> None:
+        limits = Limits(head_timeout_s=0.1, body_idle_timeout_s=0.3, body_bytes_per_s=1e6)
+        async with serving(limits=limits) as (server, port):
+            client = await Client.connect(port)
+            client.writer.write(begun)
+            answer = asyncio.create_task(client.answer())
+            while not answer.done():
+                client.writer.write(piece)
+                await asyncio.wait({answer}, timeout=0.02)  # the pace of the sender
+            status, _, body = await answer
+            assert (status, json.loads(body)["error"]["type"]) == (408, "timeout_error")
+            assert server.requests == 0
+            await client.close()
+
+    run(test)
+
+
+def test_slow_but_steady_sender_is_served() -> None:
+    async def test() -> None:
+        limits = Limits(body_idle_timeout_s=0.5, body_bytes_per_s=1)
+        async with serving(limits=limits) as (_, port):
+            client = await Client.connect(port)
+            client.writer.write(b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 12\r\n\r\n")
+            for _ in range(12):
+                client.writer.write(b"x")
+                await asyncio.sleep(0.1)  # the pace of the sender
+            assert (await client.answer())[0] == 200
+            await client.close()
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("rest", "status"),
+    [
+        (b"Content-Length: 11\r\n\r\n", 413),
+        (b"X: " + b"a" * 3000, 431),
+        (b"Expect: tea\r\n\r\n", 417),
+    ],
+)
+@pytest.mark.parametrize(
+    ("path", "member"),
+    [
+        (b"/v1/chat/completions?a=b", "code"),
+        (b"/v1/v1/chat/completions", "code"),
+        (b"/v1/messages", None),
+    ],
+)
+def test_refusal_is_in_the_callers_format(
+    path: bytes, member: str | None, rest: bytes, status: int
+) -> None:
+    async def test() -> None:
+        limits = Limits(head_bytes=1000, body_bytes=10)
+        async with serving(limits=limits) as (_, port):
+            answer = await once(port, b"POST " + path + b" HTTP/1.1\r\n" + HOST + rest)
+            head, _, body = answer.partition(b"\r\n\r\n")
+            document = json.loads(body)
+            assert int(head.split()[1]) == status
+            assert document.get("type") == (None if member else "error")
+            assert (member or "type") in document["error"]
+
+    run(test)
+
+
+# -- memory
+
+
+def upload(size: int, *, chunked: bool = False) -> bytes:
+    """Return a request's head; the body is `size` bytes."""
+    framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % size
+    return b"POST / HTTP/1.1\r\n" + HOST + framing + b"\r\n\r\n"
+
+
+BODY = 300_000
+TIGHT = Limits(buffered_bytes=500_000, memory_wait_s=20)
+
+
+class Held:
+    """A handler that keeps requests until it is told to answer them."""
+
+    def __init__(self) -> None:
+        self.go_on = asyncio.Event()
+        self.entered = 0
+
+    async def __call__(self, request: Request, responder: Responder) -> None:
+        self.entered += 1
+        await self.go_on.wait()
+        await echo(request, responder)
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_upload_waits_until_there_is_memory_for_it(*, chunked: bool) -> None:
+    async def test() -> None:
+        held, body = Held(), b"x" * BODY
+        wire = b"%x\r\n%b\r\n0\r\n\r\n" % (BODY, body) if chunked else body
+        async with serving(held, TIGHT) as (server, port):
+            clients = [await Client.connect(port) for _ in range(3)]
+            for client in clients:
+                client.writer.write(upload(BODY, chunked=chunked) + wire)
+            await until(lambda: held.entered == 1 and server.memory.waiting == 2)
+            assert server.memory.used <= TIGHT.buffered_bytes + (BODY if chunked else 0)
+            held.go_on.set()
+            for client in clients:
+                status, _, answer = await client.answer()
+                assert (status, json.loads(answer)) == (200, ["POST", "/", BODY])
+            assert (server.memory.used, server.memory.waiting, held.entered) == (0, 0, 3)
+            for client in clients:
+                await client.close()
+
+    run(test)
+
+
+def test_upload_without_memory_is_503_after_a_while(caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        held, limits = Held(), Limits(buffered_bytes=500_000, memory_wait_s=0.1)
+        async with serving(held, limits) as (server, port):
+            first, second = await Client.connect(port), await Client.connect(port)
+            first.writer.write(upload(BODY) + b"x" * BODY)
+            await until(lambda: held.entered == 1)
+            second.writer.write(upload(BODY) + b"x" * BODY)
+            status, headers, body = await second.answer()
+            assert (status, json.loads(body)["error"]["type"]) == (503, "overloaded_error")
+            assert 1 <= int(headers["retry-after"]) <= 60
+            assert (server.memory.waiting, held.entered, server.refusals) == (0, 1, 1)
+            held.go_on.set()
+            assert (await first.answer())[0] == 200
+            assert server.memory.used == 0
+            await first.close()
+            await second.close()
+
+    run(test)
+    assert "no memory for a body used=300000" in caplog.text
+
+
+def test_half_received_bodies_do_not_starve_each_other() -> None:
+    async def test() -> None:
+        async with serving(limits=TIGHT) as (server, port):
+            clients = [await Client.connect(port) for _ in range(4)]
+            for client in clients:  # all begin, and together they fill the memory
+                client.writer.write(upload(BODY, chunked=True) + b"%x\r\n" % BODY)
+            for _ in range(0, BODY, 10_000):
+                for client in clients:
+                    client.writer.write(b"x" * 10_000)
+                await asyncio.sleep(0)
+            for client in clients:
+                client.writer.write(b"\r\n0\r\n\r\n")
+            answers = await asyncio.gather(*(client.answer() for client in clients))
+            assert [status for status, _, _ in answers] == [200] * 4
+            assert server.memory.used == 0
+            for client in clients:
+                await client.close()
+
+    run(test)
+
+
+def test_body_is_not_invited_before_there_is_memory_for_it() -> None:
+    async def test() -> None:
+        held = Held()
+        async with serving(held, TIGHT) as (server, port):
+            first, second = await Client.connect(port), await Client.connect(port)
+            first.writer.write(upload(BODY) + b"x" * BODY)
+            await until(lambda: held.entered == 1)
+            expecting = upload(BODY).replace(HOST, HOST + b"Expect: 100-continue\r\n")
+            second.writer.write(expecting)
+            await until(lambda: server.memory.waiting == 1)
+            held.go_on.set()
+            assert [(await second.answer())[0], (await first.answer())[0]] == [100, 200]
+            assert (await second.ask(b"x" * BODY))[0] == 200
+            await first.close()
+            await second.close()
+
+    run(test)
+
+
+def test_memory_of_a_client_that_leaves_is_free_again() -> None:
+    async def test() -> None:
+        held = Held()
+        async with serving(held, TIGHT) as (server, port):
+            begun, answered = await Client.connect(port), await Client.connect(port)
+            answered.writer.write(upload(BODY) + b"x" * BODY)
+            await until(lambda: held.entered == 1)
+            begun.writer.write(upload(100_000) + b"x")
+            await until(lambda: server.memory.used == BODY + 100_000)
+            await begun.close()
+            await until(lambda: server.memory.used == BODY)
+            await answered.close()
+            await until(lambda: server.memory.used == 0)
+
+    run(test)
+
+
+def test_answer_that_is_not_read_is_counted_and_holds_up_the_next_request() -> None:
+    size = 8_000_000
+
+    async def flood(request: Request, responder: Responder) -> None:
+        assert request.memory.try_more(size)
+        responder.reply(200, b"x" * size)
+
+    async def test() -> None:
+        async with serving(flood, Limits(buffered_bytes=size + 1)) as (server, port):
+            client = await Client.connect(port)
+            client.writer.transport.pause_reading()  # type: ignore[attr-defined]  # a ReadTransport too
+            client.writer.write(GET + GET)
+            await until(lambda: server.requests == 1)
+            assert 0 < server.memory.used < size
+            client.writer.transport.resume_reading()  # type: ignore[attr-defined]  # as above
+            for _ in range(2):
+                status, _, body = await client.answer()
+                assert (status, len(body)) == (200, size)
+            assert (server.requests, server.memory.used) == (2, 0)
+            await client.close()
+
+    run(test)
+
+
 def test_reader_that_takes_nothing_is_cut() -> None:
     async def flood(_: Request, responder: Responder) -> None:
         responder.reply(200, b"x" * 20_000_000)
