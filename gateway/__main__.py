@@ -1,15 +1,21 @@
-"""The gateway's command line: run, check-config, status, stop, reload, demo-upstream."""
+"""The gateway's command line: run, daemon, launch, check-config, reload, demo-upstream."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from gateway.errors import GatewayError
+from gateway.errors import AlreadyRunning, GatewayError
 
-_STOPPED = 3  # what init scripts answer for "not running"
+_USAGE = 2
+_ALREADY_RUNNING = 11
+_DEFAULT_PORT = 3000
+_DRAINED_S = 660.0  # the default drain and a minute for what comes after it
+
+Command = Callable[[argparse.Namespace, Path], int]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -19,10 +25,15 @@ def main(argv: list[str] | None = None) -> int:
         from gateway.demo import upstream  # noqa: PLC0415 - each command loads only what it needs
 
         return upstream.main(words[1:])
+    words, client = _split(words)
     arguments = _parser().parse_args(words)
+    arguments.client = client
     home = arguments.home or Path(os.environ.get("CCO_HOME") or Path.home() / ".cco")
     try:
         return int(arguments.command(arguments, home.expanduser().absolute()))
+    except AlreadyRunning as error:
+        print(f"Error: {error}; it goes on, see: cco-gateway daemon status", file=sys.stderr)
+        return _ALREADY_RUNNING
     except (GatewayError, OSError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
@@ -32,22 +43,27 @@ def _run(arguments: argparse.Namespace, home: Path) -> int:
     from importlib.metadata import version  # noqa: PLC0415 - as above
 
     from gateway.config import load  # noqa: PLC0415 - as above
-    from gateway.serve import logs, supervisor  # noqa: PLC0415 - as above
+    from gateway.serve import last_ports, logs, supervisor  # noqa: PLC0415 - as above
 
     logs.to_stderr()
     config_dir = _config_dir(arguments, home)
     settings = load(config_dir, home)
     server = settings.server
+    port = server.port if arguments.port is None else arguments.port
+    any_port = port is None and arguments.any_port
+    if port is None:
+        port = (last_ports.recall(home).port or 0) if any_port else _DEFAULT_PORT
     plan = supervisor.SupervisorPlan(
         home=home,
         config_dir=config_dir,
         host=server.host if arguments.host is None else arguments.host,
-        port=server.port if arguments.port is None else arguments.port,
+        port=port,
         workers=server.workers if arguments.workers is None else arguments.workers,
         drain_s=server.drain_s,
         version=version("cco-migrate"),
         run=os.environ.get("CCO_MIGRATE_RUN") or None,
         any_address=bool(settings.clients),
+        port_optional=any_port,
     )
     return supervisor.run(plan)
 
@@ -57,42 +73,37 @@ def _check_config(arguments: argparse.Namespace, home: Path) -> int:
 
     config_dir = _config_dir(arguments, home)
     settings = load(config_dir, home)
-    overrides, server = settings.overrides, settings.server
+    overrides, server, daemon = settings.overrides, settings.server, settings.daemon
+    port = _DEFAULT_PORT if server.port is None else server.port
     print(f"Configuration:   {config_dir}")
     print(f"Fingerprint:     {settings.fingerprint}")
+    print(f"Gateway:         {'enabled' if daemon.gateway_enabled else 'disabled'}")
+    print(f"Legacy proxy:    {'enabled' if daemon.proxy_enabled else 'disabled'}")
     print(f"Model overrides: {'enabled' if overrides.enabled else 'disabled'}")
     print(f"Override rules:  {len(overrides.rules)}")
-    print(f"Listener:        {server.host} port {server.port}, workers {server.workers}")
+    print(f"Listener:        {server.host} port {port}, workers {server.workers}")
     for warning in settings.warnings:
         print(f"Warning: {warning}", file=sys.stderr)
     return 0
 
 
-def _status(_: argparse.Namespace, home: Path) -> int:
-    from gateway.serve import daemon  # noqa: PLC0415 - as above
-
-    record = daemon.running(home)
-    if record is None:
-        print(f"stopped: no daemon runs on {home}")
-        return _STOPPED
-    print(f"running: pid {record.pid}, port {record.port}, version {record.version}")
-    return 0
+def _launch(arguments: argparse.Namespace, home: Path) -> int:
+    if not arguments.client:
+        print("Error: name the client: launch [options] -- CLIENT …", file=sys.stderr)
+        return _USAGE
+    return _served("launch")(arguments, home)
 
 
-def _stop(arguments: argparse.Namespace, home: Path) -> int:
-    from gateway.serve import daemon  # noqa: PLC0415 - as above
+def _served(name: str) -> Command:
+    """Return a command of `gateway.serve.commands`, loaded when it is run."""
 
-    record = daemon.stop(home, arguments.timeout)
-    print(f"stopped: pid {record.pid}" if record else f"no daemon runs on {home}")
-    return 0
+    def command(arguments: argparse.Namespace, home: Path) -> int:
+        from gateway.serve import commands  # noqa: PLC0415 - as above
 
+        found: Command = getattr(commands, name)
+        return found(arguments, home)
 
-def _reload(arguments: argparse.Namespace, home: Path) -> int:
-    from gateway.serve import daemon  # noqa: PLC0415 - as above
-
-    generation = daemon.reload(home, arguments.timeout)
-    print(f"reloaded: generation {generation}")
-    return 0
+    return command
 
 
 def _config_dir(arguments: argparse.Namespace, home: Path) -> Path:
@@ -100,33 +111,96 @@ def _config_dir(arguments: argparse.Namespace, home: Path) -> Path:
     return found.absolute()
 
 
+def _split(words: list[str]) -> tuple[list[str], tuple[str, ...]]:
+    """Return our own words and the client's, which follow the first `--`."""
+    if words[:1] != ["launch"] or "--" not in words:
+        return words, ()
+    at = words.index("--")
+    return words[:at], tuple(words[at + 1 :])
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="cco-gateway", allow_abbrev=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def add(name: str, command: object, text: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
-        added.set_defaults(command=command)
-        added.add_argument("--home", type=Path, help="state root (default: $CCO_HOME or ~/.cco)")
-        return added
-
-    run = add("run", _run, "Run the gateway in the foreground.")
+    run = _add(commands, "run", _run, "Run the gateway in the foreground.")
+    _add_listener(run)
     run.add_argument(
-        "--host",
-        help="address to listen on, loopback unless clients show tokens (default: gateway.toml)",
+        "--any-port",
+        action="store_true",
+        help="without a port here or in gateway.toml: that of the last run, else any free one",
     )
-    run.add_argument("--port", type=_port, help="0 takes a free one (default: gateway.toml)")
-    run.add_argument("--workers", type=_positive, help="worker processes (default: gateway.toml)")
-    check = add("check-config", _check_config, "Check the configuration and change nothing.")
-    for command in (run, check):
-        command.add_argument("--config-dir", type=Path, help="default: config in the state root")
-    add("status", _status, f"Say whether the daemon runs; exit code {_STOPPED} when it does not.")
-    stop = add("stop", _stop, "Drain and stop the daemon.")
-    stop.add_argument("--timeout", type=float, default=660, metavar="SECONDS")
-    reload = add("reload", _reload, "Replace the workers, so that edited files take effect.")
+    _add_config_dir(_add(commands, "check-config", _check_config, "Check the configuration."))
+    _add_daemon(commands)
+    launch = _add(commands, "launch", _launch, "Start a client behind the gateway: -- CLIENT …")
+    _add_config_dir(launch)
+    launch.add_argument(
+        "--on-missing",
+        choices=("fail", "direct"),
+        default="fail",
+        help="what to do when there is no gateway (default: fail)",
+    )
+    # The same as `daemon status` and `daemon stop`.
+    _add(commands, "status", _served("status"), "Say whether the daemon runs; 3 when not.")
+    _add_stop(commands)
+    reload = _add(commands, "reload", _served("reload"), "Replace the workers: edits take effect.")
     reload.add_argument("--timeout", type=float, default=60, metavar="SECONDS")
     commands.add_parser("demo-upstream", help="Run the demonstration provider.")
     return parser
+
+
+def _add_daemon(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "Run the gateway in the background."
+    parser = commands.add_parser("daemon", help=text, description=text, allow_abbrev=False)
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    for name, text in (
+        ("start", "Start the daemon and wait until it serves."),
+        ("restart", "Stop the daemon, once the files are good, and start it on the same port."),
+    ):
+        starting = _add(verbs, name, _served(name), text)
+        _add_listener(starting)
+        starting.add_argument("--timeout", type=float, default=30, metavar="SECONDS")
+    _add(verbs, "status", _served("status"), "Say what listens where; exit code 3 when down.")
+    _add_stop(verbs)
+    logs = _add(verbs, "logs", _served("logs"), "Print the end of the log.")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on with what is appended")
+    logs.add_argument("-n", "--lines", type=_positive, default=50, metavar="LINES")
+
+
+def _add_stop(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    stop = _add(commands, "stop", _served("stop"), "Drain and stop the daemon.")
+    stop.add_argument(
+        "--timeout",
+        type=float,
+        default=_DRAINED_S,
+        metavar="SECONDS",
+        help=f"after which it is killed (default: {_DRAINED_S:g})",
+    )
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    command: Command,
+    text: str,
+) -> argparse.ArgumentParser:
+    added = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+    added.set_defaults(command=command)
+    added.add_argument("--home", type=Path, help="state root (default: $CCO_HOME or ~/.cco)")
+    return added
+
+
+def _add_listener(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--host",
+        help="address to listen on, loopback unless clients show tokens (default: gateway.toml)",
+    )
+    parser.add_argument("--port", type=_port, help="0 takes a free one (default: gateway.toml)")
+    parser.add_argument("--workers", type=_positive, help="processes (default: gateway.toml)")
+    _add_config_dir(parser)
+
+
+def _add_config_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config-dir", type=Path, help="default: config in the state root")
 
 
 def _port(word: str) -> int:
@@ -139,7 +213,7 @@ def _port(word: str) -> int:
 def _positive(word: str) -> int:
     number = int(word)
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{word} is not a number of workers")
+        raise argparse.ArgumentTypeError(f"{word} is not a number above 0")
     return number
 
 

@@ -29,11 +29,18 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a worker serves with, reported once when it is ready."""
+    """What a worker serves with, reported once when it is ready.
+
+    Attributes:
+        gateway_enabled: Whether clients are sent to the gateway.
+        proxy_enabled: Whether the legacy proxy runs beside it.
+    """
 
     fingerprint: str
     overrides_enabled: bool
     override_rules: int
+    gateway_enabled: bool
+    proxy_enabled: bool
 
 
 class ControlChannel:

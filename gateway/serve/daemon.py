@@ -1,46 +1,89 @@
-"""Act on the recorded daemon of a state root: find it, stop it, make it reload."""
+"""Act on the daemon of a state root: start it detached, find it, stop it, make it reload."""
 
 from __future__ import annotations
 
-import http.client
-import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from gateway.errors import GatewayError
+from gateway.errors import AlreadyRunning, GatewayError
 
-from . import pidfile
-from .pidfile import PidRecord
+from . import log_file, operator_client, pidfile
+from .pidfile import PidRecord, running
+
+__all__ = ["Stopped", "reload", "running", "start", "stop"]
 
 _POLL_S = 0.05
-_HTTP_S = 10.0
+_KILLED_S = 5.0
+_LOG_LINES = 12
 
 
-def running(home: Path) -> PidRecord | None:
-    """Return the daemon's record; None when none runs, whatever a stale file says."""
-    record = pidfile.read(pidfile.path_in(home))
-    return record if record is not None and pidfile.alive(record) else None
+def start(home: Path, words: Sequence[str], timeout_s: float, *, proxy: bool) -> PidRecord:
+    """Start the daemon in a session of its own and wait until it serves; return its record.
+
+    Args:
+        words: Arguments of `run`, beside the state root.
+        proxy: Whether the legacy proxy has to serve, too.
+
+    Raises AlreadyRunning, and GatewayError with its last log lines when it ends or is not ready
+    after `timeout_s`: in the second case it is stopped unless it serves without its proxy.
+    """
+    if running(home) is not None:
+        raise AlreadyRunning(pidfile.holder_text(home))
+    with log_file.open_for_daemon(home) as log:
+        offset = log.seek(0, os.SEEK_END)
+        process = _spawn(home, words, log)
+    until = time.monotonic() + timeout_s
+    while (record := _serving(home, process.pid, proxy=proxy)) is None:
+        code = process.poll()
+        if code is not None:
+            if running(home) is not None:  # two starts at the same time: the other came first
+                raise AlreadyRunning(pidfile.holder_text(home))
+            raise GatewayError(_ended_text(home, code, offset))
+        if time.monotonic() > until:
+            raise GatewayError(_late_text(home, process, timeout_s, offset))
+        _pause()
+    return record
 
 
-def stop(home: Path, timeout_s: float) -> PidRecord | None:
-    """Ask the daemon to drain and wait for its end; return its record, None when none ran.
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """How a daemon ended.
 
-    Raises GatewayError when it still runs after `timeout_s`.
+    Attributes:
+        killed: Whether it had to be killed, with what was still open.
+    """
+
+    pid: int
+    killed: bool
+
+
+def stop(home: Path, timeout_s: float) -> Stopped | None:
+    """Ask the daemon to drain and wait for its end; None when none ran.
+
+    Only the recorded process is signalled, and only while it is the one that was recorded. It is
+    killed when it still runs after `timeout_s`; its workers then finish what they have.
+
+    Raises GatewayError when it runs even then.
     """
     record = running(home)
     if record is None:
         return None
     os.kill(record.pid, signal.SIGTERM)
-    until = time.monotonic() + timeout_s
-    while pidfile.alive(record):
-        if time.monotonic() > until:
-            raise GatewayError(f"pid {record.pid} is still draining after {timeout_s:g} s")
-        _pause()
-    return record
+    if _ends(record, timeout_s):
+        return Stopped(record.pid, killed=False)
+    os.kill(record.pid, signal.SIGKILL)
+    if not _ends(record, _KILLED_S):
+        raise GatewayError(f"pid {record.pid} was killed and is still there")
+    _forget(home, record.pid)
+    return Stopped(record.pid, killed=True)
 
 
 def reload(home: Path, timeout_s: float) -> int:
@@ -64,20 +107,82 @@ def reload(home: Path, timeout_s: float) -> int:
     return int(outcome["generation"])
 
 
-def _last_reload(record: PidRecord) -> dict[str, Any] | None:  # Any: parsed JSON
-    connection = http.client.HTTPConnection("127.0.0.1", record.port, timeout=_HTTP_S)
+def _spawn(home: Path, words: Sequence[str], log: BinaryIO) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "gateway", "run", "--home", str(home), *words],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+        cwd=home,  # no folder is kept in use, and none of its modules shadows ours
+    )
+
+
+def _serving(home: Path, pid: int, *, proxy: bool) -> PidRecord | None:
+    """Return the record of the started process once it serves what it is to serve."""
+    record = pidfile.read(pidfile.path_in(home))
+    if record is None or record.pid != pid or record.port is None:
+        return None
+    if proxy and record.proxy_port is None:
+        return None
+    return record if _healthy(record) else None
+
+
+def _healthy(record: PidRecord) -> bool:
     try:
-        connection.request("GET", "/gateway/workers", headers={"connection": "close"})
-        answer = connection.getresponse()
-        body = answer.read()
-    except http.client.HTTPException as error:
-        raise GatewayError(f"port {record.port} does not answer like a gateway") from error
-    finally:
-        connection.close()
-    if answer.status != 200:
-        raise GatewayError(f"GET /gateway/workers on port {record.port}: status {answer.status}")
-    found: dict[str, Any] | None = json.loads(body)["reload"]
+        return _ask(record, "/health").status == 200
+    except OSError:
+        return False
+
+
+def _ended_text(home: Path, code: int, offset: int) -> str:
+    how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    return f"the daemon {how} before it served; its log says:\n{_log(home, offset)}"
+
+
+def _late_text(home: Path, process: subprocess.Popen[bytes], timeout_s: float, offset: int) -> str:
+    """Say what is missing; a daemon that serves nothing is stopped."""
+    if _serving(home, process.pid, proxy=False) is not None:
+        what = f"pid {process.pid} serves, but its proxy did not start within {timeout_s:g} s"
+    else:
+        process.terminate()
+        what = f"the daemon did not serve within {timeout_s:g} s and was told to stop"
+    return f"{what}; its log says:\n{_log(home, offset)}"
+
+
+def _log(home: Path, offset: int) -> str:
+    return log_file.since(log_file.path_in(home), offset, _LOG_LINES) or "(nothing)"
+
+
+def _ends(record: PidRecord, within_s: float) -> bool:
+    until = time.monotonic() + within_s
+    while pidfile.alive(record):
+        if time.monotonic() > until:
+            return False
+        _pause()
+    return True
+
+
+def _forget(home: Path, pid: int) -> None:
+    """Remove the PID file that a killed daemon could not."""
+    path = pidfile.path_in(home)
+    record = pidfile.read(path)
+    if record is not None and record.pid == pid:
+        path.unlink(missing_ok=True)
+
+
+def _last_reload(record: PidRecord) -> dict[str, Any] | None:  # Any: parsed JSON
+    reply = _ask(record, "/gateway/workers")
+    if reply.status != 200 or reply.document is None:
+        raise GatewayError(f"GET /gateway/workers on port {record.port}: status {reply.status}")
+    found: dict[str, Any] | None = reply.document["reload"]
     return found
+
+
+def _ask(record: PidRecord, path: str) -> operator_client.Reply:
+    if record.port is None:
+        raise GatewayError(f"pid {record.pid} runs, but no PID file tells its port")
+    return operator_client.get(record.host, record.port, path)
 
 
 def _pause() -> None:

@@ -1,17 +1,21 @@
-"""The daemon's PID file and the lock that makes it the only one on a state root."""
+"""The daemon's PID file, and the lock that makes it the only one on a state root."""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
-import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from gateway.errors import AlreadyRunning
+
+from . import state_file
+
+LOOPBACK = "127.0.0.1"
 
 _SAME_START_S = (
     5.0  # the system's boot time, which start times count from, is corrected now and then
@@ -24,17 +28,29 @@ class PidRecord:
 
     Attributes:
         started_at: RFC 3339 start time of the process: with the pid, its identity.
+        port: Where the operator API answers; None while the daemon has not told it.
         proxy_port: None when the legacy proxy is not running.
+        gateway_port: Where clients are sent; None while there is no gateway to send them to.
         run: Id of the migration run that started the daemon; None when a person did.
+        host: Address at which the ports are reached from this machine.
     """
 
     pid: int
     started_at: str
-    port: int
+    port: int | None
     proxy_port: int | None
     gateway_port: int | None
     version: str
     run: str | None = None
+    host: str = LOOPBACK
+
+
+class PidFileFault(StrEnum):
+    """Why a PID file tells nothing."""
+
+    ABSENT = "absent"
+    TORN = "torn"  # empty, cut off, or otherwise no JSON
+    FOREIGN = "foreign"  # JSON, but not about a daemon
 
 
 def path_in(home: Path) -> Path:
@@ -54,48 +70,67 @@ def write(path: Path, record: PidRecord) -> None:
     }
     if record.run is not None:
         document["run"] = record.run
-    descriptor, temporary = tempfile.mkstemp(prefix=path.name, dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(json.dumps(document, indent=2) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
+    if record.host != LOOPBACK:
+        document["host"] = record.host
+    state_file.write(path, document)
 
 
 def read(path: Path) -> PidRecord | None:
-    """Return the record; None when there is none or it is torn."""
+    """Return the record; None when there is none to be had. Raises OSError as `examine`."""
+    found = examine(path)
+    return found if isinstance(found, PidRecord) else None
+
+
+def examine(path: Path) -> PidRecord | PidFileFault:
+    """Return the record, or why there is none; the original gateway's files are read, too.
+
+    Raises OSError when the file is there and cannot be read.
+    """
     try:
-        document = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    return _record(document) if isinstance(document, dict) else None
+        document = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return PidFileFault.ABSENT
+    except ValueError:
+        return PidFileFault.TORN
+    if not isinstance(document, dict):
+        return PidFileFault.FOREIGN
+    return _record(document) or PidFileFault.FOREIGN
 
 
 def alive(record: PidRecord) -> bool:
     """Return whether the recorded process still runs: same pid and same start time."""
+    try:
+        recorded = datetime.fromisoformat(record.started_at).timestamp()
+    except ValueError:
+        return False
+    started = start_time(record.pid)
+    return started is not None and abs(started - recorded) <= _SAME_START_S
+
+
+def start_time(pid: int) -> float | None:
+    """Return when the process started, seconds since the epoch; None when no such one runs."""
     import psutil  # noqa: PLC0415 - 20 ms that a starting daemon spends while its workers start
 
     try:
-        process = psutil.Process(record.pid)
+        process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
-            return False
-        started = datetime.fromisoformat(record.started_at).timestamp()
-        return abs(process.create_time() - started) <= _SAME_START_S
-    except (psutil.Error, ValueError):
-        return False
+            return None
+        return process.create_time()
+    except psutil.Error:
+        return None
 
 
 def own_start() -> str:
     """Return this process's start time, RFC 3339."""
     import psutil  # noqa: PLC0415 - as above
 
-    moment = datetime.fromtimestamp(psutil.Process().create_time(), UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return time_text(psutil.Process().create_time())
+
+
+def time_text(moment: float) -> str:
+    """Return a moment, seconds since the epoch, as RFC 3339 in UTC."""
+    written = datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
+    return written.replace("+00:00", "Z")
 
 
 def remove_own(path: Path) -> None:
@@ -103,6 +138,15 @@ def remove_own(path: Path) -> None:
     record = read(path)
     if record is not None and record.pid == os.getpid():
         path.unlink(missing_ok=True)
+
+
+def running(home: Path) -> PidRecord | None:
+    """Return the record of the daemon that runs on a state root; None when none does.
+
+    Without a PID file that tells it, the holder of the lock is returned, its ports unknown.
+    """
+    record = read(path_in(home))
+    return record if record is not None and alive(record) else lock_holder(home)
 
 
 class HomeLock:
@@ -114,49 +158,75 @@ class HomeLock:
 
     def acquire(self) -> None:
         """Take the lock, creating the state root. Raises AlreadyRunning naming who has it."""
-        self._home.mkdir(parents=True, exist_ok=True)
+        self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-        descriptor = os.open(self._home / "daemon.lock", flags, 0o600)
+        descriptor = os.open(_lock_path(self._home), flags, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(descriptor)
-            raise AlreadyRunning(self._holder()) from error
+            raise AlreadyRunning(holder_text(self._home)) from error
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, b"%d\n" % os.getpid())
         self._descriptor = descriptor
 
     def release(self) -> None:
         """Give the lock back. Idempotent."""
         if self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = None
 
-    def _holder(self) -> str:
-        record = read(path_in(self._home))
-        if record is None:
-            return f"another daemon is starting or stopping on {self._home}"
-        return f"a daemon runs on {self._home} already: pid {record.pid}, port {record.port}"
+
+def lock_holder(home: Path) -> PidRecord | None:
+    """Return who wrote its pid into the lock and still runs, without ports; None for nobody.
+
+    Whoever started after the file was written is another process that was given the same pid.
+    """
+    path = _lock_path(home)
+    try:
+        pid, written = int(path.read_bytes()), path.stat().st_mtime
+    except (FileNotFoundError, ValueError):
+        return None
+    started = start_time(pid)
+    if started is None or started > written + _SAME_START_S:
+        return None
+    return PidRecord(pid, time_text(started), None, None, None, "")
+
+
+def _lock_path(home: Path) -> Path:
+    return home / "daemon.lock"
+
+
+def holder_text(home: Path) -> str:
+    """Say which daemon keeps another from starting."""
+    record = running(home)
+    if record is None:
+        return f"another daemon is starting or stopping on {home}"
+    if record.port is None:
+        return f"another daemon is starting or stopping on {home}: pid {record.pid}"
+    return f"a daemon runs on {home} already: pid {record.pid}, port {record.port}"
 
 
 def _record(document: dict[str, Any]) -> PidRecord | None:  # Any: parsed JSON
-    pid, port, started = document.get("pid"), document.get("port"), document.get("started_at")
-    if not (isinstance(pid, int) and pid > 0 and isinstance(port, int) and port > 0):
+    pid, started, run = document.get("pid"), document.get("started_at"), document.get("run")
+    host = document.get("host", LOOPBACK)
+    if not (type(pid) is int and pid > 0 and isinstance(started, str)):
         return None
-    if not isinstance(started, str):
+    if "port" not in document or not isinstance(host, str):
         return None
     return PidRecord(
         pid,
         started,
-        port,
-        document.get("proxy_port"),
-        document.get("gateway_port"),
+        _port(document["port"]),
+        _port(document.get("proxy_port")),
+        _port(document.get("gateway_port")),
         str(document.get("version", "")),
-        document.get("run"),
+        run if isinstance(run, str) else None,
+        host,
     )
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _port(value: object) -> int | None:
+    """Return a port; 0 and null mean that there is none yet."""
+    return value if type(value) is int and 0 < value < 65536 else None

@@ -15,17 +15,19 @@ import selectors
 import signal
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import FrameType
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, ListenError
 from gateway.wire.workers import ReloadOutcome, WorkerState
 
-from . import pidfile
+from . import last_ports, pidfile
 from .channel import Loaded, Message, Table, table_message
 from .listener import address_of, open_listener, url_host
 from .logs import now_text
+from .port_notice import PortNotice
+from .proxy_process import LegacyProxy
 from .worker_process import WorkerCommand, WorkerProcess
 
 log = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ class SupervisorPlan:
         worker_module: Python module run as a worker.
         run: Id of the migration run that started this daemon; None when a person did.
         any_address: Whether others than loopback may be listened on: clients show tokens.
+        port_optional: Whether another free port will do when `port` is taken.
     """
 
     home: Path
@@ -62,6 +65,7 @@ class SupervisorPlan:
     worker_module: str = "gateway.worker"
     run: str | None = None
     any_address: bool = False
+    port_optional: bool = False
 
 
 def run(plan: SupervisorPlan) -> int:
@@ -73,12 +77,26 @@ def run(plan: SupervisorPlan) -> int:
     lock = pidfile.HomeLock(plan.home)
     lock.acquire()
     try:
-        listener = open_listener(plan.host, plan.port, os.environ, any_address=plan.any_address)
-        with listener:
+        with _listen(plan) as listener:
             return Supervisor(plan, listener).run()
     finally:
         pidfile.remove_own(pidfile.path_in(plan.home))
         lock.release()
+
+
+def _listen(plan: SupervisorPlan) -> socket.socket:
+    def listen(port: int) -> socket.socket:
+        return open_listener(plan.host, port, os.environ, any_address=plan.any_address)
+
+    try:
+        return listen(plan.port)
+    except ListenError as error:
+        if not (plan.port_optional and plan.port):
+            raise
+        listener = listen(0)
+        taken = address_of(listener)[1]
+        log.warning("%s: port %d is taken instead, restart the clients", error, taken)
+        return listener
 
 
 class Supervisor:
@@ -87,7 +105,7 @@ class Supervisor:
     def __init__(self, plan: SupervisorPlan, listener: socket.socket) -> None:
         host, port = address_of(listener)
         instance = f"{url_host(host)}:{port}"
-        self._plan, self._listener, self._port, self._instance = plan, listener, port, instance
+        self._plan, self._listener, self._instance = plan, listener, instance
         self._command = WorkerCommand(
             plan.worker_module, plan.config_dir, plan.home, instance, plan.workers
         )
@@ -102,19 +120,23 @@ class Supervisor:
         self._crashes: dict[int, int] = {}  # by slot, since it was last stable
         self._restart_at: dict[int, float] = {}  # by empty slot
         self._stopping = False
+        self._proxy = LegacyProxy(self._selector, plan.drain_s)
+        self._notice = PortNotice(plan.home, host, port, plan.version, plan.run)
+        self._in_force: Loaded | None = None  # what the serving set has loaded
 
     def run(self) -> int:
         """Start the first set and supervise until told to stop."""
         wake = self._catch_signals()
         try:
             self._start_set()
-            while not (self._stopping and not self._workers):
+            while not (self._stopping and not self._workers and self._proxy.ended):
                 self._wait(wake)
                 self._take_signals()
                 self._tick(time.monotonic())
         except BaseException:
             for worker in self._workers:
                 worker.signal(signal.SIGKILL)
+            self._proxy.kill()
             raise
         finally:
             self._selector.close()
@@ -141,6 +163,8 @@ class Supervisor:
         for key, _ in self._selector.select(_TICK_S):
             if key.data is None:
                 wake.recv(4096)
+            elif key.data is self._proxy:
+                self._proxy.hear()
             else:
                 self._hear(key.data)
 
@@ -170,9 +194,7 @@ class Supervisor:
         match message["type"]:
             case "ready":
                 worker.state, worker.kill_at = WorkerState.SERVING, None
-                worker.loaded = Loaded(
-                    message["fingerprint"], message["overrides_enabled"], message["override_rules"]
-                )
+                worker.loaded = Loaded(**{key.name: message[key.name] for key in fields(Loaded)})
                 if worker.generation != self._candidate:
                     self._take_in(worker)
             case "failed":
@@ -205,8 +227,10 @@ class Supervisor:
             elif worker.state is WorkerState.SERVING and now - worker.started > _STABLE_S:
                 self._crashes.pop(worker.slot, None)
         self._settle_candidate(now)
+        self._proxy.tick(now)
         if self._stopping:
             return
+        self._tell_ports()
         for slot in [slot for slot, due in self._restart_at.items() if due <= now]:
             del self._restart_at[slot]
             self._start(slot, self._generation, now + self._plan.ready_timeout_s)
@@ -303,6 +327,7 @@ class Supervisor:
     def _stop(self) -> None:
         hurry, self._stopping = self._stopping, True
         self._listener.close()
+        self._proxy.stop(hurry=hurry)
         log.info("stopping%s", ", cutting what is open" if hurry else "")
         for worker in self._workers:
             if worker.state is WorkerState.STARTING:
@@ -318,19 +343,19 @@ class Supervisor:
 
     def _announce(self, *, first: bool) -> None:
         loaded = next(one.loaded for one in self._set(self._generation) if one.loaded)
+        self._in_force = loaded
+        if loaded.proxy_enabled:
+            self._proxy.start(last_ports.recall(self._plan.home).proxy_port)
+        else:
+            self._proxy.stop()
+        self._tell_ports()
         if first:
-            self._write_pidfile()
+            log.info("CCO started on http://%s", self._instance)
         log.info("Configuration loaded: %s", loaded.fingerprint)
         log.info("Model overrides: %s", "enabled" if loaded.overrides_enabled else "disabled")
         log.info("Override rules loaded: %d", loaded.override_rules)
 
-    def _write_pidfile(self) -> None:
-        plan, port = self._plan, self._port
-        log.info("LLM Gateway initialized successfully")
-        log.info("LLM Gateway started on port %d", port)
-        record = pidfile.PidRecord(
-            os.getpid(), pidfile.own_start(), port, None, port, plan.version, plan.run
-        )
-        pidfile.write(pidfile.path_in(plan.home), record)
-        log.info("PID file updated with gateway port: %d", port)
-        log.info("CCO started on http://%s", self._instance)
+    def _tell_ports(self) -> None:
+        if self._in_force is not None:
+            enabled = self._in_force.gateway_enabled
+            self._notice.tell(gateway_enabled=enabled, proxy_port=self._proxy.port)

@@ -61,7 +61,7 @@ def test_daemon_lives_from_run_to_stop(tmp_path: Path) -> None:
         assert status.returncode == 0
         assert f"pid {process.pid}, port {record['port']}" in status.stdout
         second = command(tmp_path, "run", "--port", "0")
-        assert second.returncode == 1
+        assert second.returncode == 11
         assert second.stderr.splitlines()[-1].startswith("Error: a daemon runs on ")
         assert command(tmp_path, "stop").returncode == 0
         assert process.poll() == 0

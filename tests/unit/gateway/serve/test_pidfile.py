@@ -13,7 +13,7 @@ import pytest
 
 from gateway.errors import AlreadyRunning
 from gateway.serve import pidfile
-from gateway.serve.pidfile import HomeLock, PidRecord
+from gateway.serve.pidfile import HomeLock, PidFileFault, PidRecord
 
 RECORD = PidRecord(os.getpid(), pidfile.own_start(), 4321, None, 4321, "1.0")
 
@@ -84,3 +84,100 @@ def test_second_lock_names_the_holder(tmp_path: Path) -> None:
     first.release()
     second.acquire()
     second.release()
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, RECORD),
+        ({"gateway_port": 0, "port": 0}, replace(RECORD, port=None, gateway_port=None)),
+        ({"gateway_port": None, "port": None}, replace(RECORD, port=None, gateway_port=None)),
+        ({"proxy_port": 4444}, replace(RECORD, proxy_port=4444)),
+        ({"proxy_port": "4444", "gateway_port": True}, replace(RECORD, gateway_port=None)),
+        ({"host": "::1", "run": 7}, replace(RECORD, host="::1")),
+    ],
+)
+def test_ports_that_are_not_told_yet_are_none(
+    tmp_path: Path, change: dict[str, object], expected: PidRecord
+) -> None:
+    path = pidfile.path_in(tmp_path)
+    pidfile.write(path, RECORD)
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    assert pidfile.examine(path) == expected
+
+
+def test_original_servers_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "cco-3000.pid"
+    moment = "2025-12-04T10:11:12.123456789+00:00"
+    path.write_text(json.dumps({"pid": 7, "port": 3000, "started_at": moment, "version": "1"}))
+    assert pidfile.examine(path) == PidRecord(7, moment, 3000, None, None, "1")
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (None, PidFileFault.ABSENT),
+        ("", PidFileFault.TORN),
+        ('{"pid": 12, "por', PidFileFault.TORN),
+        ("\x00\x00", PidFileFault.TORN),
+        ("[1]", PidFileFault.FOREIGN),
+        ("4711", PidFileFault.FOREIGN),
+        ('{"pid": true, "port": 1, "started_at": ""}', PidFileFault.FOREIGN),
+        ('{"pid": 12, "port": 1}', PidFileFault.FOREIGN),
+        ('{"pid": 12, "started_at": ""}', PidFileFault.FOREIGN),
+    ],
+)
+def test_file_that_tells_nothing_says_why(
+    tmp_path: Path, content: str | None, fault: PidFileFault
+) -> None:
+    path = pidfile.path_in(tmp_path)
+    if content is not None:
+        path.write_text(content)
+    assert pidfile.examine(path) is fault
+
+
+def test_file_that_cannot_be_read_is_no_absent_one(tmp_path: Path) -> None:
+    pidfile.path_in(tmp_path).mkdir()
+    with pytest.raises(IsADirectoryError):
+        pidfile.read(pidfile.path_in(tmp_path))
+
+
+def test_host_is_written_only_when_readers_cannot_guess_it(tmp_path: Path) -> None:
+    path = pidfile.path_in(tmp_path)
+    pidfile.write(path, replace(RECORD, host="::1"))
+    assert json.loads(path.read_text())["host"] == "::1"
+    assert pidfile.read(path) == replace(RECORD, host="::1")
+
+
+def test_holder_of_the_lock_is_known_without_a_pid_file(tmp_path: Path) -> None:
+    lock = HomeLock(tmp_path)
+    lock.acquire()
+    pidfile.path_in(tmp_path).write_text('{"pid": 1')
+    found = pidfile.running(tmp_path)
+    assert found is not None
+    assert (found.pid, found.port) == (os.getpid(), None)
+    assert pidfile.alive(found)
+    with pytest.raises(AlreadyRunning, match=f"starting or stopping .*: pid {os.getpid()}"):
+        HomeLock(tmp_path).acquire()
+    lock.release()
+    assert pidfile.running(tmp_path) is None
+
+
+def test_lock_of_a_killed_daemon_names_no_later_process_of_its_pid(tmp_path: Path) -> None:
+    lock = tmp_path / "daemon.lock"
+    lock.write_text(f"{os.getpid()}\n")
+    assert pidfile.lock_holder(tmp_path) is not None
+    os.utime(lock, (1_000_000_000, 1_000_000_000))  # written long before this process began
+    assert pidfile.lock_holder(tmp_path) is None
+    lock.write_text("not a pid")
+    assert pidfile.lock_holder(tmp_path) is None
+
+
+def test_recorded_daemon_comes_before_the_holder_of_the_lock(tmp_path: Path) -> None:
+    lock = HomeLock(tmp_path)
+    lock.acquire()
+    pidfile.write(pidfile.path_in(tmp_path), RECORD)
+    assert pidfile.running(tmp_path) == RECORD
+    pidfile.write(pidfile.path_in(tmp_path), replace(RECORD, started_at="2001-01-01T00:00:00Z"))
+    assert pidfile.running(tmp_path) == pidfile.lock_holder(tmp_path)
+    lock.release()

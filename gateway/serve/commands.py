@@ -1,0 +1,168 @@
+"""What `cco-gateway daemon …` and `launch` do and print; thin: each returns its exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from gateway.config import load
+from gateway.daemon_config import load_daemon
+
+from . import daemon, discovery, last_ports, launcher, log_file, other_daemons
+from .discovery import Fault, Found, FoundProxy, Missing
+from .listener import url_host
+from .pidfile import PidRecord
+
+STOPPED = 3  # what init scripts answer for "not running"
+NOT_EXECUTABLE = 126  # the two that shells answer
+NOT_FOUND = 127
+INTERRUPTED = 130
+
+_DRAIN_GRACE_S = 60.0
+
+
+def start(arguments: Namespace, home: Path) -> int:
+    """Start the daemon and say where it serves."""
+    config_dir = _config_dir(arguments, home)
+    proxy = load(config_dir, home).daemon.proxy_enabled  # a bad file is told here, and once
+    before = last_ports.recall(home).port
+    record = daemon.start(home, _run_words(arguments), arguments.timeout, proxy=proxy)
+    print(f"started: pid {record.pid}, port {record.port}, version {record.version}")
+    url = f"http://{url_host(record.host)}:{record.port}"
+    off = f"switched off; {url} passes on what still comes"
+    _print_places(home, record, off if record.gateway_port is None else url)
+    if arguments.port is None and before not in (None, record.port):
+        print(
+            f"Warning: the last run had port {before}; start its clients again: they still use it",
+            file=sys.stderr,
+        )
+    return 0
+
+
+def stop(arguments: Namespace, home: Path) -> int:
+    """Drain and stop the daemon; what still runs after the time limit is killed."""
+    stopped = daemon.stop(home, arguments.timeout)
+    if stopped is None:
+        print(f"no daemon runs on {home}")
+    else:
+        print(f"{'killed' if stopped.killed else 'stopped'}: pid {stopped.pid}")
+    return 0
+
+
+def restart(arguments: Namespace, home: Path) -> int:
+    """Stop the daemon and start it again; bad files are refused while the old one still runs."""
+    settings = load(_config_dir(arguments, home), home)
+    record = daemon.running(home)
+    if record is not None:
+        print(f"stopping: pid {record.pid} finishes what is open", file=sys.stderr)
+        stopped = daemon.stop(home, settings.server.drain_s + _DRAIN_GRACE_S)
+        if stopped is not None and stopped.killed:
+            print(f"Warning: pid {stopped.pid} did not end in time: killed", file=sys.stderr)
+    return start(arguments, home)
+
+
+def status(_: Namespace, home: Path) -> int:
+    """Say what listens where; 0 only when it serves."""
+    record = daemon.running(home)
+    if record is None:
+        print(f"stopped: no daemon runs on {home}")
+        print(*_why_stopped(home), sep="", end="")
+        return STOPPED
+    found = discovery.find(home)
+    serves = isinstance(found, Found) or found.fault is Fault.SWITCHED_OFF
+    port = "not told yet" if record.port is None else record.port
+    state = "running" if serves else "not serving"
+    print(f"{state}: pid {record.pid}, port {port}, version {record.version or 'unknown'}")
+    _print_places(home, record, _gateway_text(found))
+    for other in other_daemons.others(home, os.environ):
+        print(f"  besides  pid {other.record.pid}, port {other.record.port}: {other.pid_file}")
+    return 0 if serves else STOPPED
+
+
+def logs(arguments: Namespace, home: Path) -> int:
+    """Print the end of the log, and with `-f` what is appended."""
+    path = log_file.path_in(home)
+    data, offset = log_file.tail(path, arguments.lines)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end quietly when the reader does
+    out = sys.stdout.buffer
+    out.write(data)
+    out.flush()
+    try:
+        for more in log_file.follow(path, offset) if arguments.follow else ():
+            out.write(more)
+            out.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
+
+
+def reload(arguments: Namespace, home: Path) -> int:
+    """Replace the workers."""
+    print(f"reloaded: generation {daemon.reload(home, arguments.timeout)}")
+    return 0
+
+
+def launch(arguments: Namespace, home: Path) -> int:
+    """Become the client; returns only when it cannot be executed.
+
+    What is said goes to standard error: standard output is the client's.
+    """
+    switches, warnings = load_daemon(_config_dir(arguments, home), home)
+    on_missing = launcher.OnMissing(arguments.on_missing)
+    prepared = launcher.prepare(switches, home, os.environ, on_missing)
+    for line in (*(f"Warning: {text}" for text in warnings), *prepared.lines):
+        print(line, file=sys.stderr)
+    sys.stderr.flush()
+    client: Sequence[str] = arguments.client
+    try:
+        launcher.become(client, prepared.environ)
+    except OSError as error:
+        print(f"Error: {client[0]} cannot be started: {error.strerror}", file=sys.stderr)
+        return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
+
+
+def _run_words(arguments: Namespace) -> list[str]:
+    """Return the arguments of `run` that the daemon is started with."""
+    words = ["--any-port"]
+    for name in ("config_dir", "host", "port", "workers"):
+        value = getattr(arguments, name)
+        if value is not None:
+            given = value.absolute() if isinstance(value, Path) else value
+            words += [f"--{name.replace('_', '-')}", str(given)]
+    return words
+
+
+def _config_dir(arguments: Namespace, home: Path) -> Path:
+    found: Path = arguments.config_dir or home / "config"
+    return found.absolute()
+
+
+def _print_places(home: Path, record: PidRecord, gateway: str) -> None:
+    proxy = "off"
+    if record.proxy_port is not None:
+        found = discovery.find_proxy(home)
+        proxy = found.url if isinstance(found, FoundProxy) else f"not serving: {found.text}"
+    print(f"  gateway  {gateway}")
+    print(f"  proxy    {proxy}")
+    print(f"  log      {log_file.path_in(home)}")
+
+
+def _gateway_text(found: Found | Missing) -> str:
+    if isinstance(found, Missing):
+        return f"{found.fault.value}: {found.text}"
+    down = f": cannot reach {', '.join(found.down)}" if found.down else ""
+    return f"{found.url} ({found.status}{down})"
+
+
+def _why_stopped(home: Path) -> Iterator[str]:
+    found = discovery.find(home)
+    if isinstance(found, Missing) and found.fault is not Fault.ABSENT:
+        yield f"  {found.text}\n"
+    port = last_ports.recall(home).port
+    if port is not None:
+        state = "is taken by another process" if discovery.is_served(port) else "is free"
+        yield f"  port {port} of the last run {state}\n"

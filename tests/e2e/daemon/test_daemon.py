@@ -1,0 +1,331 @@
+"""The daemon with real processes: start, stop, restart, status, logs, and the legacy proxy."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+Cco = Callable[..., subprocess.CompletedProcess[str]]
+DEADLINE_S = 30.0
+
+
+def until(condition: Callable[[], Any]) -> Any:  # Any: whatever truth the condition finds
+    """Return the condition's first true value; other processes offer nothing to wait on."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "the condition never came true"
+        time.sleep(0.01)
+    return value
+
+
+def record(home: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((home / "daemon.pid").read_text())
+    return found
+
+
+def log(home: Path) -> str:
+    return (home / "daemon.log").read_text()
+
+
+def switches(home: Path, *, gateway: bool, proxy: bool) -> None:
+    document = {"gatewayEnabled": gateway, "proxyEnabled": proxy}
+    (home / "config" / "daemon-config.json").write_text(json.dumps(document))
+
+
+def health(port: int, path: str = "/health", proxy_port: int | None = None) -> int:
+    """Return the status of a gateway's answer, asked directly or through a proxy."""
+    connection = http.client.HTTPConnection("127.0.0.1", proxy_port or port, timeout=DEADLINE_S)
+    if proxy_port is not None:
+        connection.set_tunnel("127.0.0.1", port)
+    try:
+        connection.request("GET", path, headers={"connection": "close"})
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status
+    finally:
+        connection.close()
+
+
+def refused(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S).close()
+    except OSError:
+        return True
+    return False
+
+
+# -- start, status, stop
+
+
+def test_daemon_lives_detached_from_start_to_stop(home: Path, cco: Cco) -> None:
+    started = cco("daemon", "start")
+    assert started.returncode == 0, started.stderr
+    pid, port = record(home)["pid"], record(home)["gateway_port"]
+    assert started.stdout.splitlines() == [
+        f"started: pid {pid}, port {port}, version {record(home)['version']}",
+        f"  gateway  http://127.0.0.1:{port}",
+        "  proxy    off",
+        f"  log      {home}/daemon.log",
+    ]
+    assert os.getsid(pid) == pid
+    assert (home / "daemon.log").stat().st_mode & 0o777 == 0o600
+    lines = re.findall(r"(?m)^\d{4}-\d\d-\d\dT[\d:.]+Z INFO (.*)$", log(home))
+    assert lines[:4] == [
+        "LLM Gateway initialized successfully",
+        f"LLM Gateway started on port {port}",
+        f"PID file updated with gateway port: {port}",
+        f"CCO started on http://127.0.0.1:{port}",
+    ]
+    assert "Model overrides: disabled" in lines
+    assert "Override rules loaded: 0" in lines
+
+    second = cco("daemon", "start")
+    assert second.returncode == 11
+    assert second.stderr == (
+        f"Error: a daemon runs on {home} already: pid {pid}, port {port}; "
+        "it goes on, see: cco-gateway daemon status\n"
+    )
+    up = cco("daemon", "status")
+    assert up.returncode == 0
+    assert f"running: pid {pid}, port {port}" in up.stdout
+    assert f"  gateway  http://127.0.0.1:{port} (unhealthy: cannot reach anthropic)" in up.stdout
+    assert cco("daemon", "logs", "-n", "1").stdout.endswith("INFO Override rules loaded: 0\n")
+
+    stopped = cco("daemon", "stop")
+    assert (stopped.returncode, stopped.stdout) == (0, f"stopped: pid {pid}\n")
+    down = cco("daemon", "status")
+    assert (down.returncode, down.stdout.splitlines()) == (
+        3,
+        [f"stopped: no daemon runs on {home}", f"  port {port} of the last run is free"],
+    )
+    assert cco("daemon", "stop").stdout == f"no daemon runs on {home}\n"
+
+
+def test_port_of_the_last_run_is_kept_until_somebody_takes_it(home: Path, cco: Cco) -> None:
+    assert cco("daemon", "start").returncode == 0
+    port, pid = record(home)["port"], record(home)["pid"]
+    again = cco("daemon", "restart")
+    assert again.returncode == 0
+    assert again.stderr == f"stopping: pid {pid} finishes what is open\n"
+    assert record(home)["port"] == port
+    assert record(home)["pid"] != pid
+    assert cco("daemon", "stop").returncode == 0
+    with socket.create_server(("127.0.0.1", port)):
+        assert f"port {port} of the last run is taken" in cco("daemon", "status").stdout
+        elsewhere = cco("daemon", "start")
+        assert elsewhere.returncode == 0
+        other = record(home)["port"]
+        assert other != port
+        assert f"Warning: the last run had port {port}; start its clients" in elsewhere.stderr
+        assert f"port {port} on 127.0.0.1 is already in use: port {other} is taken" in log(home)
+        assert cco("daemon", "stop").returncode == 0
+    assert cco("daemon", "start").returncode == 0
+    assert record(home)["port"] == other
+
+
+def test_restart_with_a_bad_file_leaves_the_daemon_alone(home: Path, cco: Cco) -> None:
+    assert cco("daemon", "start").returncode == 0
+    before = record(home)
+    (home / "config" / "gateway.toml").write_text("[server]\nprot = 1\n")
+    failed = cco("daemon", "restart")
+    assert failed.returncode == 1
+    assert failed.stderr.startswith(f"Error: {home}/config/gateway.toml:2: ")
+    assert record(home) == before
+    assert health(before["port"]) == 200
+
+
+def test_child_that_dies_is_told_with_its_last_lines(home: Path, cco: Cco) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        failed = cco("daemon", "start", "--port", str(port))
+    assert failed.returncode == 1
+    assert failed.stderr == (
+        "Error: the daemon ended with exit code 1 before it served; its log says:\n"
+        f"Error: port {port} on 127.0.0.1 is already in use\n"
+    )
+    assert not (home / "daemon.pid").exists()
+
+
+def test_child_that_is_not_ready_in_time_is_told_to_stop(home: Path, cco: Cco) -> None:
+    late = cco("daemon", "start", "--timeout", "0")
+    assert late.returncode == 1
+    assert "the daemon did not serve within 0 s and was told to stop" in late.stderr
+    until(lambda: cco("daemon", "status").returncode == 3)
+    assert cco("daemon", "restart").returncode == 0
+    assert health(record(home)["port"]) == 200
+
+
+@pytest.mark.parametrize(
+    "content",
+    ['{"pid": 12', '{"pid": %d, "started_at": "2001-01-01T00:00:00Z", "port": 1}', "4711"],
+)
+def test_pid_file_of_nobody_is_survived(home: Path, cco: Cco, content: str) -> None:
+    path = home / "daemon.pid"
+    path.write_text(content.replace("%d", str(os.getpid())))
+    assert cco("daemon", "stop").stdout == f"no daemon runs on {home}\n"
+    down = cco("daemon", "status")
+    assert down.returncode == 3
+    assert str(path) in down.stdout
+    assert cco("daemon", "start").returncode == 0
+    assert psutil.Process(record(home)["pid"]).is_running()
+
+
+def test_daemon_whose_pid_file_is_lost_is_still_the_only_one(home: Path, cco: Cco) -> None:
+    assert cco("daemon", "start").returncode == 0
+    pid = record(home)["pid"]
+    (home / "daemon.pid").unlink()
+    assert cco("daemon", "start").returncode == 11
+    lost = cco("daemon", "status")
+    assert lost.returncode == 3
+    assert lost.stdout.startswith(f"not serving: pid {pid}, port not told yet")
+    assert cco("daemon", "stop").stdout == f"stopped: pid {pid}\n"
+
+
+def test_daemon_that_does_not_drain_in_time_is_killed_and_nobody_else(home: Path, cco: Cco) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as upstream:  # accepts, and never answers
+        url = f"http://127.0.0.1:{upstream.getsockname()[1]}"
+        provider = {"providerType": "anthropic", "baseUrl": url}
+        section = {"llmGateway": {"providers": {"anthropic": provider}}}
+        (home / "config" / "orchestra-config.json").write_text(json.dumps(section))
+        assert cco("daemon", "start").returncode == 0
+        pid = record(home)["pid"]
+        (worker,) = psutil.Process(pid).children()
+        body = b'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"x"}]}'
+        with socket.create_connection(("127.0.0.1", record(home)["port"])) as client:
+            head = b"POST /v1/messages HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: %d\r\n\r\n"
+            client.sendall(head % len(body) + body)
+            with upstream.accept()[0]:  # the request has arrived
+                killed = cco("daemon", "stop", "--timeout", "0.3")
+                assert worker.status() != psutil.STATUS_ZOMBIE  # it finishes what it has
+            assert (killed.returncode, killed.stdout) == (0, f"killed: pid {pid}\n")
+            assert not (home / "daemon.pid").exists()
+        assert psutil.wait_procs([worker], DEADLINE_S)[1] == []
+
+
+def test_configured_port_beats_the_last_one_and_must_be_free(home: Path, cco: Cco) -> None:
+    assert cco("daemon", "start").returncode == 0
+    before = record(home)["port"]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        (home / "config" / "gateway.toml").write_text(f"[server]\nport = {port}\n")
+        assert cco("daemon", "stop").returncode == 0
+        failed = cco("daemon", "start")
+        assert failed.returncode == 1
+        assert f"port {port} on 127.0.0.1 is already in use" in failed.stderr
+    moved = cco("daemon", "start")
+    assert moved.returncode == 0
+    assert record(home)["port"] == port
+    assert f"the last run had port {before}" in moved.stderr
+
+
+def test_reload_reaches_a_daemon_on_another_address(home: Path, cco: Cco) -> None:
+    assert cco("daemon", "start", "--host", "127.9.9.9").returncode == 0
+    assert record(home)["host"] == "127.9.9.9"
+    reloaded = cco("reload")
+    assert (reloaded.returncode, reloaded.stdout) == (0, "reloaded: generation 2\n")
+    assert "http://127.9.9.9:" in cco("daemon", "status").stdout
+
+
+def test_logs_are_followed_until_interrupted(
+    home: Path, cco: Cco, clean_environ: dict[str, str]
+) -> None:
+    (home / "daemon.log").write_text("one\ntwo\n")
+    argv = [sys.executable, "-m", "gateway", "daemon", "logs", "-n", "1", "-f"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, env=clean_environ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"two\n"
+        with (home / "daemon.log").open("a") as file:
+            file.write("three\n")
+        assert process.stdout.readline() == b"three\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(DEADLINE_S) == 130
+    (home / "daemon.log").unlink()
+    missing = cco("daemon", "logs")
+    assert missing.returncode == 1
+    assert f"{home}/daemon.log" in missing.stderr
+
+
+# -- the legacy proxy
+
+
+def proxy_process(home: Path) -> psutil.Process:
+    children = psutil.Process(record(home)["pid"]).children()
+    (found,) = [one for one in children if "gateway.serve.forward_proxy" in one.cmdline()]
+    return found
+
+
+def test_proxy_runs_beside_the_gateway_and_its_crash_stays_its_own(home: Path, cco: Cco) -> None:
+    switches(home, gateway=True, proxy=True)
+    started = cco("daemon", "start")
+    assert started.returncode == 0, started.stderr
+    port, proxy = record(home)["gateway_port"], record(home)["proxy_port"]
+    assert f"  proxy    http://127.0.0.1:{proxy}\n" in started.stdout
+    assert f"Proxy server started on port {proxy}" in log(home)
+    assert f"PID file updated with proxy port: {proxy}" in log(home)
+    assert health(port, proxy_port=proxy) == 200
+    assert f"Proxy request: CONNECT 127.0.0.1:{port}" in log(home)
+
+    (worker,) = [
+        one for one in psutil.Process(record(home)["pid"]).children() if one != proxy_process(home)
+    ]
+    crashed = proxy_process(home)
+    crashed.kill()
+    assert health(port, proxy_port=proxy) == 200  # waits in the socket for the next process
+    until(lambda: record(home)["proxy_port"] == proxy)
+    assert "proxy down, the gateway goes on: restart_in_s=0 code=-9" in log(home)
+    assert proxy_process(home).pid != crashed.pid
+    assert worker.is_running()
+
+    replacement = proxy_process(home)
+    assert cco("daemon", "restart").returncode == 0
+    assert record(home)["proxy_port"] == proxy
+    assert not replacement.is_running()
+
+
+def test_switches_take_effect_on_reload(home: Path, cco: Cco) -> None:
+    assert cco("daemon", "start").returncode == 0
+    port = record(home)["port"]
+    switches(home, gateway=False, proxy=True)
+    assert cco("reload").returncode == 0
+    until(lambda: record(home)["proxy_port"])
+    proxy = record(home)["proxy_port"]
+    assert (record(home)["port"], record(home)["gateway_port"]) == (port, None)
+    assert health(port, proxy_port=proxy) == 200  # the old address goes on for old clients
+    status = cco("daemon", "status")
+    assert status.returncode == 0
+    assert "gateway  switched off: " in status.stdout
+    assert f"proxy    http://127.0.0.1:{proxy}" in status.stdout
+
+    switches(home, gateway=True, proxy=False)
+    assert cco("reload").returncode == 0
+    until(lambda: record(home)["gateway_port"] == port)
+    assert record(home)["proxy_port"] is None
+    until(lambda: refused(proxy))
+    assert log(home).count(f"LLM Gateway started on port {port}") == 2
+
+
+def test_proxy_ends_with_its_daemon_however_that_ends(home: Path, cco: Cco) -> None:
+    switches(home, gateway=False, proxy=True)
+    assert cco("daemon", "start").returncode == 0
+    process = proxy_process(home)
+    assert cco("daemon", "stop").returncode == 0
+    assert not process.is_running()
+
+    assert cco("daemon", "start").returncode == 0
+    proxy, process = record(home)["proxy_port"], proxy_process(home)
+    os.kill(record(home)["pid"], signal.SIGKILL)
+    until(lambda: refused(proxy))
+    assert psutil.wait_procs([process], DEADLINE_S)[1] == []
