@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from gateway import describe
 from gateway.agents import Agent
 from gateway.body_log import AnswerLog
+from gateway.candidates import Asked
 from gateway.dispatch import Candidate, Sent
 from gateway.pricing import Pricing, usd
 from gateway.redact import redact
-from gateway.store.records import AuditRecord, CacheOutcome, Endpoint, Shape
+from gateway.shape import Shape, read_shape
+from gateway.store.conversations import ConversationKey
+from gateway.store.records import AuditRecord, CacheOutcome, Endpoint
 from gateway.wire.body import Body
 from gateway.wire.formats import Wire
 from gateway.wire.http import Header, Request, value_of
@@ -78,8 +81,10 @@ class Account:
         wire: The client's format.
         candidate: Who is being asked, and for what; the first choice until somebody answered.
         first_at: `time.perf_counter()` at the first byte for the client; None before it.
-        skipped: Why an override that matched was taken back; None when it was not.
+        chosen: The model the rules chose; None before they did.
+        skipped: Why an override that matched is not applied, or was taken back; None when it is.
         user: The client's name, by its token.
+        at_us: Time of arrival, microseconds since the epoch.
         cache: What the response cache had; None when it was not asked.
         answer_log: Where the answer is copied to; None when it is not to be kept.
     """
@@ -90,7 +95,7 @@ class Account:
         # The event loop's clock has steps of a millisecond; it says how long the upload took.
         upload_s = max(0.0, asyncio.get_running_loop().time() - request.received)
         self._begun = time.perf_counter() - upload_s
-        self._at_us = time.time_ns() // 1000
+        self.at_us = time.time_ns() // 1000
         self._seq = seq
         self._sender = describe.Sender()
         self._shape = Shape()
@@ -99,6 +104,7 @@ class Account:
         self.user: str | None = None
         self.candidate: Candidate | None = None
         self.sent: Sent | None = None
+        self.chosen: str | None = None
         self.skipped: str | None = None
         self.first_at: float | None = None
         self.cache: CacheOutcome | None = None
@@ -108,6 +114,26 @@ class Account:
     def session_id(self) -> str | None:
         """The client's session, or None."""
         return self._sender.session_id
+
+    @property
+    def conversation(self) -> ConversationKey | None:
+        """What keeps its model as long as it lives; None when the client names no session."""
+        sender = self._sender
+        if sender.session_id is None or self.body is None:
+            return None
+        return ConversationKey(sender.session_id, sender.agent_id or "", self.body.model)
+
+    def asked(self, agent: Agent, *, subscription: bool) -> Asked:
+        """Return what decides about this request. Only once it was parsed."""
+        sender = self._sender
+        return Asked(
+            agent=agent,
+            requested="" if self.body is None else self.body.model,
+            shape=self._shape,
+            unit=sender.session_id or self.id,
+            project=sender.project_id,
+            subscription=subscription,
+        )
 
     @property
     def overridden(self) -> bool:
@@ -122,7 +148,9 @@ class Account:
         """Read head and body. Raises RequestError (400)."""
         self._sender = describe.sender(self.request)
         self.body = body = Body(self.request.body)
-        self._shape = describe.shape(self.request, body)
+        if body.project_id is not None:
+            self._sender = describe.sender(self.request, body)
+        self._shape = read_shape(self.request, body)
         return body
 
     def names(self) -> tuple[Header, ...]:
@@ -165,15 +193,16 @@ class Account:
         billing = describe.billing(self.request, candidate.link.key if candidate else None)
         counted = self.endpoint is not Endpoint.COUNT_TOKENS and books.track_statistics
         requested = None if self.body is None else self.body.model
-        saved = None
+        saved, rewrite = None, (0, 0)
         if counted and self.overridden and reading.usage and requested and billing == "metered":
             saved = books.pricing.cost_saved(reading.usage, requested, cost)
+            rewrite = books.pricing.rewrite(reading.usage, requested)
         first = self.first_at
         return AuditRecord(
             request_id=self.id,
             boot_id=books.boot_id,
             seq=self._seq,
-            at_us=self._at_us,
+            at_us=self.at_us,
             endpoint=self.endpoint,
             provider=candidate.link.name if candidate else books.default_provider,
             model=candidate.model if candidate else None,
@@ -192,14 +221,20 @@ class Account:
             agent_type=self.agent.type if self.agent else None,
             agent_source=self.agent.source.value if self.agent else None,
             session_id=self._sender.session_id,
+            agent_id=self._sender.agent_id,
             client=self._sender.client,
+            project_id=self._sender.project_id,
             billing=billing,
             error_message=outcome.error,
             upstream_request_id=self._upstream_id(),
             shape=self._shape,
             user=self.user,
             route_reason=candidate.reason if candidate else None,
+            adapted=candidate.adaptation.words if candidate else (),
             skipped_reason=self.skipped,
+            chosen=self.chosen,
+            rewrite_pico=rewrite,
+            limits=() if self.sent is None else describe.rate_limits(self.sent.answer.headers),
             cache=self.cache,
             request_body=self.request.body if books.log_request_bodies else None,
             response_body=None if self.answer_log is None else self.answer_log.text(),

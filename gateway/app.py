@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 import ipaddress
 import logging
 import os
 import uuid
 
 from gateway.account import WIRES
+from gateway.clients import basic_password, presented
 from gateway.config import Settings
 from gateway.errors import RequestError
 from gateway.exchange import Exchange
 from gateway.links import open_links
-from gateway.operator.admin import require_admin
 from gateway.operator.answers import Parts
 from gateway.operator.api import OperatorApi
 from gateway.operator.parts import close_parts, open_parts
 from gateway.passthrough import pass_through
 from gateway.service import Service, open_service
 from gateway.store.records import Endpoint
-from gateway.wire.answers import reply_error
+from gateway.wire.answers import refuse, reply_error
 from gateway.wire.http import Request, Responder
 from gateway.wire.workers import WorkerDirectory, WorkerIdentity
 
@@ -56,7 +57,12 @@ class Application:
         if identity.slot == 0:  # once, not once a worker
             for warning in settings.warnings:
                 log.warning("configuration: %s", warning)
-        links = open_links(settings.providers, os.environ, tokens=bool(settings.clients))
+        links = open_links(
+            settings.providers,
+            os.environ,
+            tokens=bool(settings.clients),
+            credentials=settings.credentials,
+        )
         for link in links.values():
             if link.problem is not None:
                 log.warning("provider %s: %s", link.name, link.problem)
@@ -83,20 +89,19 @@ class Application:
         elif self._may_operate(request):
             await self._operator.handle(request, responder, request_id)
         else:
-            text = "beyond loopback this needs a client token or the admin token"
-            reply_error(responder, 401, "authentication_error", text, request_id)
+            refuse(responder, _closed_to(request), request_id)
 
     def _may_operate(self, request: Request) -> bool:
         """Return whether the caller may see what the gateway did: records, costs, models."""
         if not self._exposed or request.path in _PROBED:
             return True
-        with contextlib.suppress(RequestError):
-            require_admin(request, self._parts.admin_token)
-            return True
-        with contextlib.suppress(RequestError):
-            self._service.clients.authenticate(request.headers)
-            return True
-        return False
+        shown = list(presented(request.headers))
+        password = basic_password(request.headers)
+        # A browser sends it along whatever page made the request: it may look, and change nothing.
+        if password is not None and request.method in (b"GET", b"HEAD"):
+            shown.append(password)
+        admin, name_of = self._parts.admin_token.encode(), self._service.clients.name_of
+        return any(hmac.compare_digest(one, admin) or name_of(one) is not None for one in shown)
 
     async def _models(
         self, request: Request, responder: Responder, target: bytes, request_id: str
@@ -104,14 +109,18 @@ class Application:
         service = self._service
         try:
             user = service.clients.authenticate(request.headers)
+            admission = service.limiter.admit(user, aside=True)
         except RequestError as error:
-            reply_error(responder, error.status, error.kind, str(error), request_id)
+            refuse(responder, error, request_id)
             return
         link = self._parts.links[self._parts.settings.routing.default_provider]
         authenticated = user is not None
-        await pass_through(
-            link, request, responder, target, request_id, authenticated=authenticated
-        )
+        try:
+            await pass_through(
+                link, request, responder, target, request_id, authenticated=authenticated
+            )
+        finally:
+            admission.release()
 
     def begin_draining(self) -> None:
         """Say that the worker is leaving: `/health` and `/ready` turn 503."""
@@ -140,6 +149,14 @@ class Application:
             await asyncio.sleep(_SWEEP_S)  # a clock, not a wait for something
             for link in self._parts.links.values():
                 link.origin.sweep(loop.time())
+
+
+def _closed_to(request: Request) -> RequestError:
+    """Return the refusal of an operator's request; a browser is told to ask for a password."""
+    page = request.path == b"/" and b"text/html" in (request.header(b"accept") or b"")
+    headers = ((b"www-authenticate", b'Basic realm="gateway"'),) if page else ()
+    text = "beyond loopback this needs a client token or the admin token"
+    return RequestError(401, "authentication_error", text, headers=headers)
 
 
 def _is_loopback(host: str) -> bool:

@@ -11,9 +11,11 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from gateway.adaptation import Adaptation
 from gateway.breakers import Circuit, Circuits, RetryBudget, back_off_s, parse_retry_after
 from gateway.errors import RequestError, UpstreamError, UpstreamFault
 from gateway.links import Link
+from gateway.translate import usage_chunk
 from gateway.upstream import Answer
 from gateway.wire.body import Body
 from gateway.wire.formats import Translator, Wire
@@ -23,6 +25,8 @@ log = logging.getLogger(__name__)
 
 INEXPRESSIBLE = "inexpressible"
 """Why a provider was not asked: its wire format has no word for something in the request."""
+
+UNCHANGED = Adaptation()
 
 LONG_WAIT_S = 5.0
 """Rather than wait longer than this, the next candidate is asked when there is one."""
@@ -55,6 +59,7 @@ class Candidate:
         chosen: The model before the provider's alias.
         reason: Why this provider.
         retries: Attempts after the first.
+        adaptation: What is changed in the request so that the model accepts it.
     """
 
     link: Link
@@ -62,6 +67,7 @@ class Candidate:
     chosen: str
     reason: str
     retries: int
+    adaptation: Adaptation = UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,9 +233,10 @@ def _prepare(
     call: Call, candidate: Candidate, translators: Mapping[tuple[Wire, Wire], Translator]
 ) -> _Prepared:
     """Return what to send. Raises RequestError."""
-    link, headers = candidate.link, call.request.headers
+    link, adaptation = candidate.link, candidate.adaptation
     link.ready(call.vendor)
-    body = call.body.forwarded(candidate.model)
+    headers = adaptation.headers(call.request.headers)
+    body = call.body.forwarded(candidate.model, adaptation.edits)
     path, _, query = call.target.partition(b"?")
     translator = None
     if link.wire is not call.wire:
@@ -240,6 +247,8 @@ def _prepare(
             )
             raise RequestError(400, "invalid_request_error", text)
         body, path, query = translator.request(body, candidate.model), translator.path, b""
+    elif link.adds_usage(call.wire, call.body):
+        body = usage_chunk.added(body)
     target = link.dialect.target(link.settings, path, query, candidate.model)
     sent = link.headers(headers, call.wire, call.vendor)
     return _Prepared(candidate, target, sent, body, translator)

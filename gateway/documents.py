@@ -13,7 +13,9 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +154,12 @@ def _parse_json(path: Path, text: str) -> Document:
         raise ConfigError(path, f"{name} is not JSON")
 
     try:
-        document = json.loads(text, object_pairs_hook=unique, parse_constant=constant)
+        document = json.loads(
+            text,
+            object_pairs_hook=unique,
+            parse_float=partial(_number, path),
+            parse_constant=constant,
+        )
     except json.JSONDecodeError as error:
         raise ConfigError(path, f"not valid JSON: {error.msg}", line=error.lineno) from error
     except RecursionError as error:
@@ -160,6 +167,17 @@ def _parse_json(path: Path, text: str) -> Document:
     if not isinstance(document, dict):
         raise ConfigError(path, "is not a JSON object", line=1, fix="wrap it in { }")
     return document
+
+
+def _number(path: Path, digits: str) -> Decimal | int:
+    """Return a number as it is written: a price must not become a float."""
+    try:
+        value = Decimal(digits)
+    except InvalidOperation as error:
+        raise ConfigError(path, f"{digits} is not a number of any use") from error
+    # In JSON Schema 1.0 is an integer; 1e999999 is better left as it is.
+    whole = value.adjusted() < 19 and value == value.to_integral_value()
+    return int(value) if whole else value
 
 
 def _spell(
@@ -263,6 +281,9 @@ def _validate(source: _Source, schema: Document, document: Document) -> None:
         "type": f"must be of type {wanted}",
         "not": "cannot be used",
         "pattern": "has the wrong form",
+        "minimum": f"must be at least {wanted}",
+        "exclusiveMinimum": f"must be more than {wanted}",
+        "maximum": f"must be at most {wanted}",
     }
     problem = problems.get(str(error.validator), error.message)
     fix = error.schema.get("x-hint") if isinstance(error.schema, dict) else None

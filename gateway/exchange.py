@@ -12,19 +12,20 @@ import time
 
 from gateway import describe, estimate
 from gateway.account import Account, Outcome
-from gateway.agents import identify
+from gateway.agents import Agent
 from gateway.answer_cache import Lookup, asked, replay_headers
 from gateway.body_log import AnswerLog
 from gateway.cache import Kept
 from gateway.delivery import Delivery, committed
 from gateway.dispatch import INEXPRESSIBLE, Call, Candidate, Sent
 from gateway.errors import RequestError, UpstreamError, UpstreamFault
+from gateway.limits import Admission
 from gateway.links import key_vendor
 from gateway.metrics import Stopwatch
 from gateway.redact import redact
 from gateway.service import Service
 from gateway.store.records import CacheOutcome, Endpoint
-from gateway.wire.answers import reply_error, to_json
+from gateway.wire.answers import refuse, to_json
 from gateway.wire.body import Body
 from gateway.wire.formats import Wire
 from gateway.wire.http import Request, Responder
@@ -55,6 +56,7 @@ class Exchange:
         self._responder = responder
         self._watch = Stopwatch()
         self._recorded: asyncio.Future[bool] | None = None
+        self._admission: Admission | None = None
         self._whole = False
 
     async def run(self, target: bytes) -> None:
@@ -81,29 +83,44 @@ class Exchange:
         finally:
             if account.sent is not None:
                 account.sent.answer.release()
+            if self._admission is not None:
+                self._admission.release()
 
     async def _serve(self, target: bytes) -> None:
         service, account = self._service, self._account
         request = account.request
         account.user = service.clients.authenticate(request.headers)
+        aside = account.endpoint is Endpoint.COUNT_TOKENS
+        self._admission = service.limiter.admit(account.user, aside=aside)
         body = account.parse()
-        now = service.dispatcher.clock()
-        account.agent = identify(request, body, service.definitions, service.agent_links, now)
-        candidates = service.policy.candidates(
-            account.agent, body.model, subscription=self._subscription()
-        )
+        account.agent = await service.sub_agents.identify(request, body)
+        candidates = await self._choose(account.agent)
         first = account.candidate = candidates[0]
         self._announce(first)
         if account.endpoint is Endpoint.COUNT_TOKENS and first.link.wire is not Wire.MESSAGES:
             await self._estimate(body)
             return
-        lookup = self._look_up(first, target)
+        lookup = await self._look_up(first, target)
         if lookup is not None and lookup.kept is not None:
             await self._replay(lookup.kept)
             return
         vendor = key_vendor(request.headers, account.wire, authenticated=account.user is not None)
         call = Call(account.id, account.wire, request, body, target, vendor)
         await self._ask(call, candidates, lookup)
+
+    async def _choose(self, agent: Agent) -> tuple[Candidate, ...]:
+        """Return whom to ask; the conversation is known to all workers from here on."""
+        service, account = self._service, self._account
+        asked = account.asked(agent, subscription=self._subscription())
+        conversation, bound = account.conversation, None
+        if conversation is not None and service.policy.asks_for_binding(asked):
+            bound = await service.sessions.model(conversation)
+        choice = service.policy.choose(asked, bound)
+        first = choice.candidates[0]
+        account.chosen, account.skipped = first.chosen, choice.left
+        if conversation is not None and account.endpoint is not Endpoint.COUNT_TOKENS:
+            service.sessions.begun(conversation, first.chosen, account.at_us)
+        return choice.candidates
 
     async def _ask(
         self, call: Call, candidates: tuple[Candidate, ...], lookup: Lookup | None
@@ -121,14 +138,14 @@ class Exchange:
         if lookup is not None and copy is not None and self._whole and sent.candidate is first:
             service.cache.keep(lookup, copy)
 
-    def _look_up(self, first: Candidate, target: bytes) -> Lookup | None:
+    async def _look_up(self, first: Candidate, target: bytes) -> Lookup | None:
         """Return what the response cache has; None when the answer is not to be kept."""
         account = self._account
         if account.endpoint is Endpoint.COUNT_TOKENS or not self._service.cache.enabled:
             return None
-        shared = account.user is not None or first.link.key is not None
-        wanted = asked(account.request, first.link.name, first.model, target, shared=shared)
-        lookup = self._service.cache.look_up(account.request.body, wanted)
+        known = account.user is not None
+        wanted = asked(account.request, first.link, first.model, target, authenticated=known)
+        lookup = await self._service.cache.look_up(account.request.body, wanted)
         if lookup is not None:
             account.cache = CacheOutcome.MISS if lookup.kept is None else CacheOutcome.HIT
         return lookup
@@ -160,6 +177,13 @@ class Exchange:
             "Routing request: agent_type=%s, provider=%s, reason=%s",
             *(_line(agent), first.link.name, _line(first.reason)),
         )
+        if account.skipped is not None:
+            log.info(
+                "Model override left out: reason=%s request_id=%s", account.skipped, account.id
+            )
+        if first.adaptation.changes:
+            words = ",".join(first.adaptation.words)
+            log.info("Request adapted: changes=%s request_id=%s", _line(words), account.id)
         if not account.overridden or account.body is None:
             return
         if account.endpoint is not Endpoint.COUNT_TOKENS:
@@ -190,8 +214,7 @@ class Exchange:
             metrics=service.metrics,
             watch=self._watch,
             pricing=service.books.pricing,
-            links=service.agent_links,
-            clock=service.dispatcher.clock,
+            sub_agents=service.sub_agents,
         )
 
     async def _estimate(self, body: Body) -> None:
@@ -212,9 +235,8 @@ class Exchange:
             self._responder.abort()
             return
         await committed(self._service.ledger, self._record(refusal.status, error=message))
-        account = self._account
-        wire = account.wire
-        reply_error(self._responder, refusal.status, refusal.kind, message, account.id, wire=wire)
+        told = RequestError(refusal.status, refusal.kind, message, headers=refusal.headers)
+        refuse(self._responder, told, self._account.id, self._account.wire)
 
     async def _upstream_failed(self, error: UpstreamError) -> None:
         account = self._account
@@ -243,6 +265,8 @@ class Exchange:
             begun = self._responder.started
             outcome = Outcome(status, reading or Reading(), error, stream=stream, begun=begun)
             entry = self._account.record(outcome, self._service.books)
+            if self._admission is not None and entry.usage is not None:
+                self._admission.charge(entry.usage)
             self._recorded = self._service.ledger.record(entry)
             self._whole = entry.success and entry.status == 200
         return self._recorded

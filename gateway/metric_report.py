@@ -52,6 +52,10 @@ _COUNTERS: Mapping[str, tuple[tuple[str, ...], str]] = {
         "Requests that matched a rule and kept their model, or got it back.",
     ),
     "gateway_requests_total": (("provider", "model", "status", "stream"), "Requests that ended."),
+    "gateway_limited_total": (
+        ("limit",),
+        "Requests refused because their client was over a limit of the gateway's.",
+    ),
     "gateway_streams_broken_total": (("cause",), "Streams that ended early, by who ended them."),
     "gateway_tokens_total": (("kind",), "Tokens, as the providers report them."),
     "gateway_audit_records_total": ((), "Audit records committed to the ledger."),

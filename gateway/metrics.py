@@ -13,6 +13,7 @@ from typing import Protocol
 
 from gateway.counters import Counters, Series
 from gateway.exposition import Metric
+from gateway.limits import Limit
 from gateway.metric_report import (
     LATENCY_S,
     OVERHEAD_S,
@@ -135,6 +136,10 @@ class Metrics:
         """Count records that are in the ledger."""
         self._counters.add(("gateway_audit_records_total",), records)
 
+    def limited(self, limit: Limit) -> None:
+        """Count a request that was refused because its client is over a limit."""
+        self._counters.add(("gateway_limited_total", limit.value))
+
     def cache_asked(self, *, hit: bool) -> None:
         """Count a look into the response cache."""
         self._counters.add(("cco_cache_hits",) if hit else ("cco_cache_misses",))
@@ -200,6 +205,7 @@ def _zeros(known: Known) -> Iterator[Series]:
     yield ("gateway_overrides_skipped_total", "target_down")
     yield from (("gateway_tokens_total", kind.value) for kind in TokenKind)
     yield from (("gateway_streams_broken_total", cause.value) for cause in BrokenBy)
+    yield from (("gateway_limited_total", limit.value) for limit in Limit)
     for provider in known.providers:
         for stream in ("false", "true"):
             yield ("gateway_requests_total", provider, OTHER, "200", stream)

@@ -7,23 +7,22 @@ import random
 import time
 from dataclasses import dataclass, field
 
-from gateway import resources
 from gateway.account import Books, Counts
-from gateway.agent_links import AgentLinks
 from gateway.agents import DefinitionIndex
 from gateway.answer_cache import AnswerCache
-from gateway.candidates import Policy
+from gateway.candidates import Policy, open_policy
 from gateway.clients import Clients
 from gateway.config import Settings
 from gateway.definitions import read_definitions
 from gateway.dispatch import Dispatcher
+from gateway.limits import RateLimiter, Share, cells_needed
 from gateway.metrics import Metrics
 from gateway.operator.answers import Parts
-from gateway.overrides import Overrides
-from gateway.pricing import Pricing
-from gateway.routing import Router
-from gateway.settings import OnTargetDown
+from gateway.sessions import Sessions
+from gateway.settings import LimitSettings
+from gateway.shared_cells import open_cells
 from gateway.store.ledger import Ledger
+from gateway.sub_agents import SubAgents
 from gateway.translate import TRANSLATORS
 
 
@@ -38,13 +37,14 @@ class Service:
     policy: Policy
     dispatcher: Dispatcher
     clients: Clients
-    definitions: DefinitionIndex
+    limiter: RateLimiter
+    sub_agents: SubAgents
     books: Books
     ledger: Ledger
     metrics: Metrics
     cache: AnswerCache
+    sessions: Sessions
     log_overrides: bool = True
-    agent_links: AgentLinks = field(default_factory=AgentLinks)
     counts: Counts = field(default_factory=Counts)
     seq: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -53,15 +53,7 @@ def open_service(settings: Settings, parts: Parts) -> Service:
     """Return a worker's service. Blocks. Raises OSError when the price table is not installed."""
     overrides, routing = settings.overrides, settings.routing
     return Service(
-        policy=Policy(
-            links=parts.links,
-            router=Router(routing),
-            overrides=_overrides(settings),
-            reverts=overrides.on_target_down is OnTargetDown.ORIGINAL,
-            # Without a key of the gateway's there is nothing to guard, and nothing to look for.
-            subscription_fallback=routing.subscription_fallback
-            or all(link.key is None for link in parts.links.values()),
-        ),
+        policy=open_policy(settings, parts.links, parts.capabilities),
         dispatcher=Dispatcher(
             clock=time.monotonic,
             jitter=random.random,
@@ -69,9 +61,12 @@ def open_service(settings: Settings, parts: Parts) -> Service:
             translators=TRANSLATORS,
         ),
         clients=Clients(settings.clients),
-        definitions=DefinitionIndex(read_definitions(settings.agent_folders)),
+        limiter=_limiter(settings, parts),
+        sub_agents=SubAgents(
+            parts.ledger, DefinitionIndex(read_definitions(settings.agent_folders))
+        ),
         books=Books(
-            pricing=Pricing.parse(resources.prices()),
+            pricing=parts.pricing,
             boot_id=parts.identity.boot_id,
             default_provider=routing.default_provider,
             track_statistics=overrides.track_statistics,
@@ -80,13 +75,20 @@ def open_service(settings: Settings, parts: Parts) -> Service:
         ),
         ledger=parts.ledger,
         metrics=parts.metrics,
-        cache=AnswerCache(settings.cache, parts.metrics),
+        cache=parts.cache,
+        sessions=Sessions(parts.ledger, overrides.rollout.idle_s),
         log_overrides=overrides.log_overrides,
     )
 
 
-def _overrides(settings: Settings) -> Overrides:
-    """Return the rules in force; each of the two files has a switch of its own."""
-    overrides = settings.overrides
-    rules, agents = (overrides.rules, overrides.agent_rules) if overrides.enabled else ((), ())
-    return Overrides(rules, (*agents, *settings.agent_models))
+def _limiter(settings: Settings, parts: Parts) -> RateLimiter:
+    """Return what holds clients to their limits, all workers together where there are several."""
+    limits: dict[str | None, LimitSettings] = {one.name: one.limits for one in settings.clients}
+    limits = limits or {None: settings.limits}
+    identity, workers = parts.identity, settings.server.workers
+    count = cells_needed(len(limits), workers)
+    shared = workers > 1 and any(entry != LimitSettings() for entry in limits.values())
+    folder = settings.home / "limits"
+    cells = open_cells(folder, identity, settings.fingerprint, count) if shared else [0] * count
+    share = Share(cells, identity.slot, workers)
+    return RateLimiter(limits, share, time.monotonic_ns, parts.metrics.limited)

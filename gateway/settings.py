@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from gateway.rollout import Rollout
+from gateway.tariffs import CostSettings
+
 DEFAULT_PROVIDER = "anthropic"
 DEFAULT_BASE_URL = "https://api.anthropic.com"
 
@@ -16,17 +19,40 @@ class ServerSettings:
     """How the gateway listens and stops.
 
     Attributes:
+        port: 0 takes a free one; None when no file asks for any.
         drain_s: Longest time a stopping worker waits for open answers, seconds.
         linger_s: How long an idle connection stays open while draining, seconds.
         max_body_bytes: Largest request body accepted.
+        max_buffered_bytes: What request bodies and buffered answers may take in all, a worker.
     """
 
     host: str = "127.0.0.1"
-    port: int = 3000
+    port: int | None = None
     workers: int = 1
     drain_s: float = 600
     linger_s: float = 5
     max_body_bytes: int = 32 * 1024 * 1024
+    max_buffered_bytes: int = 256 * 1024 * 1024
+
+
+class Credentials(StrEnum):
+    """Whose key pays a provider that has none of the gateway's."""
+
+    CLIENT = "client"  # the one the request carries, where it fits
+    GATEWAY = "gateway"  # nobody's: what clients carry is never forwarded
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonSettings:
+    """Where clients are sent.
+
+    Attributes:
+        gateway_enabled: False: not here; the gateway's port passes on unchanged what still comes.
+        proxy_enabled: Whether the legacy HTTP proxy runs.
+    """
+
+    gateway_enabled: bool = True
+    proxy_enabled: bool = False
 
 
 class OnTargetDown(StrEnum):
@@ -34,6 +60,14 @@ class OnTargetDown(StrEnum):
 
     ORIGINAL = "original"
     FAIL = "fail"
+
+
+class ReportFormat(StrEnum):
+    """The form of the report on overrides in the log."""
+
+    JSON = "json"
+    TEXT = "text"
+    SILENT = "silent"  # no report
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +79,8 @@ class OverrideSettings:
         agent_rules: Pairs (agent type, model); they come before the rules.
         log_overrides: Whether each override is logged.
         track_statistics: Whether overrides are counted in the ledger.
+        report_format: How the log tells, when a worker ends, what was counted.
+        rollout: The part of the traffic that the rules apply to.
     """
 
     enabled: bool = False
@@ -52,7 +88,9 @@ class OverrideSettings:
     agent_rules: tuple[tuple[str, str], ...] = ()
     log_overrides: bool = True
     track_statistics: bool = True
+    report_format: ReportFormat = ReportFormat.JSON
     on_target_down: OnTargetDown = OnTargetDown.ORIGINAL
+    rollout: Rollout = field(default_factory=Rollout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +108,9 @@ class ProviderSettings:
         model_aliases: Pairs (requested model or tier, the provider's own id).
         deployment: Azure's name for a deployed model; None takes the model's name.
         api_version: Azure's; None takes the dialect's default.
-        api: Which OpenAI API is spoken: "chat" or "responses".
+        api: Which API is spoken: "chat" or "responses" of OpenAI's, or Ollama's "native".
+        stream_usage: Whether chat streams are asked for their usage although the client did not;
+            None lets the dialect decide.
     """
 
     name: str = DEFAULT_PROVIDER
@@ -86,6 +126,7 @@ class ProviderSettings:
     deployment: str | None = None
     api_version: str | None = None
     api: str = "chat"
+    stream_usage: bool | None = None
 
     def resolve_key(self, environ: Mapping[str, str]) -> str | None:
         """Return the key; None when none is configured.
@@ -93,21 +134,7 @@ class ProviderSettings:
         Raises:
             LookupError: The reference leads nowhere.
         """
-        ref = self.api_key_ref
-        if ref is None:
-            return None
-        if ref.startswith("file:"):
-            try:
-                key = Path(ref.removeprefix("file:")).read_text("utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                raise LookupError(f"{ref} cannot be read") from error
-        else:
-            key = environ.get(ref.removeprefix("env:").removeprefix("$"), "").strip()
-        if not key:
-            raise LookupError(f"{ref} is empty or not set")
-        if not (key.isascii() and key.isprintable()):
-            raise LookupError(f"{ref} holds characters no key has")
-        return key
+        return None if self.api_key_ref is None else resolve(self.api_key_ref, environ)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,18 +178,48 @@ class AuditSettings:
 
 @dataclass(frozen=True, slots=True)
 class CacheSettings:
-    """The response cache of each worker.
+    """The response cache: of each worker, or of all.
 
     Attributes:
         ttl_s: Age at which an answer is forgotten, seconds.
-        max_bytes: What the answers kept may take in all, a worker.
+        max_bytes: What the answers kept may take in all, in the memory of a worker.
+        max_answer_bytes: Larger answers are not kept.
         any_temperature: Whether answers to requests without `temperature: 0` are kept, too.
+        redis_url: Where all workers keep them: a URL without password, or a reference to one, as
+            `env:NAME` or `file:PATH` (absolute). None keeps them in the memory of each worker.
     """
 
     enabled: bool = False
     ttl_s: float = 3600
     max_bytes: int = 64 * 1024 * 1024
+    max_answer_bytes: int = 1024 * 1024
     any_temperature: bool = False
+    redis_url: str | None = None
+
+    def resolve_redis_url(self, environ: Mapping[str, str]) -> str | None:
+        """Return the URL, with its password; None when none is configured.
+
+        Raises:
+            LookupError: The reference leads nowhere.
+        """
+        ref = self.redis_url
+        if ref is None or not ref.startswith(("env:", "file:")):
+            return ref
+        return resolve(ref, environ)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """How much may be asked for; None is without limit.
+
+    Attributes:
+        concurrent_requests: How many requests may be under way at once.
+        tokens_per_minute: Input and output, without what prompt caches gave.
+    """
+
+    requests_per_minute: int | None = None
+    concurrent_requests: int | None = None
+    tokens_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +228,12 @@ class ClientSettings:
 
     Attributes:
         token_sha256: Lower-case hex digest of its token.
+        limits: Its own, and where it has none those for everybody.
     """
 
     name: str
     token_sha256: str = field(repr=False)
+    limits: LimitSettings = field(default_factory=LimitSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +246,8 @@ class Settings:
         agent_models: Pairs (agent type, model) of `llm-router-config.json`; empty unless enabled.
         agent_folders: Where agent definition files are.
         clients: Who may use the gateway; empty means everybody who reaches it.
+        limits: For everybody together while there are no clients.
+        capabilities: What models accept, by model; each row replaces what the table says of a key.
     """
 
     home: Path
@@ -199,6 +260,31 @@ class Settings:
     routing: RoutingSettings
     audit: AuditSettings
     cache: CacheSettings = field(default_factory=CacheSettings)
+    costs: CostSettings = field(default_factory=CostSettings)
     agent_models: tuple[tuple[str, str], ...] = ()
     agent_folders: tuple[Path, ...] = ()
     clients: tuple[ClientSettings, ...] = ()
+    credentials: Credentials = Credentials.CLIENT
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    daemon: DaemonSettings = field(default_factory=DaemonSettings)
+    capabilities: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+
+
+def resolve(ref: str, environ: Mapping[str, str]) -> str:
+    """Return the secret that `env:NAME`, `$NAME`, `NAME` or `file:PATH` leads to.
+
+    Raises:
+        LookupError: It leads nowhere.
+    """
+    if ref.startswith("file:"):
+        try:
+            secret = Path(ref.removeprefix("file:")).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise LookupError(f"{ref} cannot be read") from error
+    else:
+        secret = environ.get(ref.removeprefix("env:").removeprefix("$"), "").strip()
+    if not secret:
+        raise LookupError(f"{ref} is empty or not set")
+    if not (secret.isascii() and secret.isprintable()):
+        raise LookupError(f"{ref} holds characters no key has")
+    return secret

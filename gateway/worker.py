@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -77,7 +78,7 @@ async def serve(open_application: OpenApplication, arguments: WorkerArguments) -
     try:
         settings = _settings(arguments)
         application = await open_application(settings, arguments.identity, link)
-        server = HttpServer(application.handle, Limits(body_bytes=settings.server.max_body_bytes))
+        server = HttpServer(application.handle, _limits(settings))
         await _check_self(server, arguments.identity.instance)
         listener = await asyncio.get_running_loop().create_server(
             server.protocol, sock=socket.socket(fileno=arguments.listen_fd), backlog=_BACKLOG
@@ -157,7 +158,7 @@ async def _check_self(server: HttpServer, instance: str) -> None:
 
 def _settings(arguments: WorkerArguments) -> Settings:
     """Load the files; the command line of `run` beats what they say about the listener."""
-    settings = load(arguments.config_dir, arguments.home)
+    settings = load(arguments.config_dir, arguments.home, datetime.now(UTC).date())
     host, _, port = arguments.identity.instance.rpartition(":")
     server = replace(
         settings.server, host=host.strip("[]"), port=int(port), workers=arguments.workers
@@ -165,9 +166,20 @@ def _settings(arguments: WorkerArguments) -> Settings:
     return replace(settings, server=server)
 
 
+def _limits(settings: Settings) -> Limits:
+    server = settings.server
+    return Limits(body_bytes=server.max_body_bytes, buffered_bytes=server.max_buffered_bytes)
+
+
 def _loaded(settings: Settings) -> Loaded:
-    overrides = settings.overrides
-    return Loaded(settings.fingerprint, overrides.enabled, len(overrides.rules))
+    overrides, daemon = settings.overrides, settings.daemon
+    return Loaded(
+        settings.fingerprint,
+        overrides.enabled,
+        len(overrides.rules),
+        daemon.gateway_enabled,
+        daemon.proxy_enabled,
+    )
 
 
 async def _open_gateway(

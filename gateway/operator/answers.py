@@ -11,7 +11,9 @@ from functools import partial
 from importlib import metadata
 
 from gateway import resources
+from gateway.answer_cache import AnswerCache
 from gateway.breakers import Circuits
+from gateway.capabilities import Capabilities
 from gateway.config import Settings
 from gateway.errors import RequestError
 from gateway.exposition import OPENMETRICS_TYPE, TEXT_TYPE, openmetrics_wanted, render
@@ -21,6 +23,7 @@ from gateway.metrics import Metrics
 from gateway.operator import openapi, query
 from gateway.operator.admin import require_admin
 from gateway.operator.health import ProviderHealth
+from gateway.pricing import Pricing
 from gateway.store import entries, queries, schema
 from gateway.store.ledger import Ledger
 from gateway.wire.answers import to_json
@@ -57,6 +60,9 @@ class Parts:
     links: Mapping[str, Link]
     ledger: Ledger
     metrics: Metrics
+    cache: AnswerCache
+    pricing: Pricing
+    capabilities: Capabilities
     admin_token: str = field(repr=False)
     circuits: Circuits = field(default_factory=Circuits)
 
@@ -186,14 +192,16 @@ class OperatorAnswers:
     async def cache(self, _: Request) -> Answer:
         """Say what the response caches of all workers did and hold."""
         totals = self._parts.metrics.cache_totals(await self._live())
+        redis = self._parts.cache.health  # what it holds is Redis's to say
         document = {
             "cache_hits": totals.hits,
             "cache_misses": totals.misses,
             "hit_rate": round(totals.hit_rate, 4),
             "hit_rate_percent": round(totals.hit_rate * 100, 2),
             "total_requests": totals.hits + totals.misses,
-            "memory_usage_bytes": totals.size_bytes,
-            "cached_items": totals.items,
+            "memory_usage_bytes": totals.size_bytes if redis is None else None,
+            "cached_items": totals.items if redis is None else None,
+            "redis": redis,
         }
         return _json(document)
 

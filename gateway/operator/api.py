@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from gateway.errors import RequestError
@@ -12,6 +13,7 @@ from gateway.operator import query
 from gateway.operator.admin import require_admin
 from gateway.operator.answers import Answer, OperatorAnswers, Parts
 from gateway.operator.live import LiveStream
+from gateway.operator.what_if import what_if
 from gateway.wire.answers import reply_error
 from gateway.wire.http import Header, Request, Responder
 
@@ -63,6 +65,7 @@ class OperatorApi:
         self.posts: Mapping[bytes, Route] = {
             b"/gateway/metrics/reset": answers.reset_metrics,
             b"/api/shutdown": answers.shut_down,
+            b"/gateway/what-if": partial(what_if, parts),
         }
 
     async def handle(self, request: Request, responder: Responder, request_id: str) -> None:

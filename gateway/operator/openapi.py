@@ -89,6 +89,7 @@ OPERATIONS: tuple[Operation, ...] = (
         media=("text/plain", "application/openmetrics-text"),
     ),
     Operation("get", "/openapi.json", "This document.", media=("application/json",)),
+    Operation("post", "/gateway/what-if", "What other rules would do.", "what-if", admin=True),
     Operation("post", "/api/shutdown", "Drain, then end.", "shutdown", admin=True),
 )
 

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import sqlite3
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 from gateway import resources
+from gateway.answer_cache import AnswerCache, open_answer_cache
+from gateway.cache_config import URL_KEY
+from gateway.capabilities import Capabilities
 from gateway.config import Settings
 from gateway.counters import Counters
+from gateway.documents import KINDS, ConfigName
+from gateway.errors import ConfigError
 from gateway.links import Link
 from gateway.metrics import Known, Metrics
 from gateway.operator.admin import admin_token
 from gateway.operator.answers import Parts
+from gateway.operator.override_report import override_report
+from gateway.pricing import Pricing
+from gateway.store import queries
 from gateway.store.ledger import Ledger
 from gateway.wire.workers import WorkerDirectory, WorkerIdentity
+
+log = logging.getLogger(__name__)
 
 
 def open_parts(
@@ -24,17 +38,47 @@ def open_parts(
     """Open them; blocks. Raises ConfigError and OSError."""
     audit = settings.audit
     token = admin_token(settings.home)
+    pricing = Pricing.parse(resources.prices(), settings.costs)
+    capabilities = Capabilities.parse(resources.capabilities(), settings.capabilities)
     counters = Counters(settings.home / "metrics", identity.supervisor, identity.boot_id)
     metrics = Metrics(counters, _known(settings))
+    cache = _open_cache(settings, metrics)
     ledger = Ledger(audit.db_path, keep_entries=audit.enabled, keep_days=audit.retention_days)
     ledger.on_record, ledger.on_commit = metrics.observe, metrics.committed
-    return Parts(settings, identity, directory, links, ledger, metrics, token)
+    return Parts(
+        settings, identity, directory, links, ledger, metrics, cache, pricing, capabilities, token
+    )
 
 
 async def close_parts(parts: Parts) -> None:
-    """Write what is queued and close everything."""
+    """Report on the overrides, write what is queued and close everything."""
+    await _report_overrides(parts)
+    await parts.cache.close()
     await parts.ledger.close()
     parts.metrics.close()
+
+
+async def _report_overrides(parts: Parts) -> None:
+    """Log what the overrides did so far; once, not once a worker."""
+    overrides = parts.settings.overrides
+    if parts.identity.slot != 0 or not (overrides.enabled and overrides.track_statistics):
+        return
+    try:
+        statistics = await parts.ledger.read(partial(queries.overrides, enabled=True))
+    except sqlite3.Error as error:
+        log.warning("no report on the overrides: %s", error)
+        return
+    report = override_report(statistics, overrides.report_format)
+    if report is not None:
+        log.info("Override report: %s", report)
+
+
+def _open_cache(settings: Settings, metrics: Metrics) -> AnswerCache:
+    try:
+        return open_answer_cache(settings.cache, metrics, os.environ)
+    except LookupError as error:
+        path = settings.config_dir / KINDS[ConfigName.GATEWAY].file
+        raise ConfigError(path, str(error.args[0]), key=URL_KEY) from error
 
 
 def _known(settings: Settings) -> Known:
@@ -47,6 +91,7 @@ def _known(settings: Settings) -> Known:
 
 def _models(settings: Settings) -> Iterator[str]:
     yield from resources.prices()["models"]
+    yield from (model for model, _ in settings.costs.overrides)
     for pair in settings.overrides.rules:
         yield from pair
     for _, model in (*settings.overrides.agent_rules, *settings.agent_models):

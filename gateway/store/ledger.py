@@ -1,4 +1,4 @@
-"""Write and read the ledger: one writer thread, one reader thread, an SQLite file in WAL mode.
+"""Write and read the ledger: one writer thread, two that read, an SQLite file in WAL mode.
 
 The writer commits whatever is queued at once: alone when idle, in groups under load. Everything
 that is committed survives the death of the process. While the file cannot be written, records go
@@ -14,14 +14,14 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
-from gateway.store import schema
+from gateway.store import conversations, links, schema
 from gateway.store.opening import connect
+from gateway.store.reader import Reader
 from gateway.store.records import AuditRecord
 from gateway.store.spill import Spill, reconcile
 
@@ -49,6 +49,7 @@ _BAD_RECORD = (
 
 T = TypeVar("T")
 Task = Callable[[sqlite3.Connection], None]
+_Delete = Callable[[sqlite3.Connection, int, int], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +86,12 @@ class Ledger:
         self._path, self._keep_entries, self._keep_days = path, keep_entries, keep_days
         self._complained = float("-inf")
         self._writer = connect(path)
-        self._reader = connect(path)
-        self._reader.execute("PRAGMA query_only = 1")
+        # What a request waits for is not read behind a report on all of them.
+        self._reports, self._lookups = Reader(path, "ledger-reader"), Reader(path, "ledger-lookup")
         self._spill = Spill(path)
         self._sweep_at = time.monotonic()
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
-        self._readers = ThreadPoolExecutor(1, thread_name_prefix="ledger-reader")
         self._thread = threading.Thread(target=self._write, name="ledger-writer", daemon=True)
         self._thread.start()
 
@@ -106,31 +106,39 @@ class Ledger:
             self._queue.put(_Job(entry, future))
         return future
 
-    async def write(self, task: Task) -> bool:
-        """Run a task in a transaction of its own, on the writer thread; False when it failed."""
+    def enqueue(self, task: Task) -> asyncio.Future[bool]:
+        """Have a task run in the next transaction; the future says whether it was committed.
+
+        It may run twice: a transaction that fails for the fault of another task is undone.
+        """
         future: asyncio.Future[bool] = self._loop.create_future()
-        self._queue.put(_Job(task, future))
-        return await future
+        if self._queue.qsize() >= MAX_QUEUED:
+            self._failed(0, "the queue is full")
+            future.set_result(False)
+        else:
+            self._queue.put(_Job(task, future))
+        return future
+
+    async def write(self, task: Task) -> bool:
+        """Run a task in the next transaction, on the writer thread; False when it failed."""
+        return await self.enqueue(task)
 
     async def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a query on one snapshot, on the reader thread. Raises sqlite3.Error."""
-        return await self._loop.run_in_executor(self._readers, self._snapshot, query)
+        """Run a query on one snapshot, after those asked before. Raises sqlite3.Error."""
+        return await self._reports.read(query)
+
+    async def look_up(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a short query that a request waits for, also on a snapshot. Raises sqlite3.Error."""
+        return await self._lookups.read(query)
 
     async def close(self) -> None:
         """Commit what is queued and close the file."""
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
-        self._readers.shutdown()
-        self._reader.close()
+        self._lookups.close()
+        self._reports.close()
         self._writer.close()
         self._spill.release()
-
-    def _snapshot(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        self._reader.execute("BEGIN")
-        try:
-            return query(self._reader)
-        finally:
-            self._reader.execute("ROLLBACK")
 
     # -- the writer thread
 
@@ -207,20 +215,28 @@ class Ledger:
             self._spill.release()
             reconcile(self._writer, self._path, keep_entries=self._keep_entries)
             self.spilled = 0
-            if self._keep_days is not None and self._delete_old(self._keep_days) == SWEEP_ROWS:
+            deleted = [
+                self._delete(conversations.forget, conversations.KEPT_US),
+                self._delete(links.forget_spawns, links.SPAWNS_KEPT_US),
+                self._delete(links.forget_names, links.NAMES_KEPT_US),
+            ]
+            if self._keep_days is not None:
+                deleted.append(self._delete(schema.delete_before, self._keep_days * _DAY_US))
+            if SWEEP_ROWS in deleted:  # there is more
                 self._sweep_at = time.monotonic()
         except (sqlite3.Error, OSError) as error:
             self._complain("ledger cannot be swept: reason=%s", error)
 
-    def _delete_old(self, days: int) -> int:
-        before_us = time.time_ns() // 1000 - days * _DAY_US
+    def _delete(self, delete: _Delete, keep_us: int) -> int:
+        """Delete a batch of what is older than so many microseconds; return how many."""
+        before_us = time.time_ns() // 1000 - keep_us
         deleted = 0
 
-        def delete(connection: sqlite3.Connection) -> None:
+        def batch(connection: sqlite3.Connection) -> None:
             nonlocal deleted
-            deleted = schema.delete_before(connection, before_us, SWEEP_ROWS)
+            deleted = delete(connection, before_us, SWEEP_ROWS)
 
-        self._transact([delete])
+        self._transact([batch])
         return deleted
 
     def _failed(self, count: int, reason: str) -> None:

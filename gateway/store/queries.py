@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from gateway.pricing import usd
-from gateway.store.entries import Answer, recent, recent_overrides
+from gateway.store.entries import Answer, recent, recent_overrides, rfc3339
 
-RECENT_OVERRIDES = 10
+RECENT_OVERRIDES, MAX_PROJECTS = 10, 1000
 
 _DAY_US = 86_400_000_000
 
@@ -40,7 +40,7 @@ def metrics(connection: sqlite3.Connection, wanted: MetricsFilter) -> Answer:
     if wanted.by_model:
         answer["by_model"] = _costs(connection, "model")
     if wanted.by_project:
-        answer["by_project"] = {}  # no request carries a project yet
+        answer["by_project"] = _by_project(connection)
     answer["recent"] = recent(connection, wanted.recent)
     return answer
 
@@ -97,20 +97,25 @@ def machine(connection: sqlite3.Connection) -> Answer:
     days = connection.execute(
         "SELECT day, sum(cost_pico) cost FROM totals GROUP BY day ORDER BY day DESC LIMIT 30"
     ).fetchall()
+    projects = connection.execute(
+        "SELECT * FROM projects ORDER BY cost_pico DESC, project_id LIMIT ?", (MAX_PROJECTS,)
+    ).fetchall()
     tokens = connection.execute(
         "SELECT ifnull(sum(input_tokens + output_tokens + cache_write_tokens + cache_read_tokens),"
         " 0) FROM totals"
     ).fetchone()[0]
     return {
         "totalCost": usd(sum(row["cost"] for row in models)),
-        "activeProjects": 0,
+        "activeProjects": len(projects),
         "totalCalls": sum(row["calls"] for row in models),
         "totalTokens": tokens,
-        "projects": [],
+        "projects": [_project(row) for row in projects],
         "models": [_model(row) for row in models],
         "chartData": {
             "costOverTime": [{"date": row["day"], "cost": usd(row["cost"])} for row in days[::-1]],
-            "costByProject": [],
+            "costByProject": [
+                {"project": row["project_id"], "cost": usd(row["cost_pico"])} for row in projects
+            ],
             "modelDistribution": [
                 {"model": row["model"] or "unknown", "count": row["calls"]} for row in models
             ],
@@ -167,6 +172,16 @@ def _costs(connection: sqlite3.Connection, column: str) -> Answer:
     return {row["key"] or "unknown": usd(row["cost"]) for row in rows}
 
 
+def _by_project(connection: sqlite3.Connection) -> Answer:
+    """Return what each project cost since the baseline, the costliest first."""
+    rows = connection.execute(
+        "SELECT project_id, cost_pico - baseline_pico cost FROM projects"
+        " ORDER BY cost DESC, project_id LIMIT ?",
+        (MAX_PROJECTS,),
+    )
+    return {row["project_id"]: usd(row["cost"]) for row in rows}
+
+
 def _by_model(rows: Iterable[sqlite3.Row], total: int) -> Answer:
     """Return one row a requested model: all its targets together, the most frequent named."""
     found: dict[str, dict[str, int | str]] = {}
@@ -193,6 +208,17 @@ def _saving(entry: Mapping[str, int | str], total: int) -> Answer:
 
 def _dollars(amount: Decimal) -> str:
     return f"-${-amount:.2f}" if amount < 0 else f"${amount:.2f}"
+
+
+def _project(row: sqlite3.Row) -> Answer:
+    return {
+        "name": row["project_id"],
+        "calls": row["calls"],
+        "inputTokens": row["input_tokens"],
+        "outputTokens": row["output_tokens"],
+        "cost": usd(row["cost_pico"]),
+        "lastActivity": rfc3339(row["last_us"]),
+    }
 
 
 def _model(row: sqlite3.Row) -> Answer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from gateway.shape import Shape
 from gateway.wire.usage import Usage
 
 
@@ -24,24 +25,6 @@ class CacheOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """What a request asked for, without any of its text; None where the request did not say.
-
-    Attributes:
-        betas: Values of `anthropic-beta`, in order.
-        tools: Number of tools.
-        messages: Number of messages.
-    """
-
-    effort: str | None = None
-    thinking: str | None = None
-    betas: tuple[str, ...] = ()
-    max_tokens: int | None = None
-    tools: int | None = None
-    messages: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class AuditRecord:
     """One request, from its arrival to its end.
 
@@ -57,12 +40,19 @@ class AuditRecord:
         ttft_us: Microseconds from arrival to the first byte for the client; None without one.
         usage: None when the answer held none.
         cost_pico: Picodollars; None when usage or price is unknown.
-        saved_pico: Picodollars an override saved; None when unknown or not overridden.
+        saved_pico: Picodollars an override saved, the prices of the two models compared; None when
+            unknown or not overridden. The ledger takes off what the change of model itself cost.
         user: The client's name, as its token says; None without client tokens.
         route_reason: Why this provider was asked, e.g. "default"; None when none was chosen.
         adapted: What was changed so that the model accepts the request, one word each.
         skipped_reason: Why an override that matched was not applied, or was taken back; else None.
         cache: What the response cache had; after a hit no provider was asked. None: not looked.
+        agent_id: The client's own id of a sub-agent; None for a session's main thread.
+        chosen: The model the rules chose, before a provider's alias and any way back; None when
+            none was chosen.
+        rewrite_pico: What a token written to the requested model's prompt cache costs more than
+            one read from it, picodollars, for 5 minutes and for an hour; zeros when unknown.
+        limits: What the provider says the model may be asked for in a minute, by name.
         request_body: As received; None when bodies are not kept. Secrets leave it at the ledger.
         response_body: As sent, cut at a bound; None when bodies are not kept.
     """
@@ -93,12 +83,22 @@ class AuditRecord:
     billing: str | None = None
     error_message: str | None = None
     upstream_request_id: str | None = None
-    shape: Shape = Shape()
+    shape: Shape = field(default_factory=Shape)
     user: str | None = None
     project_id: str | None = None
     route_reason: str | None = None
     adapted: tuple[str, ...] = ()
     skipped_reason: str | None = None
     cache: CacheOutcome | None = None
+    agent_id: str | None = None
+    chosen: str | None = None
+    rewrite_pico: tuple[int, int] = (0, 0)
+    limits: tuple[tuple[str, int], ...] = ()
     request_body: bytes | None = field(default=None, repr=False)
     response_body: bytes | None = field(default=None, repr=False)
+
+    def written_again_pico(self, tokens: int) -> int:
+        """Return what so many cache writes would have cost less as reads, picodollars."""
+        usage = self.usage or Usage()
+        hour = min(tokens, usage.cache_write_1h_tokens)
+        return hour * self.rewrite_pico[1] + (tokens - hour) * self.rewrite_pico[0]

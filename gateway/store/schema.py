@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
 
 from gateway.redact import redact_body
+from gateway.store import conversations
 from gateway.store.records import AuditRecord
 from gateway.wire.usage import Usage
 
@@ -85,11 +87,14 @@ MIGRATIONS: Mapping[int, tuple[str, ...]] = {
     ),
     2: (
         "ALTER TABLE audit ADD COLUMN agent_id TEXT",
+        "ALTER TABLE audit ADD COLUMN chosen TEXT",
+        "ALTER TABLE audit ADD COLUMN terms TEXT NOT NULL DEFAULT '[]'",
         # One row for what runs on a model of its own: a session, or a sub-agent of one.
         """CREATE TABLE conversations (
             session_id TEXT NOT NULL, agent_id TEXT NOT NULL, requested TEXT NOT NULL,
             model TEXT NOT NULL, first_us INTEGER NOT NULL, last_us INTEGER NOT NULL,
             prefix_tokens INTEGER NOT NULL DEFAULT 0, prefix_until_us INTEGER NOT NULL DEFAULT 0,
+            prefix_ttl_us INTEGER NOT NULL DEFAULT 0, tools INTEGER, messages INTEGER,
             PRIMARY KEY (session_id, agent_id, requested)
         ) STRICT, WITHOUT ROWID""",
         "CREATE INDEX conversations_last ON conversations (last_us)",
@@ -99,14 +104,21 @@ MIGRATIONS: Mapping[int, tuple[str, ...]] = {
             agent_type TEXT NOT NULL, at_us INTEGER NOT NULL
         ) STRICT""",
         "CREATE INDEX spawns_prompt ON spawns (session_id, prompt)",
+        "CREATE INDEX spawns_time ON spawns (at_us)",
         """CREATE TABLE agents (
             session_id TEXT NOT NULL, agent_id TEXT NOT NULL, agent_type TEXT NOT NULL,
             source TEXT NOT NULL, at_us INTEGER NOT NULL, PRIMARY KEY (session_id, agent_id)
         ) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX agents_time ON agents (at_us)",
         # What the provider last said a model may be asked for.
         """CREATE TABLE rate_limits (
             provider TEXT NOT NULL, model TEXT NOT NULL, at_us INTEGER NOT NULL,
             limits TEXT NOT NULL, PRIMARY KEY (provider, model)
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE projects (
+            project_id TEXT PRIMARY KEY, calls INTEGER NOT NULL, input_tokens INTEGER NOT NULL,
+            output_tokens INTEGER NOT NULL, cost_pico INTEGER NOT NULL, last_us INTEGER NOT NULL,
+            baseline_pico INTEGER NOT NULL DEFAULT 0
         ) STRICT, WITHOUT ROWID""",
     ),
 }
@@ -117,7 +129,7 @@ _COLUMNS = tuple(
     partial stream overridden latency_us ttft_us input_tokens output_tokens cache_write_5m_tokens
     cache_write_1h_tokens cache_read_tokens cost_pico saved_pico agent_type agent_source project_id
     session_id client billing error_message upstream_request_id shape user route_reason adapted
-    skipped_reason cache""".split()  # noqa: SIM905  # one word a column reads better
+    skipped_reason cache agent_id chosen terms""".split()  # noqa: SIM905  # one word a column reads better
 )
 # Named, so that a worker of an older version goes on writing while newer ones come up.
 _INSERT = (
@@ -136,11 +148,21 @@ _TOTALS = """INSERT INTO totals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 _OVERRIDES = """INSERT INTO overrides VALUES (?, ?, 1, ?, ?)
     ON CONFLICT DO UPDATE SET count = count + 1, priced = priced + excluded.priced,
     saved_pico = saved_pico + excluded.saved_pico"""
+_PROJECTS = """INSERT INTO projects VALUES (?, 1, ?, ?, ?, ?, 0)
+    ON CONFLICT DO UPDATE SET calls = calls + 1,
+    input_tokens = input_tokens + excluded.input_tokens,
+    output_tokens = output_tokens + excluded.output_tokens,
+    cost_pico = cost_pico + excluded.cost_pico, last_us = max(last_us, excluded.last_us)"""
+_RATE_LIMITS = """INSERT INTO rate_limits VALUES (?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET at_us = excluded.at_us, limits = excluded.limits
+    WHERE limits <> excluded.limits OR at_us < excluded.at_us - 60000000"""
 
 
 def insert(connection: sqlite3.Connection, record: AuditRecord, *, keep_entry: bool) -> None:
     """Write a record and its sums, inside the caller's transaction."""
-    usage = record.usage
+    usage, again = record.usage, conversations.settle(connection, record)
+    if again and record.saved_pico is not None:
+        record = replace(record, saved_pico=record.saved_pico - record.written_again_pico(again))
     if keep_entry:
         connection.execute(_INSERT, _row(record, usage))
         if record.request_body is not None or record.response_body is not None:
@@ -152,6 +174,11 @@ def insert(connection: sqlite3.Connection, record: AuditRecord, *, keep_entry: b
         connection.execute(
             _OVERRIDES, (record.requested_model, record.model, saved is not None, saved or 0)
         )
+    if record.project_id is not None:
+        connection.execute(_PROJECTS, _project(record, usage or Usage()))
+    if record.limits:
+        limits = (record.provider, record.model, record.at_us, _json(dict(record.limits)))
+        connection.execute(_RATE_LIMITS, limits)
 
 
 def prepare(connection: sqlite3.Connection) -> None:
@@ -174,6 +201,7 @@ def set_baseline(connection: sqlite3.Connection, at_us: int) -> None:
         f"INSERT INTO baseline SELECT ?, {_GROUP}, {sums} FROM totals GROUP BY {_GROUP}",  # noqa: S608  # fixed names
         (at_us,),
     )
+    connection.execute("UPDATE projects SET baseline_pico = cost_pico")
 
 
 def delete_before(connection: sqlite3.Connection, at_us: int, limit: int) -> int:
@@ -200,10 +228,9 @@ def _row(record: AuditRecord, usage: Usage | None) -> tuple[object, ...]:
         *(record.project_id, record.session_id, record.client, record.billing),
         *(record.error_message, record.upstream_request_id, _json(record.shape), record.user),
         *(
-            record.route_reason,
-            _json(record.adapted),
-            record.skipped_reason,
-            record.cache and record.cache.value,
+            *(record.route_reason, _json(record.adapted), record.skipped_reason),
+            *(record.cache and record.cache.value, record.agent_id, record.chosen),
+            _json([] if usage is None else usage.unusual),
         ),
     )
 
@@ -227,6 +254,11 @@ def _sums(record: AuditRecord, usage: Usage) -> tuple[object, ...]:
         usage.cache_write_5m_tokens + usage.cache_write_1h_tokens,
         *(usage.cache_read_tokens, record.cost_pico or 0, unpriced, record.latency_us),
     )
+
+
+def _project(record: AuditRecord, usage: Usage) -> tuple[object, ...]:
+    tokens = (usage.input_tokens, usage.output_tokens)
+    return (record.project_id, *tokens, record.cost_pico or 0, record.at_us)
 
 
 def _json(value: object) -> str:

@@ -123,6 +123,7 @@ def test_no_path_is_undescribed(document: Json) -> None:
         "/gateway/metrics/reset",
         "/gateway/providers",
         "/gateway/audit",
+        "/gateway/what-if",
         "/api/overrides/stats",
         "/api/cache/stats",
         "/api/machine/stats",

@@ -262,6 +262,7 @@ def test_cached_answer_is_the_first_one(tmp_path: Path, stream: bool) -> None:
                 "hit_rate_percent": 50.0,
                 "total_requests": 2,
                 "cached_items": 1,
+                "redis": None,
             }
             health = (await gateway.call("GET", "/health")).json()
             assert (health["cache_hits"], health["cache_misses"]) == (1, 1)

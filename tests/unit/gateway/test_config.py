@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway import resources
-from gateway.config import NO_EFFECT, SUPPORTED_TYPES, ProviderSettings, load
+from gateway.config import SUPPORTED_TYPES, ProviderSettings, load
 from gateway.documents import KINDS, ConfigName, fingerprint
 from gateway.errors import ConfigError
 from gateway.providers import PROVIDERS
@@ -57,7 +57,7 @@ def test_absent_files_mean_defaults(tmp_path: Path) -> None:
     assert settings.audit.db_path == tmp_path / "ledger.db"
     assert (settings.server.host, settings.server.port, settings.warnings) == (
         "127.0.0.1",
-        3000,
+        None,
         (),
     )
 
@@ -175,9 +175,14 @@ def test_bad_file_is_named_with_line_and_fix(
         ("overrides", '[agent_rules]\nx = "y"\n', ["agent_rules: has no effect without a table"]),
         ("overrides", '[overrides]\n[agent_rules]\nx = "y"\n', []),
         ("overrides", "[agent_rules]\n[per_model_rules]\n", []),
-        ("overrides", '[analytics]\nreport_format = "json"\n', []),
+        ("overrides", '[analytics]\nreport_format = "text"\n', []),
+        (
+            "overrides",
+            '[per_model_rules]\nm = "x"\n',
+            ["per_model_rules.m: has no effect; write a rule into overrides.rules"],
+        ),
         ("daemon", '{"gatewayEnabled": true, "proxyEnabled": false}', []),
-        ("daemon", '{"proxyEnabled": true}', ["proxyEnabled: has no effect in this version"]),
+        ("daemon", '{"proxyEnabled": true}', []),
         ("daemon", '{"proxy_enabled": false}', ['proxy_enabled: read as "proxyEnabled"']),
         (
             "daemon",
@@ -223,13 +228,6 @@ def test_settings_of_agents_clients_and_rollout_are_read(tmp_path: Path) -> None
     assert settings.routing.subscription_fallback
     (client,) = settings.clients
     assert (client.name, client.token_sha256) == ("one", "a" * 64)
-
-
-def test_every_key_without_effect_is_in_a_schema() -> None:
-    for name, table in NO_EFFECT.items():
-        text = json.dumps(resources.schema(KINDS[name].schema))
-        for pattern in table:
-            assert f'"{pattern[-1]}"' in text
 
 
 def test_supported_types_are_the_dialects() -> None:

@@ -57,5 +57,5 @@ def test_document_refers_to_nothing_absent() -> None:
                     name = media.get("schema", {}).get("$ref", "#/components/schemas/error")
                     assert name.rpartition("/")[2] in document["components"]["schemas"]
     changes = [path for path, entry in document["paths"].items() if "post" in entry]
-    assert changes == ["/gateway/metrics/reset", "/api/shutdown"]
+    assert changes == ["/gateway/metrics/reset", "/gateway/what-if", "/api/shutdown"]
     assert all(document["paths"][path]["post"]["security"] == [{"admin": []}] for path in changes)

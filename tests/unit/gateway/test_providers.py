@@ -9,16 +9,12 @@ from types import MappingProxyType
 
 import pytest
 
-from gateway.agents import Agent, AgentSource
-from gateway.candidates import MAX_KNOWN, Policy
 from gateway.clients import Clients, presented
 from gateway.errors import RequestError
 from gateway.estimate import input_tokens
 from gateway.links import Link, key_vendor, open_links
-from gateway.overrides import Overrides
 from gateway.providers import PROVIDERS
-from gateway.routing import Router
-from gateway.settings import ClientSettings, ProviderSettings, RoutingSettings
+from gateway.settings import ClientSettings, ProviderSettings
 from gateway.wire.body import Body
 from gateway.wire.chat_usage import ChatMeter, read_chat
 from gateway.wire.formats import Wire
@@ -183,76 +179,6 @@ def test_provider_without_a_fitting_key_is_not_asked(
         assert words in str(problem)
         with pytest.raises(RequestError, match=r"^provider .*: "):
             found.ready(vendor)
-
-
-def policy(*, reverts: bool = True, subscriptions: bool = False) -> Policy:
-    entries = (
-        ProviderSettings(name="a", max_retries=3, model_aliases=(("big", "a-big"),)),
-        ProviderSettings(name="b", type="openai", api_key_ref="env:KEY"),
-        ProviderSettings(name="c", type="ollama"),
-    )
-    routing = RoutingSettings("a", tier_rules=(("haiku", "b"),), fallback_chain=("b", "c"))
-    return Policy(
-        links=open_links(entries, {"KEY": "k"}),
-        router=Router(routing),
-        overrides=Overrides([("claude-opus", "claude-haiku")]),
-        reverts=reverts,
-        subscription_fallback=subscriptions,
-    )
-
-
-BY_CHAIN = ("big", "fallback:a", 2)
-HAIKU_AT_B = ("b", "claude-haiku", "model_tier:haiku")
-
-
-@pytest.mark.parametrize(
-    ("rules", "model", "subscription", "expected"),
-    [
-        (
-            policy(),
-            "big",
-            False,
-            [("a", "a-big", "default", 3), ("b", *BY_CHAIN), ("c", *BY_CHAIN)],
-        ),
-        (
-            policy(),
-            "claude-opus",
-            False,
-            [
-                (*HAIKU_AT_B, 0),
-                ("a", "claude-opus", "default", 3),
-                ("c", "claude-haiku", "fallback:b", 2),
-            ],
-        ),
-        (
-            policy(reverts=False),
-            "claude-opus",
-            False,
-            [(*HAIKU_AT_B, 2), ("c", "claude-haiku", "fallback:b", 2)],
-        ),
-        (policy(), "big", True, [("a", "a-big", "default", 3), ("c", "big", "fallback:a", 2)]),
-        (policy(subscriptions=True), "big", True, [
-            ("a", "a-big", "default", 3), ("b", *BY_CHAIN), ("c", *BY_CHAIN)]),
-    ],
-    ids=["chain", "override-reverts", "override-fails", "subscriber", "subscriber-may"],
-)  # fmt: skip
-def test_candidates_in_order(
-    rules: Policy, model: str, *, subscription: bool, expected: list[tuple[str, str, str, int]]
-) -> None:
-    agent = Agent("main", AgentSource.THREAD)
-    found = rules.candidates(agent, model, subscription=subscription)
-    assert [(one.link.name, one.model, one.reason, one.retries) for one in found] == expected
-
-
-def test_decisions_are_kept_within_bounds() -> None:
-    rules, agent = policy(), Agent("main", AgentSource.THREAD)
-    for number in range(MAX_KNOWN + 5):
-        rules.candidates(agent, f"m{number}", subscription=False)
-    assert len(rules.known) == 5
-    again = rules.candidates(agent, f"m{MAX_KNOWN}", subscription=False)
-    assert again is rules.candidates(agent, f"m{MAX_KNOWN}", subscription=False)
-    long = rules.candidates(agent, "m" * 1000, subscription=False)
-    assert (long[0].chosen, len(rules.known)) == ("m" * 1000, 5)
 
 
 def digest(token: str) -> str:

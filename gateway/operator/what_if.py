@@ -1,0 +1,224 @@
+"""Answer what other override rules would have done with the recorded traffic; changes nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from functools import partial
+from typing import Annotated
+
+import msgspec
+
+from gateway.candidates import open_policy
+from gateway.errors import RequestError
+from gateway.operator.answers import Answer, Parts
+from gateway.pricing import usd
+from gateway.replay import Decision, Replay
+from gateway.rollout import ApplyTo, Rollout
+from gateway.settings import OnTargetDown, Settings
+from gateway.store import recorded
+from gateway.store.entries import rfc3339
+from gateway.store.recorded import Limits, Recorded, Window
+from gateway.what_if import CONFIDENCE, Load, Sums, Target, switching_cost
+from gateway.wire.answers import to_json
+from gateway.wire.http import Request
+
+MAX_REQUESTS, MAX_DECISIONS = 200_000, 10_000
+PAGE_ROWS = 500
+"""So many records are decided between two looks of others into the ledger."""
+
+_Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
+_Model = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class AskedOverrides(msgspec.Struct, forbid_unknown_fields=True):
+    """Rules to try, as `model-overrides.toml` has them."""
+
+    rules: list[tuple[_Model, _Model]] = []
+    agent_rules: dict[str, _Model] = {}
+
+
+class AskedRollout(msgspec.Struct, forbid_unknown_fields=True):
+    """A rollout to try, as `[overrides_rollout]` of `gateway.toml` has it."""
+
+    apply_to: ApplyTo = ApplyTo.ALL
+    percent: _Percent = 100
+    holdout_percent: _Percent = 0
+    agents: list[str] = []
+    projects: list[str] = []
+    session_idle_s: Annotated[float, msgspec.Meta(gt=0, le=604_800)] = 3600
+    on_target_down: OnTargetDown = OnTargetDown.ORIGINAL
+
+
+class Question(msgspec.Struct, forbid_unknown_fields=True):
+    """What to try, and on which requests.
+
+    Attributes:
+        overrides: Rules to try; those of the configuration, as if they were on, when left out.
+        rollout: How to roll them out; as configured when left out.
+        start_time: Earliest arrival; the first that `limit` leaves when left out.
+        end_time: Latest arrival; now when left out.
+        limit: Look at so many of the latest requests.
+        decisions: Whether to return what would be done with each request.
+    """
+
+    overrides: AskedOverrides | None = None
+    rollout: AskedRollout | None = None
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_REQUESTS)] = 50_000
+    decisions: bool = False
+
+
+_decode = msgspec.json.Decoder(Question).decode
+
+
+async def what_if(parts: Parts, request: Request) -> Answer:
+    """Decide recorded requests again and say what would differ. Raises RequestError (400)."""
+    question = _question(request)
+    now_us = time.time_ns() // 1000
+    window = Window(
+        _micros(question.start_time, "start_time", 0),
+        _micros(question.end_time, "end_time", now_us),
+    )
+    ledger, after = parts.ledger, (0, 0)
+    start_us = await ledger.read(
+        partial(recorded.latest_start, window=window, limit=question.limit)
+    )
+    window = replace(window, start_us=start_us)
+    policy = open_policy(_tried(parts.settings, question), parts.links, parts.capabilities)
+    trial = _Trial(Replay(policy, start_us), Sums(parts.pricing), question.decisions)
+    while True:
+        rows = await ledger.read(
+            partial(recorded.page, window=window, after=after, limit=PAGE_ROWS)
+        )
+        if not rows:
+            break
+        for row in rows:
+            trial.add(row)
+        after = rows[-1].place
+    limits = await ledger.read(recorded.rate_limits)
+    return Answer(200, to_json(trial.document(limits, now_us)))
+
+
+@dataclass(slots=True)
+class _Trial:
+    """One pass over the recorded requests."""
+
+    replay: Replay
+    sums: Sums
+    detailed: bool
+    first_us: int | None = None
+    last_us: int | None = None
+    decisions: list[Mapping[str, object]] = field(default_factory=list)
+
+    def add(self, row: Recorded) -> None:
+        decision = self.replay.decide(row)
+        self.sums.add(row, decision)
+        self.first_us = row.at_us if self.first_us is None else self.first_us
+        self.last_us = row.at_us
+        if self.detailed and decision is not None and len(self.decisions) < MAX_DECISIONS:
+            self.decisions.append(_decision(row, decision))
+
+    def document(self, limits: Limits, now_us: int) -> Mapping[str, object]:
+        sums, turns = self.sums, tuple(self.replay.live(now_us))
+        switched, cost = switching_cost(turns, sums.pricing, now_us)
+        found: dict[str, object] = {
+            "window": {
+                "start_time": _time(self.first_us),
+                "end_time": _time(self.last_us),
+                "requests": sums.requests,
+                "undecided": sums.undecided,
+            },
+            "matched": sums.matched,
+            "overridden": sums.overridden,
+            "adapted": dict(sums.adapted),
+            "skipped": dict(sums.left),
+            "broken": dict(sums.broken),
+            "limits_unknown": sums.limits_unknown,
+            "rules": [
+                {"from": source, "to": target, "requests": count}
+                for (source, target), count in sums.rules.most_common()
+            ],
+            "live_sessions": {
+                "conversations": len(turns),
+                "switched": switched,
+                "switching_cost_usd": usd(cost),
+            },
+            "peak_minutes": [_peak(*item, limits) for item in sorted(sums.peaks.items())],
+            "cost": _cost(sums),
+        }
+        return {**found, "decisions": self.decisions} if self.detailed else found
+
+
+def _question(request: Request) -> Question:
+    try:
+        return _decode(request.body or b"{}")
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        raise RequestError(400, "invalid_request_error", f"what-if: {error}") from None
+
+
+def _micros(moment: datetime | None, name: str, default: int) -> int:
+    if moment is None:
+        return default
+    if moment.tzinfo is None:
+        text = f"{name}: must name its time zone"
+        raise RequestError(400, "invalid_request_error", text)
+    return int(moment.timestamp()) * 1_000_000 + moment.microsecond
+
+
+def _tried(settings: Settings, question: Question) -> Settings:
+    """Return the configuration with what is to be tried, switched on."""
+    overrides = replace(settings.overrides, enabled=True)
+    if question.overrides is not None:
+        rules, agents = question.overrides.rules, question.overrides.agent_rules
+        overrides = replace(overrides, rules=tuple(rules), agent_rules=tuple(agents.items()))
+    if question.rollout is not None:
+        asked = question.rollout
+        rollout = Rollout(
+            apply_to=asked.apply_to,
+            percent=asked.percent,
+            holdout_percent=asked.holdout_percent,
+            agents=tuple(asked.agents),
+            projects=tuple(asked.projects),
+            idle_s=asked.session_idle_s,
+        )
+        overrides = replace(overrides, rollout=rollout, on_target_down=asked.on_target_down)
+    return replace(settings, overrides=overrides)
+
+
+def _decision(row: Recorded, decision: Decision) -> Mapping[str, object]:
+    return {
+        "request_id": row.request_id,
+        "requested": decision.requested,
+        "chosen": decision.chosen,
+        "provider": decision.provider,
+        "model": decision.model,
+        "adapted": decision.adapted,
+        "skipped": decision.left,
+        "broken": decision.broken,
+    }
+
+
+def _peak(target: Target, load: Load, limits: Limits) -> Mapping[str, object]:
+    provider, model = target
+    return {"provider": provider, "model": model, **asdict(load), "limits": limits.get(target)}
+
+
+def _cost(sums: Sums) -> Mapping[str, object]:
+    interval = sums.interval()
+    return {
+        "now_usd": usd(sums.now_pico),
+        "then_usd": usd(sums.then_pico),
+        "change_usd": usd(sums.then_pico - sums.now_pico),
+        "interval_usd": None if interval is None else [usd(end) for end in interval],
+        "confidence": CONFIDENCE,
+        "priced": sums.priced,
+        "subscription": sums.subscription,
+    }
+
+
+def _time(at_us: int | None) -> str | None:
+    return None if at_us is None else rfc3339(at_us)

@@ -1,0 +1,132 @@
+"""Read recorded requests back as what decided about them; each query is one read transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+import msgspec
+
+from gateway.shape import Shape, read_stored
+from gateway.store.conversations import ConversationKey
+from gateway.store.records import Endpoint
+from gateway.wire.usage import Usage
+
+Limits = dict[tuple[str, str], dict[str, int]]
+"""What a provider last said a model may be asked for in a minute, by provider and model."""
+
+_limits = msgspec.json.Decoder(dict[str, int]).decode
+
+# `first_us` says whether a conversation had begun before the window that is looked at.
+_PAGE = """SELECT audit.*, conversations.first_us FROM audit LEFT JOIN conversations
+    ON conversations.session_id = audit.session_id
+    AND conversations.agent_id = ifnull(audit.agent_id, '')
+    AND conversations.requested = audit.requested_model
+    WHERE audit.at_us >= ? AND audit.at_us <= ? AND (audit.at_us, audit.id) > (?, ?)
+    ORDER BY audit.at_us, audit.id LIMIT ?"""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One request of the past.
+
+    Attributes:
+        place: Where it stands among the others; what a page begins after.
+        requested: None when the request was refused before its model was known.
+        chosen: The model the rules of that time chose; None when none was.
+        began_us: When its conversation began; None when it belongs to none, or is forgotten.
+        cost_pico: What it cost; None when unknown.
+    """
+
+    place: tuple[int, int]
+    request_id: str
+    at_us: int
+    endpoint: Endpoint
+    provider: str
+    model: str | None
+    requested: str | None
+    chosen: str | None
+    agent_type: str | None
+    agent_source: str | None
+    session_id: str | None
+    agent_id: str | None
+    project_id: str | None
+    subscription: bool
+    shape: Shape
+    usage: Usage | None
+    cost_pico: int | None
+    began_us: int | None
+
+    @property
+    def conversation(self) -> ConversationKey | None:
+        """What it belongs to; None when its client named no session."""
+        if self.session_id is None or self.requested is None:
+            return None
+        return ConversationKey(self.session_id, self.agent_id or "", self.requested)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which requests to look at, both ends included; microseconds since the epoch."""
+
+    start_us: int
+    end_us: int
+
+
+def page(
+    connection: sqlite3.Connection, window: Window, after: tuple[int, int], limit: int
+) -> list[Recorded]:
+    """Return the requests of a window that come after a place, in the order of their arrival."""
+    rows = connection.execute(_PAGE, (window.start_us, window.end_us, *after, limit))
+    return [_recorded(row) for row in rows]
+
+
+def latest_start(connection: sqlite3.Connection, window: Window, limit: int) -> int:
+    """Return when the last so many requests of a window began; its own start when it has fewer."""
+    row = connection.execute(
+        "SELECT at_us FROM audit WHERE at_us >= ? AND at_us <= ? ORDER BY at_us DESC"
+        " LIMIT 1 OFFSET ?",
+        (window.start_us, window.end_us, limit - 1),
+    ).fetchone()
+    return window.start_us if row is None else int(row["at_us"])
+
+
+def rate_limits(connection: sqlite3.Connection) -> Limits:
+    """Return every limit that a provider has named."""
+    rows = connection.execute("SELECT provider, model, limits FROM rate_limits")
+    return {(row["provider"], row["model"]): _limits(row["limits"]) for row in rows}
+
+
+def _recorded(row: sqlite3.Row) -> Recorded:
+    return Recorded(
+        place=(row["at_us"], row["id"]),
+        request_id=row["request_id"],
+        at_us=row["at_us"],
+        endpoint=Endpoint(row["endpoint"]),
+        provider=row["provider"],
+        model=row["model"],
+        requested=row["requested_model"],
+        chosen=row["chosen"],
+        agent_type=row["agent_type"],
+        agent_source=row["agent_source"],
+        session_id=row["session_id"],
+        agent_id=row["agent_id"],
+        project_id=row["project_id"],
+        subscription=row["billing"] == "subscription",
+        shape=read_stored(row["shape"]),
+        usage=_usage(row),
+        cost_pico=row["cost_pico"],
+        began_us=row["first_us"],
+    )
+
+
+def _usage(row: sqlite3.Row) -> Usage | None:
+    if row["input_tokens"] is None:
+        return None
+    return Usage(
+        row["input_tokens"],
+        row["output_tokens"],
+        row["cache_write_5m_tokens"],
+        row["cache_write_1h_tokens"],
+        row["cache_read_tokens"],
+    )

@@ -1,0 +1,355 @@
+"""What-if and savings, held against what the gateway really does, with bodies off."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.app import Application
+from gateway.config import load
+from gateway.demo.upstream import DemoUpstream, known_models
+from gateway.serve.http_server import HttpServer, Limits
+from gateway.wire.workers import ReloadOutcome, WorkerIdentity, WorkerRecord
+
+OPUS, SONNET, HAIKU = "claude-opus-4-6", "claude-sonnet-4-5-20250929", "claude-haiku-4-5-20251001"
+OLD = "claude-3-haiku-20240307"
+Json = Any  # a parsed document whose shape the assertions state
+RULES = [[OPUS, SONNET], [SONNET, HAIKU], ["claude-opus-4-1", OLD]]
+
+
+class NoSupervisor:
+    """A worker on its own."""
+
+    async def workers(self) -> tuple[WorkerRecord, ...]:
+        return ()
+
+    async def last_reload(self) -> ReloadOutcome | None:
+        return None
+
+    def shut_down(self) -> None:
+        raise AssertionError("nobody asked for it")
+
+
+@dataclass(slots=True)
+class Gateway:
+    """A running worker, over one connection that stays open."""
+
+    home: Path
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+
+    async def call(
+        self, method: str, path: str, body: Json = None, headers: dict[str, str] | None = None
+    ) -> Json:
+        data = b"" if body is None else json.dumps(body).encode()
+        sent = {"host": "127.0.0.1", "x-api-key": "demo-key"} | (headers or {})
+        lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {text}" for name, text in sent.items())]
+        self.writer.write("\r\n".join([*lines, f"content-length: {len(data)}", "", ""]).encode())
+        self.writer.write(data)
+        async with asyncio.timeout(20):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
+            status, *fields = head.strip().split("\r\n")
+            found = dict(line.lower().split(": ", 1) for line in fields)
+            answer = await self.reader.readexactly(int(found["content-length"]))
+        self.answers.append((int(status.split()[1]), found))
+        return json.loads(answer)
+
+    async def ask(self, body: Json, headers: dict[str, str] | None = None) -> Json:
+        return await self.call("POST", "/v1/messages", body, headers)
+
+    async def what_if(self, question: Json) -> Json:
+        token = (self.home / "admin-token").read_text().strip()
+        admin = {"authorization": f"Bearer {token}"}
+        return await self.call("POST", "/gateway/what-if", question, admin)
+
+
+@asynccontextmanager
+async def demo_upstream() -> AsyncIterator[str]:
+    server = HttpServer(DemoUpstream(known_models(), 0).handle, Limits())
+    listener = await asyncio.get_running_loop().create_server(server.protocol, "127.0.0.1", 0)
+    yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    listener.close()
+    await server.drain(0, 5)
+
+
+@asynccontextmanager
+async def running(
+    home: Path, upstream: str, *, rules: Json = (), own: str = ""
+) -> AsyncIterator[Gateway]:
+    config = home / "config"
+    config.mkdir(exist_ok=True, parents=True)
+    entry = {"providerType": "anthropic", "baseUrl": upstream, "maxRetries": 0}
+    document = {"llmGateway": {"providers": {"anthropic": entry}}}
+    (config / "orchestra-config.json").write_text(json.dumps(document))
+    (config / "gateway.toml").write_text(own)
+    enabled = json.dumps(bool(rules))
+    text = f"[overrides]\nenabled = {enabled}\nrules = {json.dumps(list(rules))}\n"
+    (config / "model-overrides.toml").write_text(text)
+    identity = WorkerIdentity(0, 1, "boot", "127.0.0.1:0")
+    app = await Application.open(load(config, home), identity, NoSupervisor())
+    server = HttpServer(app.handle, Limits())
+    listener = await asyncio.get_running_loop().create_server(server.protocol, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield Gateway(home, reader, writer)
+    finally:
+        writer.close()
+        listener.close()
+        app.begin_draining()
+        assert await server.drain(0, 5)
+        await app.close()
+
+
+def mixed(count: int) -> list[tuple[Json, dict[str, str]]]:
+    """Return requests of many shapes, from sessions and sub-agents and from nobody."""
+    draw = random.Random(20261121)  # noqa: S311  # the same requests every time
+    found = []
+    for number in range(count):
+        model = draw.choice([OPUS, SONNET, HAIKU, "claude-opus-4-1"])
+        body: Json = {"model": model, "max_tokens": draw.choice([1, 500, 9000, 64_000])}
+        body["messages"] = [{"role": "user", "content": f"question {number}"}]
+        if draw.random() < 0.2:
+            body["output_config"] = {"effort": draw.choice(["low", "high", "max"])}
+        kind = draw.choice(["adaptive", "disabled", "enabled", None])
+        if kind is not None:
+            body["thinking"] = {"type": kind}
+            if kind == "enabled":
+                body["thinking"]["budget_tokens"] = draw.choice([1024, 30_000])
+                body["max_tokens"] = 64_000
+        if draw.random() < 0.02:
+            body["system"] = "x" * 1_200_000  # longer than most models can read
+        headers = {}
+        if draw.random() < 0.8:
+            headers["x-claude-code-session-id"] = f"session-{draw.randrange(300)}"
+            if draw.random() < 0.3:
+                headers["x-claude-code-agent-id"] = f"agent-{draw.randrange(4)}"
+        if draw.random() < 0.3:
+            headers["x-agent-type"] = draw.choice(["Explore", "Plan"])
+        if draw.random() < 0.3:
+            headers["anthropic-beta"] = "context-1m-2025-08-07,interleaved-thinking-2025-05-14"
+        found.append((body, headers))
+    return found
+
+
+@pytest.mark.parametrize(
+    "rollout",
+    [
+        {},
+        {"percent": 40, "holdout_percent": 10},
+        {"agents": ["Explore", "main"], "apply_to": "new_sessions"},
+    ],
+    ids=["all", "share", "new-sessions"],
+)
+def test_what_if_decides_as_the_live_gateway_did(tmp_path: Path, rollout: Json) -> None:
+    lines = [f"{name} = {json.dumps(value)}" for name, value in rollout.items()]
+    own = "\n".join(["[overrides_rollout]", *lines])
+
+    async def main() -> None:
+        async with demo_upstream() as url, running(tmp_path, url, rules=RULES, own=own) as gateway:
+            for body, headers in mixed(1700):
+                await gateway.ask(body, headers)
+            question = {"overrides": {"rules": RULES}, "rollout": rollout, "decisions": True}
+            found = await gateway.what_if(question)
+            assert found["window"]["requests"] == len(gateway.answers) - 1 == 1700
+            live = await recorded(gateway)
+        decided = {entry["request_id"]: entry for entry in found["decisions"]}
+        assert {one: what_was_done(entry) for one, entry in live.items()} == {
+            one: (entry["chosen"], entry["adapted"], entry["skipped"])
+            for one, entry in decided.items()
+        }
+        assert {"effort", "thinking", "max_tokens"} <= found["adapted"].keys()
+        assert found["skipped"].get("context_window", 0) > 0
+        assert all(entry["request_body"] is None for entry in live.values())
+
+    asyncio.run(main())
+
+
+async def recorded(gateway: Gateway) -> dict[str, Json]:
+    """Return every record, bodies asked for."""
+    token = (gateway.home / "admin-token").read_text().strip()
+    found: dict[str, Json] = {}
+    while True:
+        path = f"/gateway/audit?limit=1000&include_bodies=true&offset={len(found)}"
+        page = await gateway.call("GET", path, None, {"authorization": f"Bearer {token}"})
+        found |= {entry["request_id"]: entry for entry in page["entries"]}
+        if len(found) >= page["total"]:
+            return found
+
+
+def what_was_done(entry: Json) -> tuple[str, list[str], str | None]:
+    return entry["model"], entry["adapted"], entry["skipped_reason"]
+
+
+def conversation(session: int, turn: int, *, size: int = 4000) -> Json:
+    """Return the request of one turn: a common system prompt, a growing history, both cached."""
+    cached = {"cache_control": {"type": "ephemeral"}}
+    system = [{"type": "text", "text": "You help. " * size, **cached}]
+    messages: list[Json] = []
+    for number in range(turn + 1):
+        text = {"type": "text", "text": f"s{session} t{number} " + "word " * 800}
+        messages.append({"role": "user", "content": [text]})
+        messages.append({"role": "assistant", "content": f"answer {number} " + "yes " * 200})
+    messages[-2:] = [{"role": "user", "content": [{**text, **cached}]}]
+    tools = [{"name": "look", "description": "x" * 400, "input_schema": {"type": "object"}}]
+    body = {"model": OPUS, "max_tokens": 200, "system": system, "messages": messages}
+    return {**body, "tools": tools}
+
+
+async def arm(home: Path, *, switched: bool) -> tuple[Decimal, Json]:
+    """Run the scripted sessions; return what the later half of them cost, and the statistics.
+
+    Six sessions of ten turns; after four turns each the rules change, for one of the two arms, and
+    four sessions begin anew.
+    """
+    async with demo_upstream() as url:
+        async with running(home, url) as gateway:
+            for turn in range(4):
+                for session in range(6):
+                    await say(gateway, session, turn)
+            before = (await gateway.call("GET", "/gateway/metrics"))["summary"]["total_cost_usd"]
+        async with running(home, url, rules=[[OPUS, HAIKU]] if switched else ()) as gateway:
+            for turn in range(4, 10):
+                for session in range(6):
+                    await say(gateway, session, turn)
+            for turn in range(6):
+                for session in range(6, 10):
+                    await say(gateway, session, turn)
+            after = (await gateway.call("GET", "/gateway/metrics"))["summary"]["total_cost_usd"]
+            stats = await gateway.call("GET", "/api/overrides/stats")
+    return Decimal(str(after)) - Decimal(str(before)), stats
+
+
+async def say(gateway: Gateway, session: int, turn: int) -> None:
+    headers = {"x-claude-code-session-id": f"s{session}"}
+    await gateway.ask(conversation(session, turn), headers)
+    assert gateway.answers[-1][0] == 200
+
+
+def test_cost_saved_is_the_difference_of_two_arms(tmp_path: Path) -> None:
+    async def main() -> None:
+        cost, _ = await arm(tmp_path / "a", switched=False)
+        switched_cost, stats = await arm(tmp_path / "b", switched=True)
+        (row,) = stats["overrides_by_model"].values()
+        saved, reported = cost - switched_cost, Decimal(str(row["cost_saved_usd"]))
+        assert row["count"] == 60
+        assert abs(reported - saved) <= saved * Decimal("0.05"), (reported, saved)
+
+    asyncio.run(main())
+
+
+NEW_SESSIONS = '[overrides_rollout]\napply_to = "new_sessions"\n'
+
+
+def test_no_live_session_changes_its_model_under_new_sessions(tmp_path: Path) -> None:
+    async def main() -> None:
+        models: dict[str, list[str]] = {}
+
+        async def turn(
+            gateway: Gateway, session: str, body: Json, agent: str | None = None
+        ) -> None:
+            headers = {"x-claude-code-session-id": session}
+            headers |= {} if agent is None else {"x-claude-code-agent-id": agent}
+            answer = await gateway.ask(body, headers)
+            models.setdefault(f"{session}/{agent}", []).append(answer["model"])
+
+        async with demo_upstream() as url:
+            async with running(tmp_path, url) as gateway:
+                for number in range(5):
+                    await turn(gateway, f"old-{number}", conversation(number, 5))
+            async with running(tmp_path, url, rules=[[OPUS, HAIKU]], own=NEW_SESSIONS) as gateway:
+                for number in range(5):
+                    await turn(gateway, f"old-{number}", conversation(number, 6))
+                    compacted = conversation(number, 0)  # the same session, most of it left out
+                    await turn(gateway, f"old-{number}", compacted)
+                    await turn(gateway, f"old-{number}", conversation(number, 1), "agent-1")
+                    await turn(gateway, f"new-{number}", conversation(number, 0))
+            # Rules that change again leave those that run on the earlier target with it.
+            async with running(tmp_path, url, rules=[[OPUS, SONNET]], own=NEW_SESSIONS) as gateway:
+                for number in range(5):
+                    await turn(gateway, f"old-{number}", conversation(number, 1))
+                    await turn(gateway, f"new-{number}", conversation(number, 1))
+                skipped = (await gateway.call("GET", "/gateway/audit"))["entries"]
+        for number in range(5):
+            assert models[f"old-{number}/None"] == [OPUS] * 4
+            assert models[f"old-{number}/agent-1"] == [HAIKU]
+            assert models[f"new-{number}/None"] == [HAIKU] * 2
+        reasons = {entry["skipped_reason"] for entry in skipped[:10]}
+        assert reasons == {"live_session"}
+
+    asyncio.run(main())
+
+
+def test_session_left_on_its_model_for_its_length_stays_there(tmp_path: Path) -> None:
+    """Else it would change the model once more as soon as it was compacted."""
+
+    async def main() -> None:
+        async with (
+            demo_upstream() as url,
+            running(tmp_path, url, rules=[[OPUS, HAIKU]], own=NEW_SESSIONS) as gateway,
+        ):
+            headers = {"x-claude-code-session-id": "s"}
+            found = []
+            for size in (10, 120_000, 10):  # the target reads 200,000 tokens
+                answer = await gateway.ask(conversation(0, 1, size=size), headers)
+                found.append(answer["model"])
+            assert found == [HAIKU, OPUS, OPUS]
+
+    asyncio.run(main())
+
+
+def test_question_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    questions: list[Json] = [
+        {"overrides": {"rules": [["a"]]}},
+        {"unheard_of": 1},
+        {"rollout": {"percent": 101}},
+        {"start_time": "2026-11-21T00:00:00"},
+    ]
+
+    async def main() -> None:
+        async with demo_upstream() as url, running(tmp_path, url) as gateway:
+            for question in questions:
+                answer = await gateway.what_if(question)
+                assert (gateway.answers[-1][0], answer["type"]) == (400, "error"), question
+            await gateway.call("POST", "/gateway/what-if", {})
+            assert gateway.answers[-1][0] == 401
+            nothing = await gateway.what_if({})
+            assert nothing["window"] == dict.fromkeys(("start_time", "end_time")) | {
+                "requests": 0,
+                "undecided": 0,
+            }
+
+    asyncio.run(main())
+
+
+def test_project_of_a_request_is_recorded_and_goes_no_further(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with demo_upstream() as url, running(tmp_path, url) as gateway:
+            asked = {
+                "model": HAIKU,
+                "max_tokens": 9,
+                "messages": [{"role": "user", "content": "a"}],
+            }
+            await gateway.ask({**asked, "project_id": "apollo"}, {"x-project-id": "other"})
+            await gateway.ask(asked, {"x-project-id": "gemini"})
+            await gateway.ask(asked)
+            assert [status for status, _ in gateway.answers] == [200] * 3
+            metrics = await gateway.call("GET", "/gateway/metrics?include_project=true")
+            assert metrics["by_project"].keys() == {"apollo", "gemini"}
+            machine = await gateway.call("GET", "/api/machine/stats")
+            assert machine["activeProjects"] == 2
+            assert [one["calls"] for one in machine["projects"]] == [1, 1]
+            page = await gateway.call("GET", "/gateway/audit?project_id=apollo")
+            assert page["total"] == 1
+
+    asyncio.run(main())

@@ -1,0 +1,162 @@
+"""Which model a request is for and who is asked, by the rules and by what the request is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.agents import Agent, AgentSource
+from gateway.candidates import MAX_KNOWN, Asked, Policy
+from gateway.capabilities import Capabilities, Capability
+from gateway.links import open_links
+from gateway.overrides import Overrides
+from gateway.rollout import ApplyTo, Rollout
+from gateway.routing import Router
+from gateway.settings import ProviderSettings, RoutingSettings
+from gateway.shape import Shape
+
+ASKED = Asked(Agent("main", AgentSource.THREAD), "big", Shape(), "session-1")
+KNOWN = Capabilities(
+    {
+        "claude-haiku": Capability(context_tokens=1000, max_output_tokens=64, thinking=()),
+        "a-big": Capability(context_tokens=10),
+        "claude-opus": Capability(context_tokens=4000),
+    }
+)
+
+
+def policy(
+    *, reverts: bool = True, subscriptions: bool = False, rollout: Rollout | None = None
+) -> Policy:
+    entries = (
+        ProviderSettings(name="a", max_retries=3, model_aliases=(("big", "a-big"),)),
+        ProviderSettings(name="b", type="openai", api_key_ref="env:KEY"),
+        ProviderSettings(name="c", type="ollama"),
+    )
+    routing = RoutingSettings("a", tier_rules=(("haiku", "b"),), fallback_chain=("b", "c"))
+    return Policy(
+        links=open_links(entries, {"KEY": "k"}),
+        router=Router(routing),
+        overrides=Overrides([("claude-opus", "claude-haiku")]),
+        rollout=rollout or Rollout(),
+        capabilities=KNOWN,
+        reverts=reverts,
+        subscription_fallback=subscriptions,
+    )
+
+
+BY_CHAIN = ("big", "fallback:a", 2)
+HAIKU_AT_B = ("b", "claude-haiku", "model_tier:haiku")
+
+
+@pytest.mark.parametrize(
+    ("rules", "model", "subscription", "expected"),
+    [
+        (
+            policy(),
+            "big",
+            False,
+            [("a", "a-big", "default", 3), ("b", *BY_CHAIN), ("c", *BY_CHAIN)],
+        ),
+        (
+            policy(),
+            "claude-opus",
+            False,
+            [
+                (*HAIKU_AT_B, 0),
+                ("a", "claude-opus", "default", 3),
+                ("c", "claude-haiku", "fallback:b", 2),
+            ],
+        ),
+        (
+            policy(reverts=False),
+            "claude-opus",
+            False,
+            [(*HAIKU_AT_B, 2), ("c", "claude-haiku", "fallback:b", 2)],
+        ),
+        (policy(), "big", True, [("a", "a-big", "default", 3), ("c", "big", "fallback:a", 2)]),
+        (policy(subscriptions=True), "big", True, [
+            ("a", "a-big", "default", 3), ("b", *BY_CHAIN), ("c", *BY_CHAIN)]),
+    ],
+    ids=["chain", "override-reverts", "override-fails", "subscriber", "subscriber-may"],
+)  # fmt: skip
+def test_candidates_in_order(
+    rules: Policy, model: str, *, subscription: bool, expected: list[tuple[str, str, str, int]]
+) -> None:
+    asked = replace(ASKED, requested=model, subscription=subscription)
+    found = rules.choose(asked).candidates
+    assert [(one.link.name, one.model, one.reason, one.retries) for one in found] == expected
+
+
+def test_decisions_are_kept_within_bounds() -> None:
+    rules = policy()
+    for number in range(MAX_KNOWN + 5):
+        rules.choose(replace(ASKED, requested=f"m{number}"))
+    assert len(rules.known) == 5
+    long = rules.choose(replace(ASKED, requested="m" * 1000))
+    assert (long.candidates[0].chosen, len(rules.known)) == ("m" * 1000, 5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "chosen", "adapted", "left"),
+    [
+        (Shape(), "claude-haiku", (), None),
+        (Shape(max_tokens=65), "claude-haiku", ("max_tokens",), None),
+        (Shape(max_tokens=64, thinking="adaptive"), "claude-haiku", ("thinking",), None),
+        (Shape(context_tokens=1001), "claude-opus", (), "context_window"),
+        (Shape(context_tokens=4001), "claude-haiku", (), None),
+    ],
+    ids=["fits", "too-long-an-answer", "thinking", "too-long-a-prompt", "too-long-for-both"],
+)
+def test_overridden_request_is_adapted_or_left(
+    shape: Shape, chosen: str, adapted: tuple[str, ...], left: str | None
+) -> None:
+    choice = policy().choose(replace(ASKED, requested="claude-opus", shape=shape))
+    first = choice.candidates[0]
+    assert (first.chosen, first.adaptation.words, choice.left) == (chosen, adapted, left)
+    own = [one for one in choice.candidates if one.model == "claude-opus"]
+    assert own
+    assert all(one.adaptation.changes == () for one in own)
+
+
+def test_fallback_that_cannot_read_the_prompt_is_left_out_only_for_an_override() -> None:
+    long = Shape(context_tokens=3000)
+    overridden = policy().choose(replace(ASKED, requested="claude-opus", shape=long))
+    assert "claude-haiku" not in {one.chosen for one in overridden.candidates}
+    # Nobody else can be asked for a model that the client itself names.
+    own = policy().choose(replace(ASKED, requested="big", shape=long))
+    assert [one.model for one in own.candidates] == ["a-big", "big", "big"]
+
+
+@pytest.mark.parametrize(
+    ("rollout", "bound", "chosen", "left"),
+    [
+        (Rollout(percent=0), None, "claude-opus", "not_in_share"),
+        (Rollout(agents=("Plan",)), None, "claude-opus", "agent_not_selected"),
+        (Rollout(ApplyTo.NEW_SESSIONS), None, "claude-haiku", None),
+        (Rollout(ApplyTo.NEW_SESSIONS), "claude-haiku", "claude-haiku", None),
+        (Rollout(ApplyTo.NEW_SESSIONS), "claude-opus", "claude-opus", "live_session"),
+        (Rollout(ApplyTo.NEW_SESSIONS), "older", "older", "live_session"),
+    ],
+)
+def test_rollout_decides_before_the_rules(
+    rollout: Rollout, bound: str | None, chosen: str, left: str | None
+) -> None:
+    choice = policy(rollout=rollout).choose(replace(ASKED, requested="claude-opus"), bound)
+    assert (choice.candidates[0].chosen, choice.left) == (chosen, left)
+
+
+@pytest.mark.parametrize(
+    ("apply_to", "model", "asks"),
+    [
+        (ApplyTo.ALL, "claude-opus", False),
+        (ApplyTo.NEW_SESSIONS, "claude-opus", True),
+        (ApplyTo.NEW_SESSIONS, "big", False),
+    ],
+)
+def test_binding_is_asked_for_only_where_it_matters(
+    apply_to: ApplyTo, model: str, *, asks: bool
+) -> None:
+    rules = policy(rollout=Rollout(apply_to))
+    assert rules.asks_for_binding(replace(ASKED, requested=model)) is asks
