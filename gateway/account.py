@@ -64,6 +64,7 @@ class Books:
         track_statistics: Whether overrides are counted.
         log_request_bodies: Whether records hold what was asked.
         log_response_bodies: Whether records hold what was answered.
+        body_projects: The projects whose bodies are kept; empty for all.
     """
 
     pricing: Pricing
@@ -72,6 +73,7 @@ class Books:
     track_statistics: bool
     log_request_bodies: bool = False
     log_response_bodies: bool = False
+    body_projects: frozenset[str] = frozenset()
 
 
 class Account:
@@ -144,6 +146,14 @@ class Account:
             and self.candidate.chosen != self.body.model
         )
 
+    def keeps_request(self, books: Books) -> bool:
+        """Return whether the record holds what was asked."""
+        return books.log_request_bodies and self._of_logged_project(books)
+
+    def keeps_answer(self, books: Books) -> bool:
+        """Return whether the record holds what is answered."""
+        return books.log_response_bodies and self._of_logged_project(books)
+
     def parse(self) -> Body:
         """Read head and body. Raises RequestError (400)."""
         self._sender = describe.sender(self.request)
@@ -190,7 +200,7 @@ class Account:
         """Return the record of this exchange, now that it is over."""
         candidate, reading = self.candidate, outcome.reading
         cost = self.cost(reading, books.pricing)
-        billing = describe.billing(self.request, candidate.link.key if candidate else None)
+        billing = self._billing()
         counted = self.endpoint is not Endpoint.COUNT_TOKENS and books.track_statistics
         requested = None if self.body is None else self.body.model
         saved, rewrite = None, (0, 0)
@@ -236,9 +246,19 @@ class Account:
             rewrite_pico=rewrite,
             limits=() if self.sent is None else describe.rate_limits(self.sent.answer.headers),
             cache=self.cache,
-            request_body=self.request.body if books.log_request_bodies else None,
+            request_body=self.request.body if self.keeps_request(books) else None,
             response_body=None if self.answer_log is None else self.answer_log.text(),
         )
+
+    def _billing(self) -> str:
+        if self.candidate is None:
+            return describe.billing(self.request, None)
+        link = self.candidate.link
+        # Whose key is neither configured nor forwarded pays nothing, and by no subscription.
+        return describe.billing(self.request, link.key if link.forwards else link.key or "")
+
+    def _of_logged_project(self, books: Books) -> bool:
+        return not books.body_projects or self._sender.project_id in books.body_projects
 
     def _upstream_id(self) -> str | None:
         if self.sent is None:

@@ -95,6 +95,7 @@ def load(config_dir: Path, home: Path, today: date | None = None) -> Settings:
         costs=costs,
         agent_models=_agent_models(router),
         agent_folders=_folders(own.get("agents", {}), home),
+        body_projects=tuple(own.get("bodies", {}).get("projects", ())),
         clients=parse_clients(own_file, own.get("clients", ()), limits),
         credentials=parse_credentials(own),
         limits=limits,

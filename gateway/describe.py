@@ -84,7 +84,8 @@ def header_text(text: str) -> bytes:
 def error_text(status: int, body: bytes) -> str:
     """Return what an upstream's error answer says, for the record."""
     try:
-        message = msgspec.json.decode(body)["error"]["message"]
+        error = msgspec.json.decode(body)["error"]
+        message = error if isinstance(error, str) else error["message"]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, LookupError, TypeError):
         message = ""
     return redact(f"HTTP {status}: {message}" if message else f"HTTP {status}")

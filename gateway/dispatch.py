@@ -28,6 +28,8 @@ INEXPRESSIBLE = "inexpressible"
 
 UNCHANGED = Adaptation()
 
+_RETRY: tuple[Header, ...] = ((b"retry-after", b"5"),)
+
 LONG_WAIT_S = 5.0
 """Rather than wait longer than this, the next candidate is asked when there is one."""
 
@@ -249,6 +251,9 @@ def _prepare(
         body, path, query = translator.request(body, candidate.model), translator.path, b""
     elif link.adds_usage(call.wire, call.body):
         body = usage_chunk.added(body)
+    if body is not call.request.body and not call.request.memory.try_more(len(body)):
+        text = "there is no room for the request as its provider needs it"
+        raise RequestError(503, "overloaded_error", text, headers=_RETRY)
     target = link.dialect.target(link.settings, path, query, candidate.model)
     sent = link.headers(headers, call.wire, call.vendor)
     return _Prepared(candidate, target, sent, body, translator)

@@ -129,7 +129,7 @@ class Exchange:
         service, account, first = self._service, self._account, candidates[0]
         copy = None if lookup is None else service.cache.copy(self._responder)
         self._responder = self._responder if copy is None else copy
-        if service.books.log_response_bodies:
+        if account.keeps_answer(service.books):
             account.answer_log = AnswerLog()
         with self._watch:
             sent = account.sent = await service.dispatcher.send(call, candidates)

@@ -72,6 +72,7 @@ def open_service(settings: Settings, parts: Parts) -> Service:
             track_statistics=overrides.track_statistics,
             log_request_bodies=settings.audit.log_request_bodies,
             log_response_bodies=settings.audit.log_response_bodies,
+            body_projects=frozenset(settings.body_projects),
         ),
         ledger=parts.ledger,
         metrics=parts.metrics,

@@ -245,6 +245,7 @@ class Settings:
         warnings: One sentence each; for the log and `check-config`.
         agent_models: Pairs (agent type, model) of `llm-router-config.json`; empty unless enabled.
         agent_folders: Where agent definition files are.
+        body_projects: The projects whose bodies are kept, where bodies are; empty for all.
         clients: Who may use the gateway; empty means everybody who reaches it.
         limits: For everybody together while there are no clients.
         capabilities: What models accept, by model; each row replaces what the table says of a key.
@@ -263,6 +264,7 @@ class Settings:
     costs: CostSettings = field(default_factory=CostSettings)
     agent_models: tuple[tuple[str, str], ...] = ()
     agent_folders: tuple[Path, ...] = ()
+    body_projects: tuple[str, ...] = ()
     clients: tuple[ClientSettings, ...] = ()
     credentials: Credentials = Credentials.CLIENT
     limits: LimitSettings = field(default_factory=LimitSettings)

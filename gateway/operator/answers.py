@@ -164,13 +164,14 @@ class OperatorAnswers:
 
     async def providers(self, _: Request) -> Answer:
         """List the configured providers."""
-        up = await self._health.up()
+        up, links = await self._health.up(), self._parts.links
         rows = [
             {
                 "name": provider.name,
                 "type": provider.type,
                 "healthy": up.get(provider.name, False),
                 "enabled": provider.enabled,
+                "problem": links[provider.name].problem if provider.name in links else None,
                 "circuit": self._parts.circuits.states(provider.name),
             }
             for provider in self._settings.providers

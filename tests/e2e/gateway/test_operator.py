@@ -342,6 +342,25 @@ def test_bodies_are_kept_when_asked_for_and_shown_to_the_admin(
         assert KEY.encode() not in file.read_bytes()
 
 
+def test_bodies_are_kept_of_the_named_projects_only(tmp_path: Path) -> None:
+    async def main() -> None:
+        audit = {"logRequestBodies": True, "logResponseBodies": True}
+        own = '[bodies]\nprojects = ["apollo"]\n'
+        async with running(tmp_path, own=own, audit=audit) as gateway:
+            for project in ("apollo", "gemini"):
+                await gateway.ask(project_id=project)
+            await gateway.ask()
+            path = "/gateway/audit?include_bodies=true"
+            entries = (await gateway.call("GET", path, None, gateway.admin)).json()["entries"]
+            kept = {
+                one["project_id"]: (one["request_body"], one["response_body"]) for one in entries
+            }
+            assert all(kept.pop("apollo"))
+            assert kept == {"gemini": (None, None), None: (None, None)}
+
+    asyncio.run(main())
+
+
 def test_bodies_are_not_kept_unasked(tmp_path: Path) -> None:
     async def main() -> None:
         async with running(tmp_path) as gateway:
