@@ -15,7 +15,7 @@ _LIMITS = tuple(asdict(LimitSettings()))
 
 def parse_server(path: Path, table: Document) -> ServerSettings:
     """Return where and how the gateway listens. Raises ConfigError."""
-    server = ServerSettings(**table)
+    server = ServerSettings(**{**table, "names": tuple(table.get("names", ()))})
     if server.max_body_bytes > server.max_buffered_bytes:
         problem = f"a body of {server.max_body_bytes} bytes is accepted and could not be buffered"
         fix = f"write at least {server.max_body_bytes}, or a smaller max_body_bytes"

@@ -20,6 +20,7 @@ class ServerSettings:
 
     Attributes:
         port: 0 takes a free one; None when no file asks for any.
+        names: Names by which browsers may call the operator API, beside `localhost` and `host`.
         drain_s: Longest time a stopping worker waits for open answers, seconds.
         linger_s: How long an idle connection stays open while draining, seconds.
         max_body_bytes: Largest request body accepted.
@@ -28,6 +29,7 @@ class ServerSettings:
 
     host: str = "127.0.0.1"
     port: int | None = None
+    names: tuple[str, ...] = ()
     workers: int = 1
     drain_s: float = 600
     linger_s: float = 5

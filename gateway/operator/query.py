@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Collection
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
@@ -102,15 +103,18 @@ def metrics_filter(request: Request) -> MetricsFilter:
     )
 
 
-def require_local(request: Request, host: str) -> None:
+def require_local(request: Request, names: Collection[str]) -> None:
     """Refuse a browser that was led here. Raises RequestError (403).
 
     A web page can make a name of its own resolve to loopback; then Host names that page's site. An
     address cannot be made to lead elsewhere. A page that calls us openly says so in Origin, which
     must be the dashboard's own: other pages are served from loopback, too.
+
+    Args:
+        names: The gateway's own host names, in lower case.
     """
     named = _text(request, b"host")
-    if named and ("@" in named or not _known(_host_of(f"//{named}"), host)):
+    if named and ("@" in named or not _known(_host_of(f"//{named}"), names)):
         raise RequestError(403, "permission_error", "this host name is not the gateway's")
     origin = request.header(b"origin")
     foreign = origin is not None and _text(request, b"origin").lower() not in _own_origins(named)
@@ -124,13 +128,13 @@ def _own_origins(host: str) -> tuple[str, ...]:
     return (f"http://{host.lower()}", f"https://{host.lower()}") if host else ()
 
 
-def _known(name: str | None, host: str) -> bool:
+def _known(name: str | None, names: Collection[str]) -> bool:
     if name is None:
         return False
     try:
         ipaddress.ip_address(name)
     except ValueError:
-        return name in {"localhost", host}
+        return name == "localhost" or name in names
     return True
 
 

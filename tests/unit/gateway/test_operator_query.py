@@ -23,6 +23,7 @@ def header(name: str, value: str) -> Header:
         ({"host": "[::1]:3000"}, True),
         ({"host": "10.1.2.3:3000"}, True),
         ({"host": "gateway.internal:3000"}, True),
+        ({"host": "Gateway.Example.com"}, True),
         ({"host": "evil.example"}, False),
         ({"host": "127.0.0.1.evil.example"}, False),
         ({"host": "evil.example@127.0.0.1"}, False),
@@ -49,8 +50,8 @@ def test_foreign_callers_are_refused(headers: dict[str, str], allowed: bool) -> 
     pairs = tuple(header(*pair) for pair in headers.items())
     request = Request(b"GET", b"/gateway/audit", pairs, b"", 0.0)
     if allowed:
-        require_local(request, "gateway.internal")
+        require_local(request, {"gateway.internal", "gateway.example.com"})
         return
     with pytest.raises(RequestError) as caught:
-        require_local(request, "gateway.internal")
+        require_local(request, {"gateway.internal", "gateway.example.com"})
     assert caught.value.status == 403
