@@ -1,4 +1,4 @@
-"""The gateway's command line: run, daemon, launch, check-config, reload, demo-upstream."""
+"""The gateway's command line: run, daemon, launch, check-config, reload, replace, demo-upstream."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gateway.errors import AlreadyRunning, GatewayError
+
+if TYPE_CHECKING:
+    from gateway.serve.supervisor import SupervisorPlan
 
 _USAGE = 2
 _ALREADY_RUNNING = 11
@@ -40,20 +44,28 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace, home: Path) -> int:
+    from gateway.serve import handover, logs, supervisor  # noqa: PLC0415 - as above
+
+    logs.to_stderr()
+    with handover.from_predecessor(os.environ) as predecessor:
+        return supervisor.run(_plan(arguments, home), predecessor)
+
+
+def _plan(arguments: argparse.Namespace, home: Path) -> SupervisorPlan:
     from importlib.metadata import version  # noqa: PLC0415 - as above
 
     from gateway.config import load  # noqa: PLC0415 - as above
-    from gateway.serve import last_ports, logs, supervisor  # noqa: PLC0415 - as above
+    from gateway.serve import last_ports, run_words, supervisor  # noqa: PLC0415 - as above
 
-    logs.to_stderr()
     config_dir = _config_dir(arguments, home)
     settings = load(config_dir, home)
     server = settings.server
     port = server.port if arguments.port is None else arguments.port
+    any_word = ("--any-port",) if arguments.any_port else ()
     any_port = port is None and arguments.any_port
     if port is None:
         port = (last_ports.recall(home).port or 0) if any_port else _DEFAULT_PORT
-    plan = supervisor.SupervisorPlan(
+    return supervisor.SupervisorPlan(
         home=home,
         config_dir=config_dir,
         host=server.host if arguments.host is None else arguments.host,
@@ -64,8 +76,8 @@ def _run(arguments: argparse.Namespace, home: Path) -> int:
         run=os.environ.get("CCO_MIGRATE_RUN") or None,
         any_address=bool(settings.clients),
         port_optional=any_port,
+        argv=("-m", "gateway", "run", "--home", str(home), *any_word, *run_words.given(arguments)),
     )
-    return supervisor.run(plan)
 
 
 def _check_config(arguments: argparse.Namespace, home: Path) -> int:
@@ -144,6 +156,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_stop(commands)
     reload = _add(commands, "reload", _served("reload"), "Replace the workers: edits take effect.")
     reload.add_argument("--timeout", type=float, default=60, metavar="SECONDS")
+    replace = _add(commands, "replace", _served("replace"), "Replace the daemon by a new process.")
+    _add_replacement(replace)
     commands.add_parser("demo-upstream", help="Run the demonstration provider.")
     return parser
 
@@ -154,11 +168,14 @@ def _add_daemon(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     for name, text in (
         ("start", "Start the daemon and wait until it serves."),
-        ("restart", "Stop the daemon, once the files are good, and start it on the same port."),
+        ("restart", "Replace the daemon: port, options and environment stay, no request is lost."),
     ):
         starting = _add(verbs, name, _served(name), text)
         _add_listener(starting)
-        starting.add_argument("--timeout", type=float, default=30, metavar="SECONDS")
+        if name == "restart":
+            _add_replacement(starting)
+        else:
+            starting.add_argument("--timeout", type=float, default=30, metavar="SECONDS")
     _add(verbs, "status", _served("status"), "Say what listens where; exit code 3 when down.")
     _add_stop(verbs)
     logs = _add(verbs, "logs", _served("logs"), "Print the end of the log.")
@@ -197,6 +214,12 @@ def _add_listener(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=_port, help="0 takes a free one (default: gateway.toml)")
     parser.add_argument("--workers", type=_positive, help="processes (default: gateway.toml)")
     _add_config_dir(parser)
+
+
+def _add_replacement(parser: argparse.ArgumentParser) -> None:
+    text = "interpreter of the new process (default: that of the running one)"
+    parser.add_argument("--python", type=Path, help=text)
+    parser.add_argument("--timeout", type=float, default=60, metavar="SECONDS")
 
 
 def _add_config_dir(parser: argparse.ArgumentParser) -> None:

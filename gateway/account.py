@@ -7,6 +7,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from gateway import describe
 from gateway.agents import Agent
 from gateway.body_log import AnswerLog
@@ -30,8 +32,7 @@ WIRES: Mapping[Endpoint, Wire] = {
 """The format spoken at each endpoint."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """How an exchange ended.
 
     Attributes:
@@ -111,6 +112,7 @@ class Account:
         self.first_at: float | None = None
         self.cache: CacheOutcome | None = None
         self.answer_log: AnswerLog | None = None
+        self._cost_pico: int | None = None
 
     @property
     def session_id(self) -> str | None:
@@ -177,29 +179,17 @@ class Account:
             found.append((b"x-gateway-override", text))
         return tuple(found)
 
-    def annotations(self, reading: Reading, pricing: Pricing) -> tuple[Header, ...]:
-        """Return what is known after the answer, cost and latency included."""
+    def annotations(self) -> tuple[Header, ...]:
+        """Return what is known once it is recorded, cost and latency included."""
         latency = b"%d" % round((time.perf_counter() - self._begun) * 1000)
-        cost = self.cost(reading, pricing)
+        cost = self._cost_pico
         known = () if cost is None else ((b"x-gateway-cost-usd", f"{usd(cost):f}".encode()),)
         return (*self.names(), *known, (b"x-gateway-latency-ms", latency))
-
-    def cost(self, reading: Reading, pricing: Pricing) -> int | None:
-        """Return picodollars at the price of the model that answered; None when unknown."""
-        if self.endpoint is Endpoint.COUNT_TOKENS or self.cache is CacheOutcome.HIT:
-            return 0
-        asked = None if self.candidate is None else self.candidate.model
-        model = reading.model or asked
-        if reading.usage is None or model is None:
-            return None
-        cost = pricing.cost(reading.usage, model)
-        # A provider may call the model by a name of its own that nobody priced.
-        return cost if cost is not None or asked is None else pricing.cost(reading.usage, asked)
 
     def record(self, outcome: Outcome, books: Books) -> AuditRecord:
         """Return the record of this exchange, now that it is over."""
         candidate, reading = self.candidate, outcome.reading
-        cost = self.cost(reading, books.pricing)
+        cost = self._cost_pico = self._cost(reading, books.pricing)
         billing = self._billing()
         counted = self.endpoint is not Endpoint.COUNT_TOKENS and books.track_statistics
         requested = None if self.body is None else self.body.model
@@ -249,6 +239,18 @@ class Account:
             request_body=self.request.body if self.keeps_request(books) else None,
             response_body=None if self.answer_log is None else self.answer_log.text(),
         )
+
+    def _cost(self, reading: Reading, pricing: Pricing) -> int | None:
+        """Return picodollars at the price of the model that answered; None when unknown."""
+        if self.endpoint is Endpoint.COUNT_TOKENS or self.cache is CacheOutcome.HIT:
+            return 0
+        asked = None if self.candidate is None else self.candidate.model
+        model = reading.model or asked
+        if reading.usage is None or model is None:
+            return None
+        cost = pricing.cost(reading.usage, model)
+        # A provider may call the model by a name of its own that nobody priced.
+        return cost if cost is not None or asked is None else pricing.cost(reading.usage, asked)
 
     def _billing(self) -> str:
         if self.candidate is None:

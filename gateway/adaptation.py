@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 from gateway.capabilities import Capability
 from gateway.shape import Shape
 from gateway.wire.edits import EACH, Edit
@@ -62,8 +64,7 @@ class Obstacle(StrEnum):
     TOOL_CHOICE = "tool_choice"  # a tool that has to be used
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, gc=False):
     """One change to a request.
 
     Attributes:
@@ -77,8 +78,7 @@ class Change:
     beta: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Adaptation:
+class Adaptation(msgspec.Struct, frozen=True, gc=False):
     """What it takes for a model to accept a request.
 
     Attributes:

@@ -42,8 +42,7 @@ class AgentSource(StrEnum):
     THREAD = "thread"
 
 
-@dataclass(frozen=True, slots=True)
-class Agent:
+class Agent(msgspec.Struct, frozen=True, gc=False):
     """Who a request comes from."""
 
     type: str

@@ -7,7 +7,10 @@ the same decision can be made again from recorded traffic.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+import msgspec
+from msgspec.structs import replace
 
 from gateway.adaptation import Adaptation, adapt
 from gateway.agents import Agent, AgentSource
@@ -27,8 +30,7 @@ Key = tuple[str, bool, str, str, bool]
 """Agent type, whether it is inferred, requested and chosen model, whether a subscriber pays."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """What is known of a request.
 
     Attributes:
@@ -46,8 +48,7 @@ class Asked:
     subscription: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True):
     """What was decided for a request.
 
     Attributes:
@@ -95,11 +96,11 @@ class Policy:
         candidates = self._candidates(asked, chosen)
         if all(candidate.model == asked.requested for candidate in candidates):
             return Choice(candidates, left)  # nobody asks a model that the client did not ask for
-        first = self._adaptation(asked, candidates[0])
-        if first.skipped is not None and chosen != asked.requested:
-            chosen, left = asked.requested, first.skipped
-            candidates = self._candidates(asked, chosen)
-        return Choice(self._fitted(asked, candidates), left)
+        fitted = self._fitted(asked, candidates)
+        if chosen == asked.requested or (fitted and fitted[0].chosen == chosen):
+            return Choice(fitted, left)
+        left = self._adaptation(asked, candidates[0]).skipped
+        return Choice(self._fitted(asked, self._candidates(asked, asked.requested)), left)
 
     def capability(self, candidate: Candidate) -> Capability | None:
         """Return what the model asked of a provider accepts; None when nobody knows."""

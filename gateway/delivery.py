@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
+
+import msgspec
+from msgspec.structs import replace
 
 from gateway import describe
 from gateway.account import Account
@@ -16,7 +18,6 @@ from gateway.dispatch import Sent
 from gateway.errors import RequestError, UpstreamError
 from gateway.metrics import Metrics, Stopwatch
 from gateway.passthrough import forwarded_headers
-from gateway.pricing import Pricing
 from gateway.redact import redact
 from gateway.relay import (
     COMMIT_WAIT_S,
@@ -66,8 +67,7 @@ class Record(Protocol):
         """Queue the record."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True):
     """One answer on its way.
 
     Attributes:
@@ -81,7 +81,6 @@ class Delivery:
     ledger: Ledger
     metrics: Metrics
     watch: Stopwatch
-    pricing: Pricing
     sub_agents: SubAgents
 
     async def deliver(self, sent: Sent) -> None:
@@ -130,7 +129,7 @@ class Delivery:
         error = None if ok else describe.error_text(answer.status, b"" if encoded else body)
         self._notice_spawns(body)  # committed with the record or before it
         await committed(self.ledger, self.record(answer.status, reading, error=error))
-        headers += account.annotations(reading, self.pricing)
+        headers += account.annotations()
         headers.append((b"content-length", b"%d" % len(body)))
         self._start(answer.status, tuple(headers), body)
         self.responder.end()
@@ -287,8 +286,21 @@ class Delivery:
 
 async def committed(ledger: Ledger, future: asyncio.Future[bool]) -> None:
     """Wait for a record, but not longer than a client should notice."""
-    _, open_ = await asyncio.wait({future}, timeout=COMMIT_WAIT_S)
-    ledger.late += len(open_)
+    waiting = future.get_loop().create_future()
+
+    def over(_: object = None) -> None:
+        if not waiting.done():
+            waiting.set_result(None)
+
+    # As asyncio.wait does it, without what is needed for several: each answer passes here.
+    future.add_done_callback(over)
+    timer = future.get_loop().call_later(COMMIT_WAIT_S, over)
+    try:
+        await waiting
+    finally:
+        timer.cancel()
+        future.remove_done_callback(over)
+    ledger.late += not future.done()
 
 
 async def _own_key_refusal(sent: Sent) -> RequestError:

@@ -9,7 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+import msgspec
+from msgspec.structs import replace
 
 from gateway.adaptation import Adaptation
 from gateway.breakers import Circuit, Circuits, RetryBudget, back_off_s, parse_retry_after
@@ -34,8 +37,7 @@ LONG_WAIT_S = 5.0
 """Rather than wait longer than this, the next candidate is asked when there is one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """A client's request as every provider would get it.
 
     Attributes:
@@ -52,8 +54,7 @@ class Call:
     vendor: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True):
     """One provider that may be asked, and for what.
 
     Attributes:
@@ -72,8 +73,7 @@ class Candidate:
     adaptation: Adaptation = UNCHANGED
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(msgspec.Struct, frozen=True):
     """An answer whose head is in.
 
     Attributes:
@@ -222,8 +222,7 @@ class Dispatcher:
         return self.circuits.of(candidate.link.name, candidate.model)
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
+class _Prepared(msgspec.Struct, frozen=True):
     candidate: Candidate
     target: bytes
     headers: tuple[Header, ...]

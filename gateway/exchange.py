@@ -157,7 +157,7 @@ class Exchange:
         nothing = Reading(Usage())
         await committed(service.ledger, self._record(200, nothing, stream=kept.stream))
         own = (b"x-gateway-request-id", account.id.encode())
-        about = account.annotations(nothing, service.books.pricing)
+        about = account.annotations()
         headers = (*replay_headers(kept), *about, own)
         self._responder.start(200, headers, kept.body)
         self._responder.end()
@@ -213,7 +213,6 @@ class Exchange:
             ledger=service.ledger,
             metrics=service.metrics,
             watch=self._watch,
-            pricing=service.books.pricing,
             sub_agents=service.sub_agents,
         )
 

@@ -7,9 +7,10 @@ batch, a region) and the searches it made decide. What has no price is unknown, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
+
+from msgspec.structs import replace
 
 from gateway import tariffs
 from gateway.tariffs import CostSettings, Price, Tariff

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 
@@ -22,8 +22,7 @@ _BETA = b"anthropic-beta"
 _INSTRUCTING = ("system", "developer")
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(msgspec.Struct, frozen=True, gc=False):
     """What a request asked for, without any of its text; None where the request did not say.
 
     Attributes:
@@ -83,7 +82,11 @@ def read_shape(request: Request, body: Body) -> Shape:
 
 def name(text: str) -> str:
     """Return a name from outside, fit for a record: without secrets, on one line, cut to size."""
-    return redact(text)[:MAX_NAME_CHARS]
+    return _known(text) if len(text) <= MAX_NAME_CHARS else redact(text)[:MAX_NAME_CHARS]
+
+
+# Clients, betas and sessions come again and again, and looking for secrets is not cheap.
+_known = lru_cache(4096)(redact)
 
 
 class _OutputConfig(msgspec.Struct):
@@ -98,8 +101,7 @@ class _Message(msgspec.Struct):
 _decode_messages = msgspec.json.Decoder(list[_Message]).decode
 
 
-@dataclass(frozen=True, slots=True)
-class _Messages:
+class _Messages(msgspec.Struct, frozen=True, gc=False):
     count: int | None = None
     system: int | None = None
     efforts: tuple[str, ...] = ()

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, InvalidOperation
 from typing import Any
 
+from msgspec import structs
+
 from gateway.wire.usage import STANDARD, Terms, Usage
 
 MAX_PRICE = 10_000
@@ -114,7 +116,9 @@ class Tariff:
 
     def on(self, terms: Terms) -> Tariff | None:
         """Return what the model costs on these terms, wherever it runs; None when unknown."""
-        plain = replace(terms, geo=None)
+        if terms == STANDARD:
+            return self
+        plain = structs.replace(terms, geo=None)
         if plain == STANDARD:
             return self
         if plain == Terms(speed="fast"):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from statistics import NormalDist, variance
+
+from msgspec.structs import replace
 
 from gateway.pricing import Pricing
 from gateway.replay import Decision, Turn

@@ -75,19 +75,17 @@ async def serve(open_application: OpenApplication, arguments: WorkerArguments) -
     """Serve until told to stop, or until the supervisor is gone; return the exit code."""
     link = await SupervisorLink.open(socket.socket(fileno=arguments.control_fd))
     stop = _Stop(link)
+    starting = asyncio.get_running_loop().create_task(_start(open_application, arguments, link))
     try:
-        settings = _settings(arguments)
-        application = await open_application(settings, arguments.identity, link)
-        server = HttpServer(application.handle, _limits(settings))
-        await _check_self(server, arguments.identity.instance)
-        listener = await asyncio.get_running_loop().create_server(
-            server.protocol, sock=socket.socket(fileno=arguments.listen_fd), backlog=_BACKLOG
-        )
+        served = await stop.unless_wanted(starting)
     except (GatewayError, OSError, TimeoutError) as error:
         return await _fail(link, str(error) or type(error).__name__)
     except Exception as error:  # the edge of the process: the supervisor is to say what happened
         log.exception("the worker could not start")
         return await _fail(link, f"{type(error).__name__}: {error}")
+    if served is None:
+        return await _fail(link, "told to stop before it was ready")
+    settings, application, server, listener = served
     link.ready(arguments.identity.boot_id, os.getpid(), _loaded(settings))
     await stop.wanted.wait()
     listener.close()
@@ -97,6 +95,23 @@ async def serve(open_application: OpenApplication, arguments: WorkerArguments) -
     await application.close()
     await link.close()
     return 0
+
+
+_Served = tuple[Settings, ServedApplication, HttpServer, asyncio.Server]
+
+
+async def _start(
+    open_application: OpenApplication, arguments: WorkerArguments, link: SupervisorLink
+) -> _Served:
+    """Open everything, prove it, and accept connections."""
+    settings = _settings(arguments)
+    application = await open_application(settings, arguments.identity, link)
+    server = HttpServer(application.handle, _limits(settings))
+    await _check_self(server, arguments.identity.instance)
+    listener = await asyncio.get_running_loop().create_server(
+        server.protocol, sock=socket.socket(fileno=arguments.listen_fd), backlog=_BACKLOG
+    )
+    return settings, application, server, listener
 
 
 async def _fail(link: SupervisorLink, error: str) -> int:
@@ -113,6 +128,19 @@ class _Stop:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._signalled)
         self._orphaned = loop.create_task(self._follow(link))
+
+    async def unless_wanted(self, starting: asyncio.Task[_Served]) -> _Served | None:
+        """Return what was started; None when this worker is to stop before it was.
+
+        One whose supervisor is gone must not keep the port while it waits for something.
+        """
+        wanted = asyncio.get_running_loop().create_task(self.wanted.wait())
+        await asyncio.wait((starting, wanted), return_when=asyncio.FIRST_COMPLETED)
+        wanted.cancel()
+        if starting.done():
+            return starting.result()
+        starting.cancel()
+        return None
 
     def _signalled(self) -> None:
         if self.wanted.is_set():

@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
 import sys
+import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
-_FORMAT = "%(asctime)s %(levelname)s %(message)s"
+MAX_WAITING_BYTES = 64 * 1024
+"""A burst of lines is written out at the latest when it is as long as this."""
 
 
 def to_stderr() -> None:
     """Send the log to standard error; for a process's entry point only."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_UtcFormatter(_FORMAT))
+    # What no line shows need not be found out for each of them: the place in the code, the thread,
+    # the process (Python's logging how-to, "Optimization").
+    logging._srcfile = None  # the documented switch
+    logging.setLogRecordFactory(Record)
+    handler = LineHandler(sys.stderr.fileno())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+
+
+class Record(logging.LogRecord):
+    """A record of what a line shows, and of nothing else: there are several a request."""
+
+    def __init__(  # noqa: PLR0913, PLR0917  # as logging calls it
+        self,
+        name: str,
+        level: int,
+        pathname: str,
+        lineno: int,
+        msg: object,
+        args: tuple[object, ...] | Mapping[str, object] | None,
+        exc_info: object = None,
+        func: str | None = None,
+        sinfo: str | None = None,
+    ) -> None:
+        self.name, self.levelno, self.levelname = name, level, logging.getLevelName(level)
+        self.msg, self.args, self.exc_info = str(msg), args, exc_info  # type: ignore[assignment]  # as given
+        self.created = time.time()
 
 
 def now_text() -> str:
@@ -21,10 +49,68 @@ def now_text() -> str:
     return _text(datetime.now(UTC))
 
 
-class _UtcFormatter(logging.Formatter):
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's name
-        """Return the record's time as RFC 3339."""
-        return _text(datetime.fromtimestamp(record.created, UTC))
+class LineHandler(logging.Handler):
+    """Writes lines to a descriptor: all of one turn of an event loop together, others at once.
+
+    A process that is killed loses the lines of one turn at most; warnings are always written.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._waiting: list[bytes] = []
+        self._size = 0
+        self._scheduled = False
+        self._second, self._second_text = 0.0, ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record out, or keep it until the loop's present turn is over."""
+        try:
+            line = self._line(record)
+        except Exception:  # noqa: BLE001  # a log line must not end what it tells of
+            self.handleError(record)
+            return
+        self._waiting.append(line)
+        self._size += len(line)
+        urgent = record.levelno >= logging.WARNING or self._size > MAX_WAITING_BYTES
+        if urgent or not (self._scheduled or self._schedule()):
+            self.flush()
+
+    def flush(self) -> None:
+        """Write out what waits. A descriptor that takes nothing any more loses it."""
+        self.acquire()
+        try:
+            data, self._waiting, self._size = b"".join(self._waiting), [], 0
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+        except OSError:
+            return
+        finally:
+            self.release()
+
+    def _schedule(self) -> bool:
+        """Have the lines written at the end of the loop's turn; False outside of a loop."""
+        try:
+            asyncio.get_running_loop().call_soon(self._end_of_turn)
+        except RuntimeError:
+            return False
+        self._scheduled = True
+        return True
+
+    def _end_of_turn(self) -> None:
+        self._scheduled = False
+        self.flush()
+
+    def _line(self, record: logging.LogRecord) -> bytes:
+        text = record.getMessage()
+        if record.exc_info:
+            text = f"{text}\n{logging.Formatter().formatException(record.exc_info)}"
+        second, part = divmod(record.created, 1)
+        if second != self._second:
+            self._second, moment = second, datetime.fromtimestamp(second, UTC)
+            self._second_text = moment.isoformat(timespec="seconds")[:-6]
+        line = f"{self._second_text}.{int(part * 1000):03d}Z {record.levelname} {text}\n"
+        return line.encode(errors="backslashreplace")
 
 
 def _text(moment: datetime) -> str:

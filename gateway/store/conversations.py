@@ -11,7 +11,8 @@ The row of a conversation therefore keeps the prefix that would be cached had no
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+
+import msgspec
 
 from gateway.store.records import AuditRecord, Endpoint
 from gateway.wire.usage import Usage
@@ -22,8 +23,7 @@ KEPT_US = 7 * 86_400_000_000
 TTL_5M_US, TTL_1H_US = 300_000_000, 3_600_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class ConversationKey:
+class ConversationKey(msgspec.Struct, frozen=True, gc=False):
     """One conversation.
 
     Attributes:
@@ -105,8 +105,7 @@ def forget(connection: sqlite3.Connection, before_us: int, limit: int) -> int:
     ).rowcount
 
 
-@dataclass(frozen=True, slots=True)
-class _Prefix:
+class _Prefix(msgspec.Struct, frozen=True, gc=False):
     """The prompt prefix that the requested model would have cached.
 
     Attributes:

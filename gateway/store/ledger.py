@@ -14,10 +14,11 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TypeVar
+
+import msgspec
 
 from gateway.store import conversations, links, schema
 from gateway.store.opening import connect
@@ -52,8 +53,7 @@ Task = Callable[[sqlite3.Connection], None]
 _Delete = Callable[[sqlite3.Connection, int, int], int]
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
+class _Job(msgspec.Struct, frozen=True):
     """A record to write, or anything else to do in one transaction."""
 
     work: AuditRecord | Task

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+import msgspec
 
 from gateway.shape import Shape
 from gateway.wire.usage import Usage
@@ -24,8 +25,7 @@ class CacheOutcome(StrEnum):
     MISS = "miss"
 
 
-@dataclass(frozen=True, slots=True)
-class AuditRecord:
+class AuditRecord(msgspec.Struct, frozen=True, gc=False):
     """One request, from its arrival to its end.
 
     Attributes:
@@ -83,7 +83,7 @@ class AuditRecord:
     billing: str | None = None
     error_message: str | None = None
     upstream_request_id: str | None = None
-    shape: Shape = field(default_factory=Shape)
+    shape: Shape = Shape()
     user: str | None = None
     project_id: str | None = None
     route_reason: str | None = None
@@ -94,8 +94,8 @@ class AuditRecord:
     chosen: str | None = None
     rewrite_pico: tuple[int, int] = (0, 0)
     limits: tuple[tuple[str, int], ...] = ()
-    request_body: bytes | None = field(default=None, repr=False)
-    response_body: bytes | None = field(default=None, repr=False)
+    request_body: bytes | None = None
+    response_body: bytes | None = None
 
     def written_again_pico(self, tokens: int) -> int:
         """Return what so many cache writes would have cost less as reads, picodollars."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from gateway.errors import RequestError
-from gateway.wire.edits import Edit, edited, refuse_twice, walk
+from gateway.wire.edits import Edit, edited, members_of, refuse_twice
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _string = msgspec.json.Decoder(str).decode
@@ -48,7 +48,7 @@ class Body:
         self._data = data
         self.ascii = data.isascii()
         self._values = _parse(data, ascii_only=self.ascii)
-        self._layout = tuple(walk(data, self._values))
+        self._layout = members_of(data, self._values)
         self._refuse_twice(_SINGULAR)
         self.model = self._text("model")
         self.stream = bytes(self._values.get("stream", b"")) == b"true"

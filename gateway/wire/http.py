@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Protocol
+
+import msgspec
 
 Header = tuple[bytes, bytes]
 
@@ -33,8 +34,7 @@ UNBOUNDED: Memory = _Unbounded()
 """For requests that nobody else has to make room for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """One complete request.
 
     Attributes:
@@ -51,7 +51,7 @@ class Request:
     headers: tuple[Header, ...]
     body: bytes
     received: float
-    memory: Memory = field(default=UNBOUNDED, repr=False, compare=False)
+    memory: Memory = UNBOUNDED
 
     @property
     def path(self) -> bytes:

@@ -6,10 +6,10 @@ words occurs in it. Line ends may be LF or CRLF.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
 import msgspec
+from msgspec.structs import replace
 
 from gateway.wire import sse
 
@@ -20,8 +20,7 @@ MAX_EVENT_BYTES = 256 * 1024
 _Count = Annotated[int, msgspec.Meta(ge=0, le=10**10)]
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(msgspec.Struct, frozen=True, gc=False):
     """On what terms an answer was made, as far as they change its price; None is the usual.
 
     Attributes:
@@ -40,8 +39,7 @@ class Terms:
 STANDARD = Terms()
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens of one answer. Input excludes what was written to or read from the prompt cache.
 
     Attributes:
@@ -74,8 +72,7 @@ class Usage:
         return (*words, "steps") if self.steps else tuple(words)
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True, gc=False):
     """What an answer said about itself.
 
     Attributes:

@@ -169,7 +169,8 @@ def test_what_if_decides_as_the_live_gateway_did(tmp_path: Path, rollout: Json) 
             for one, entry in decided.items()
         }
         assert {"effort", "thinking", "max_tokens"} <= found["adapted"].keys()
-        assert found["skipped"].get("context_window", 0) > 0
+        # Requests without a session are drawn one by one, so a share may hold no such request.
+        assert "percent" in rollout or found["skipped"]["context_window"] > 0
         assert all(entry["request_body"] is None for entry in live.values())
 
     asyncio.run(main())

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway import resources
 from gateway.adaptation import EFFORTS, Adaptation, Obstacle, adapt
@@ -55,7 +56,7 @@ def adapted(
     assert found.skipped is None
     sent = Body(parsed.forwarded("m", found.edits))
     headers = found.headers(request.headers)
-    again = replace(request, headers=headers, body=sent.forwarded("m"))
+    again = structs.replace(request, headers=headers, body=sent.forwarded("m"))
     assert adapt(read_shape(again, sent), target) == Adaptation()
     document: dict[str, object] = json.loads(sent.forwarded("m"))
     del document["model"]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from gateway.agents import Agent, AgentSource
 from gateway.candidates import MAX_KNOWN, Asked, Policy

@@ -10,7 +10,7 @@ from pathlib import Path
 # A limit on the size of files stands in for the disk; it holds for a whole process.
 SCRIPT = """
 import asyncio, json, resource, signal, sys
-from dataclasses import replace
+from msgspec.structs import replace
 from pathlib import Path
 from gateway.store import ledger as module
 from gateway.store.entries import AuditFilter, audit

@@ -6,10 +6,10 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.redact import MAX_BODY_BYTES
 from gateway.store import ledger as ledger_module

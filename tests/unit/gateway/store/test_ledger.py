@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import signal
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.errors import ConfigError
 from gateway.store import entries, queries
@@ -115,7 +116,9 @@ def test_audit_filters(tmp_path: Path, wanted: AuditFilter, ids: list[str]) -> N
         page = found["entries"]
         assert isinstance(page, list)
         assert [entry["request_id"] for entry in page] == ids
-        whole = await ledger.read(lambda db: entries.audit(db, replace(wanted, limit=9, offset=0)))
+        whole = await ledger.read(
+            lambda db: entries.audit(db, dataclasses.replace(wanted, limit=9, offset=0))
+        )
         rows = whole["entries"]
         assert isinstance(rows, list)
         assert found["total"] == len(rows)
@@ -214,7 +217,7 @@ def test_queued_records_are_written_on_close(tmp_path: Path) -> None:
 
 WRITER = """
 import asyncio, sys
-from dataclasses import replace
+import dataclasses
 from pathlib import Path
 from gateway.store.entries import AuditFilter
 from gateway.store.ledger import Ledger

@@ -1,0 +1,96 @@
+"""The log's lines: their form, their order, and when they are written."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gateway.serve.logs import MAX_WAITING_BYTES, LineHandler
+
+LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (INFO|WARNING|ERROR) (.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A logger whose handler writes to a file."""
+
+    log: logging.Logger
+    reader: int
+
+    def lines(self) -> list[str]:
+        """Return what was written since the last look."""
+        return os.read(self.reader, 1 << 20).decode().splitlines()
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Iterator[Written]:
+    write = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    read = os.open(tmp_path / "log", os.O_RDONLY)
+    log = logging.Logger("test")  # noqa: LOG001  # of this test alone
+    log.addHandler(LineHandler(write))
+    yield Written(log, read)
+    os.close(read)
+    os.close(write)
+
+
+def test_line_outside_of_a_loop_is_written_at_once(written: Written) -> None:
+    written.log.info("Model override: %s → %s", "a", "b")
+    (line,) = written.lines()
+    found = LINE.fullmatch(line)
+    assert found is not None
+    assert found[2] == "Model override: a → b"
+
+
+def test_lines_of_one_turn_are_written_together_in_their_order(written: Written) -> None:
+    async def main() -> None:
+        for number in range(3):
+            written.log.info("line %d", number)
+        assert written.lines() == []
+        await asyncio.sleep(0)
+        assert [line[-6:] for line in written.lines()] == ["line 0", "line 1", "line 2"]
+        written.log.info("next turn")
+        await asyncio.sleep(0)
+        assert len(written.lines()) == 1
+
+    asyncio.run(main())
+
+
+def test_warning_does_not_wait_and_takes_earlier_lines_along(written: Written) -> None:
+    async def main() -> None:
+        written.log.info("before")
+        written.log.warning("now")
+        assert [line.split()[1] for line in written.lines()] == ["INFO", "WARNING"]
+
+    asyncio.run(main())
+
+
+def test_long_burst_is_written_before_the_turn_is_over(written: Written) -> None:
+    async def main() -> None:
+        written.log.info("x" * MAX_WAITING_BYTES)
+        assert len(written.lines()) == 1
+
+    asyncio.run(main())
+
+
+def test_error_tells_where_it_happened(written: Written) -> None:
+    try:
+        int("no number")
+    except ValueError:
+        written.log.exception("failed")
+    assert written.lines()[-1] == "ValueError: invalid literal for int() with base 10: 'no number'"
+
+
+def test_line_that_cannot_be_made_ends_nothing(
+    written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    written.log.info("%d", "no number")
+    written.log.info("half a pair \ud800")
+    assert written.lines()[-1].endswith("half a pair \\ud800")
