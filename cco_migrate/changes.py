@@ -36,7 +36,7 @@ def revert_edits(data: bytes, before: bytes, path: Path, changes: Sequence[JsonO
     for change in reversed(changes):
         key = tuple(change["key"])
         now, then = _value(data, key, fmt, path), _value(before, key, fmt, path)
-        if now == then:
+        if edits.same(now, then):
             continue  # it was never made, or they took it back themselves
         try:
             data = _reverted(data, change, (now, then), fmt)
@@ -56,8 +56,10 @@ def _reverted(
     key, (now, then) = tuple(change["key"]), values
     if change["op"] == "append":
         return edits.remove_items(data, key, change["items"], fmt)
-    if then is None or now != change["value"]:
+    if not edits.same(now, change["value"]):
         raise EditRefused("it holds another value now")
+    if then is None:
+        raise EditRefused("it was not there before, and only whole files lose a key again")
     return edits.replace_value(data, key, then, fmt)
 
 

@@ -18,10 +18,11 @@ from cco_migrate.invocation import task, usage
 from cco_migrate.options import APPLYING, CODES, OUTPUT, PLANNING, TARGET
 
 if TYPE_CHECKING:
+    from cco_migrate.backup_commands import Chosen, Consent
     from cco_migrate.commands import MigrateOptions, Result, Session
 
 
-@task(*APPLYING, "dry_run")
+@task(*APPLYING, "dry_run", "plan")
 def migrate(session: Session, o: Namespace) -> Result:
     """Turn on model overrides, step by step; a rerun goes on where the last one stopped."""
     from cco_migrate import commands
@@ -30,7 +31,7 @@ def migrate(session: Session, o: Namespace) -> Result:
     return commands.migrate(session, _migrate_options(o))
 
 
-@task(*PLANNING, "detailed_exitcode")
+@task(*PLANNING, "detailed_exitcode", "out", "plan")
 def plan(session: Session, o: Namespace) -> Result:
     """Show what a run would do: every diff, every step; change nothing."""
     from cco_migrate import commands
@@ -49,9 +50,49 @@ def check(session: Session, o: Namespace) -> Result:
 @task("home", *OUTPUT)
 def status(session: Session, o: Namespace) -> Result:
     """Say where the last run stands, what it waits for and what to type next."""
-    from cco_migrate import commands
+    from cco_migrate import operating
 
-    return commands.status(session)
+    return operating.status(session)
+
+
+@task("home", *OUTPUT, "why")
+def hold(session: Session, o: Namespace) -> Result:
+    """Ask the open run not to begin another step; its process waits, at most an hour."""
+    from cco_migrate import operating
+
+    return operating.hold(session, why=o.why)
+
+
+@task("home", *OUTPUT)
+def release(session: Session, o: Namespace) -> Result:
+    """Let a held run go on."""
+    from cco_migrate import operating
+
+    return operating.release(session)
+
+
+@task("home", *OUTPUT, "why", "timeout")
+def abort(session: Session, o: Namespace) -> Result:
+    """Bring the old state back before anything else is done, whoever works on the run."""
+    from cco_migrate import operating
+
+    return operating.abort(session, why=o.why, timeout_s=o.timeout)
+
+
+@task("home", *OUTPUT, "for_", "timeout")
+def wait(session: Session, o: Namespace) -> Result:
+    """Wait for the newest run: --for done, held or gate; exit 12 when it does not come to that."""
+    from cco_migrate import operating
+
+    return operating.wait(session, what=o.for_, timeout_s=o.timeout)
+
+
+@task("home", *OUTPUT)
+def takeover(session: Session, o: Namespace) -> Result:
+    """Take the lock from a machine that died, once it was silent for 30 s; journaled."""
+    from cco_migrate import operating
+
+    return operating.takeover(session)
 
 
 @task("home", *OUTPUT, "item", "person", "run")
@@ -98,11 +139,49 @@ def runbook(session: Session, o: Namespace) -> Result:
 
 
 @task(*TARGET, *OUTPUT, name="list", default=True)
-def backups(session: Session, o: Namespace) -> Result:
+def backup_list(session: Session, o: Namespace) -> Result:
     """List the backups, each verified by restoring it to scratch."""
-    from cco_migrate import commands
+    from cco_migrate import backup_commands
 
-    return commands.backup_list(session)
+    return backup_commands.backup_list(session)
+
+
+@task(*TARGET, *OUTPUT, "id", "archive", "endpoint", name="verify")
+def backup_verify(session: Session, o: Namespace) -> Result:
+    """Prove backups: restore to scratch, compare checksums, validate; all of them, or one."""
+    from cco_migrate import backup_commands
+
+    return backup_commands.backup_verify(session, _chosen(o))
+
+
+@task(
+    *TARGET, *OUTPUT, "id", "archive", "endpoint", "file", "yes", "no_input", "dry_run",
+    name="restore",
+)  # fmt: skip
+def backup_restore(session: Session, o: Namespace) -> Result:
+    """Put saved files back; what stands there is saved first and can be restored the same way."""
+    from cco_migrate import backup_commands
+
+    names = [name.strip() for name in o.file.split(",") if name.strip()]
+    return backup_commands.backup_restore(session, _chosen(o), names, _consent(o))
+
+
+@task("home", *OUTPUT, "id", "out", "endpoint", name="export")
+def backup_export(session: Session, o: Namespace) -> Result:
+    """Write one backup as a tar.gz: to a file, a folder or an S3-compatible store."""
+    from cco_migrate import backup_commands
+
+    return backup_commands.backup_export(session, _chosen(o), o.out)
+
+
+@task("home", *OUTPUT, "keep", "keep_days", "yes", "no_input", "dry_run", name="prune")
+def backup_prune(session: Session, o: Namespace) -> Result:
+    """Remove old backups, shown first; never what an open run or the last way back needs."""
+    from cco_migrate import backup_commands
+    from cco_migrate.backup.retention import Policy
+
+    policy = Policy(o.keep, o.keep_days)
+    return backup_commands.backup_prune(session, policy, _consent(o))
 
 
 @task(*TARGET, *OUTPUT, name="start")
@@ -146,12 +225,12 @@ def demo_down(session: Session, o: Namespace) -> Result:
     return commands.demo_down(session)
 
 
-@task("rounds")
+@task("what", "rounds")
 def bench(session: Session, o: Namespace) -> Result:
-    """Measure the main job: medians, never asserted in tests (checkout only)."""
+    """Measure the main job or the gateway: medians, never asserted in tests (checkout only)."""
     from cco_migrate import development
 
-    return development.bench(o.rounds)
+    return development.bench(o.what, o.rounds)
 
 
 @task(name="check", default=True)
@@ -168,6 +247,14 @@ def dev_style(session: Session, o: Namespace) -> Result:
     from cco_migrate import development
 
     return development.style()
+
+
+@task("check", "json", name="update")
+def prices_update(session: Session, o: Namespace) -> Result:
+    """Write the price table anew from the installed genai-prices (checkout only)."""
+    from cco_migrate import development
+
+    return development.update_prices(session.world, check=o.check)
 
 
 def step_task(step_id: str, title: str) -> Any:  # Any: see task
@@ -205,11 +292,18 @@ STEPS = {
 def namespace() -> Collection:
     """Return all tasks: verbs at the top, nouns as collections."""
     ns = Collection(migrate, plan, check, status, approve, codes, runbook, bench)
+    for operator_task in (hold, release, abort, wait, takeover):
+        ns.add_task(operator_task)
     ns.add_collection(Collection("rollback", rollback))
     ns.add_collection(Collection("report", report))
-    ns.add_collection(Collection("backup", backups))
+    ns.add_collection(
+        Collection(
+            "backup", backup_list, backup_verify, backup_restore, backup_export, backup_prune
+        )
+    )
     ns.add_collection(Collection("gateway", gateway_start, gateway_stop, gateway_reload))
     ns.add_collection(Collection("dev", dev_check, dev_style))
+    ns.add_collection(Collection("prices", prices_update))
     ns.add_collection(Collection("demo", demo_up, demo_down))
     ns.add_collection(Collection("step", *(step_task(*row) for row in STEPS.items())))
     return ns
@@ -250,6 +344,18 @@ def _check_upstream(options: Namespace) -> None:
         )
     if options.upstream != "demo":
         raise usage(f"--upstream {options.upstream}: unknown; there is: demo")
+
+
+def _chosen(options: Namespace) -> Chosen:
+    from cco_migrate.backup_commands import Chosen
+
+    return Chosen(options.id, getattr(options, "archive", ""), options.endpoint)
+
+
+def _consent(options: Namespace) -> Consent:
+    from cco_migrate.backup_commands import Consent
+
+    return Consent(options.yes, options.no_input, options.dry_run)
 
 
 def _migrate_options(options: Namespace, *, only: str = "") -> MigrateOptions:

@@ -7,18 +7,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cco_migrate
-from cco_migrate import preflight, report, runbook
+from cco_migrate import dry_run, hooks, preflight, report, runbook, saved_plan
 from cco_migrate.client import NotAGateway, Unreachable
 from cco_migrate.context import Context
 from cco_migrate.demo import DIRECTORY, Demo
 from cco_migrate.drivers import driver_of
 from cco_migrate.engine import Engine
 from cco_migrate.errors import InvalidInput, ToolkitError
+from cco_migrate.hook_delivery import Announcer
 from cco_migrate.journal import Event, Status
+from cco_migrate.lock import Lease
 from cco_migrate.model import Plan
 from cco_migrate.planning import make_plan, nothing_to_do, run_preflight, show_plan, unchanged
 from cco_migrate.progress import typed
 from cco_migrate.report import Answer
+from cco_migrate.run_summary import document, summary, undo_command
 from cco_migrate.runs import Run
 from cco_migrate.session import MigrateOptions, Result, Session, confirm, shown
 from cco_migrate.steps.services import await_ready, replace_workers
@@ -29,47 +32,59 @@ __all__ = ["MigrateOptions", "Result", "Session"]
 def migrate(session: Session, options: MigrateOptions) -> Result:
     """Turn the change on, step by step; resume an open run; say so when there is nothing to do."""
     if options.dry_run:
-        return plan_only(session, options, detailed_exitcode=False)
-    with session.locked(f"migrate {options.kind}", options.lock_timeout_s):
+        return _dry_run(session, options)
+    with session.locked(f"migrate {options.kind}", options.lock_timeout_s) as lease:
         _banner(session)
         run = session.store.unfinished()
         if run is not None:
+            note_takeover(session, lease, run)
             _check_resumable(run)
+            _check_same(session, run, options)
             _check_step(run.plan, options.only)
             session.out.say(f"run {run.id} goes on where it stopped (began {run.state.started_at})")
         else:
-            plan, _ = make_plan(session, options)
+            hooks.load(_hooks_dir(session), session.world)  # a wrong one is refused here only
+            plan = _plan(session, options)
             if nothing_to_do(session, plan):
                 return unchanged(session, plan.instance)
+            if options.plan:
+                saved_plan.refuse_stale(session, plan)
             _check_step(plan, options.only)
             show_plan(session, plan)
             question = f"Apply to 1 gateway ({plan.instance.name})?"
             confirm(session, question, yes=options.yes, no_input=options.no_input)
             run = session.store.create(plan)
             session.out.say(
-                f"run {run.id} · Ctrl-C is safe: a rerun goes on, `{_undo(run)}` undoes"
+                f"run {run.id} · Ctrl-C is safe: a rerun goes on, `{undo_command(run)}` undoes"
             )
         session.out.run = run.id
-        _engine(session, run).run(only=options.only or None)
+        _engine(session, run, lease).run(only=options.only or None)
         _say_checklist(session, run)
-        return _summary(run)
+        return summary(run)
 
 
 def plan_only(session: Session, options: MigrateOptions, *, detailed_exitcode: bool) -> Result:
-    """Show what a run would do; change nothing."""
+    """Show what a run would do, or what is in a saved plan, stale or not; change nothing."""
     _banner(session)
-    plan, _ = make_plan(session, options)
-    if nothing_to_do(session, plan):
+    plan = _plan(session, options)
+    if not options.plan and nothing_to_do(session, plan):
         return unchanged(session, plan.instance)
-    show_plan(session, plan)
-    document = {
+    show_plan(session, plan, detailed=True)
+    stale = saved_plan.staleness(session, plan) if options.plan else ()
+    for reason in stale:
+        session.out.say(f"  STALE {reason}")
+    text = f"plan {plan.digest}: shown, nothing was changed"
+    if options.out:
+        saved_plan.save(session, plan, Path(options.out))
+        text += f"; saved, carry it out once with: invoke migrate --plan {options.out}"
+    row = {
         "schema_version": 1,
         "digest": plan.digest,
+        "stale": list(stale),
         "changes": [change.diff for change in plan.changes],
         "plan": plan.to_json(),
     }
-    code = 2 if detailed_exitcode else 0
-    return Result(f"plan {plan.digest}: shown, nothing was changed", document, code)
+    return Result(text, row, 2 if detailed_exitcode else 0)
 
 
 def check(session: Session, options: MigrateOptions) -> Result:
@@ -82,11 +97,19 @@ def check(session: Session, options: MigrateOptions) -> Result:
     return Result(text, {"schema_version": 1, "verdict": "GO", "lines": rows, "fix": inputs.fix})
 
 
+def note_takeover(session: Session, lease: Lease, run: Run) -> None:
+    """Write into the run's journal that the lock came from a dead owner."""
+    if lease.taken_from:
+        by = session.world.processes.operator()
+        run.journal.append(Event.TAKEN_OVER, reason=f"by {by}, from {lease.taken_from}")
+        session.out.say(f"the lock was taken over from a dead owner: {lease.taken_from}")
+
+
 def rollback(session: Session, *, by: str, run_id: str, yes: bool, no_input: bool) -> Result:
     """Undo a run, by its own edits (flag) or from its backup, and prove what is loaded then."""
     if by not in {"flag", "backup"}:
         raise InvalidInput(f"--by {by}: unknown; there is: flag, backup")
-    with session.locked(f"rollback --by {by}"):
+    with session.locked(f"rollback --by {by}") as lease:
         _banner(session)
         run = session.store.load(run_id) if run_id else session.store.latest()
         if run is None:
@@ -94,48 +117,20 @@ def rollback(session: Session, *, by: str, run_id: str, yes: bool, no_input: boo
                 f"there is no run under {session.store.root}", next_command="invoke status"
             )
         if run.state.status is Status.ROLLED_BACK:
-            return Result(f"run {run.id} is rolled back already; nothing to do", _document(run))
+            return Result(f"run {run.id} is rolled back already; nothing to do", document(run))
         _check_newest(session, run)
+        note_takeover(session, lease, run)
         session.out.run = run.id
         session.out.say(f"ROLLBACK of run {run.id} by {by}: {shown(run.plan.instance.config)}")
         confirm(session, f"Roll back {run.plan.instance.name}?", yes=yes, no_input=no_input)
-        engine = _engine(session, run)
+        engine = _engine(session, run, lease)
         restore = None if by == "flag" else _restore_backup(run)
         engine.roll_back(restore, why=f"asked for, by {by}")
         _write_report(session, run)
         enabled = run.plan.step("back-proof").params["overrides_enabled"]
         proved = f"overrides_enabled: {str(enabled).lower()}"
         text = f"ROLLED BACK  run {run.id}: files as before, {proved} proved"
-        return Result(f"{text}\nreport {shown(run.directory / 'report.html')}", _document(run))
-
-
-def status(session: Session) -> Result:
-    """Say where things stand: the last run, what it waits for, what to type next."""
-    run = session.store.latest()
-    if run is None:
-        where = session.store.root
-        return Result(
-            f"no run yet under {where}; begin with: invoke migrate",
-            {"schema_version": 1, "run": None},
-        )
-    state = run.state
-    done = sum(_has_good_evidence(run, step.id) for step in run.plan.steps)
-    lines = [f"run {run.id}: {state.status.value}"]
-    if state.status is Status.OPEN:
-        lines[0] += f", {done} of {len(run.plan.steps)} steps proved"
-    if state.reason:
-        lines[0] += f"; {state.reason}"
-    if state.status is Status.OPEN:
-        blocked = next((s for s in run.plan.steps if not _has_good_evidence(run, s.id)), None)
-        if blocked is not None:
-            known = state.steps.get(blocked.id)
-            said = f": {known.reason}" if known and known.reason else ""
-            lines.append(
-                f"next is step {blocked.number} {blocked.title}{said}; go on with: invoke migrate"
-            )
-    if state.status is not Status.ROLLED_BACK:
-        lines.append(f"undo: {_undo(run)}")
-    return Result("\n".join(lines), _document(run))
+        return Result(f"{text}\nreport {shown(run.directory / 'report.html')}", document(run))
 
 
 def show_report(session: Session, run_id: str) -> Result:
@@ -166,19 +161,7 @@ def approve(session: Session, *, item: str, by: str, run_id: str) -> Result:
         run = _chosen(session, run_id)
         run.journal.append(Event.ATTESTED, item, reason=by.strip())
         _write_report(session, run)
-    return Result(f"run {run.id}: {item}, by word of {by.strip()}", _document(run))
-
-
-def backup_list(session: Session) -> Result:
-    """List the backups of the state root, newest first; each is verified by a scratch restore."""
-    instance = session.instance()
-    store = session.context(instance).backups
-    rows, lines = [], []
-    for backup in store.all():
-        count = store.verify(backup)
-        rows.append({"id": backup.id, "made_at": backup.made_at, "run": backup.run, "files": count})
-        lines.append(f"{backup.id}  {backup.made_at}  run {backup.run}  {count} files, restorable")
-    return Result("\n".join(lines) or "no backups yet", {"schema_version": 1, "backups": rows})
+    return Result(f"run {run.id}: {item}, by word of {by.strip()}", document(run))
 
 
 def gateway_start(session: Session) -> Result:
@@ -230,8 +213,44 @@ def _check_resumable(run: Run) -> None:
         raise InvalidInput(
             f"run {run.id} is in the middle of a rollback; a new run over it is refused",
             state="Nothing was changed by this command.",
-            next_command=_undo(run),
+            next_command=undo_command(run),
         )
+
+
+def _check_same(session: Session, run: Run, options: MigrateOptions) -> None:
+    """Refuse a new run over an open one: what was asked for is not what the open run does."""
+    differs = "" if options.kind == run.plan.kind else f"it is a {run.plan.kind}"
+    if options.plan and saved_plan.load(session, options).digest != run.plan.digest:
+        differs = f"it carries out plan {run.plan.digest}"
+    target = session.target
+    if not differs and (target.url or target.config):
+        instance, theirs = session.instance(), run.plan.instance
+        if (instance.url, instance.config) != (theirs.url, theirs.config):
+            differs = f"it is about {theirs.url} with {theirs.config}"
+    if differs:
+        raise InvalidInput(
+            f"run {run.id} is open and {differs}; a new run over it is refused",
+            state="Nothing was changed by this command.",
+            next_command=f"invoke migrate (goes on with that one), or {undo_command(run)}",
+        )
+
+
+def _dry_run(session: Session, options: MigrateOptions) -> Result:
+    _banner(session)
+    if (run := dry_run.unfinished(session)) is not None:
+        _check_same(session, run, options)
+        return dry_run.dry_run(session, run.plan, run.id)
+    plan = _plan(session, options)
+    if nothing_to_do(session, plan):
+        return unchanged(session, plan.instance)
+    if options.plan:
+        saved_plan.refuse_stale(session, plan)
+    show_plan(session, plan)
+    return dry_run.dry_run(session, plan)
+
+
+def _plan(session: Session, options: MigrateOptions) -> Plan:
+    return saved_plan.load(session, options) if options.plan else make_plan(session, options)[0]
 
 
 def _check_step(plan: Plan, only: str) -> None:
@@ -244,15 +263,31 @@ def _check_newest(session: Session, run: Run) -> None:
     if newer is not None and newer.id != run.id and newer.state.status is not Status.ROLLED_BACK:
         raise InvalidInput(
             f"run {newer.id} came after {run.id}; roll back the newest first",
-            next_command=_undo(newer),
+            next_command=undo_command(newer),
         )
 
 
-def _engine(session: Session, run: Run) -> Engine:
+def _engine(session: Session, run: Run, lease: Lease) -> Engine:
     def render() -> dict[str, str]:
         return _rendered(session, run)
 
-    return Engine(run.plan, run.journal, session.world, session.out, render)
+    announce = Announcer(_readable_hooks(session), run, session.world, session.out.say)
+    return Engine(
+        run.plan, run.journal, session.world, session.out, render, lease.confirm, announce=announce
+    )
+
+
+def _readable_hooks(session: Session) -> tuple[hooks.Hook, ...]:
+    """Return the hooks; none when their file is wrong: that must not stop a run or a rollback."""
+    try:
+        return hooks.load(_hooks_dir(session), session.world)
+    except InvalidInput as error:
+        session.out.say(f"  warn  nobody is told what this run does: {error}")
+        return ()
+
+
+def _hooks_dir(session: Session) -> Path:
+    return session.home / "config"
 
 
 def _restore_backup(run: Run) -> Callable[[Context], str]:
@@ -297,66 +332,6 @@ def _say_checklist(session: Session, run: Run) -> None:
         session.out.say(f"  {mark:<5} {item.text}: {evidence}")
 
 
-def _summary(run: Run) -> Result:
-    state = run.state
-    if state.status is not Status.DONE:
-        last = next((s for s in run.plan.steps if not _has_good_evidence(run, s.id)), None)
-        if last is None:
-            return Result(f"run {run.id} is open", _document(run))
-        task = f"invoke step.{last.id}"
-        return Result(
-            f"run {run.id} is open; next: {task}, or all of it: invoke migrate", _document(run)
-        )
-    items = report.checklist(run.plan, state)
-    proven = sum(item.answer is Answer.PROVEN for item in items)
-    parts = [f"GO  {proven} of {len(items)} proven"]
-    parts += [
-        f"{item.answer.value.upper()} {item.text}"
-        for item in items
-        if item.answer is not Answer.PROVEN
-    ]
-    seconds = sum(step.seconds or 0 for step in state.steps.values())
-    text = " · ".join(parts) + (
-        f"\n{seconds:.1f} s · report {shown(run.directory / 'report.html')} · undo: {_undo(run)}"
-    )
-    return Result(text, _document(run))
-
-
-def _document(run: Run) -> dict[str, object]:
-    state = run.state
-    return {
-        "schema_version": 1,
-        "run": run.id,
-        "kind": run.plan.kind,
-        "status": state.status.value,
-        "verdict": "GO" if state.status is Status.DONE else None,
-        "reason": state.reason,
-        "steps": [
-            {
-                "number": step.number,
-                "id": step.id,
-                "event": state.steps[step.id].event if step.id in state.steps else None,
-                "summary": state.steps[step.id].reason if step.id in state.steps else "",
-                "seconds": state.steps[step.id].seconds if step.id in state.steps else None,
-            }
-            for step in run.plan.steps
-        ],
-        "checklist": [
-            {"text": item.text, "answer": item.answer.value, "evidence": item.evidence}
-            for item in report.checklist(run.plan, state)
-        ],
-        "report": str(run.directory / "report.md"),
-        "undo": _undo(run),
-    }
-
-
-def _has_good_evidence(run: Run, step_id: str) -> bool:
-    known = run.state.steps.get(step_id)
-    if known is None or known.event not in {Event.APPLIED, Event.JUDGED}:
-        return False
-    return bool((known.evidence or {}).get("verdict", "GO") == "GO")
-
-
 def _chosen(session: Session, run_id: str) -> Run:
     run = session.store.load(run_id) if run_id else session.store.latest()
     if run is None:
@@ -364,10 +339,6 @@ def _chosen(session: Session, run_id: str) -> Run:
             f"there is no run under {session.store.root}", next_command="invoke migrate"
         )
     return run
-
-
-def _undo(run: Run) -> str:
-    return report.rollback_command(run.plan, run.id)
 
 
 def _banner(session: Session) -> None:

@@ -22,7 +22,7 @@ from cco_migrate.spans import Entry, KeyPath, Kind, dotted
 
 __all__ = [
     "Format", "KeyPath", "Span", "append_items", "locate", "parse", "remove_items", "replace_value",
-    "set_value", "unified_diff",
+    "same", "set_value", "unified_diff",
 ]  # fmt: skip
 
 Scalar = bool | int | float | str
@@ -49,7 +49,7 @@ def replace_value(data: bytes, key: KeyPath, value: Scalar, fmt: Format) -> byte
         raise _refused(key, "is not there")
     if entry.kind is not Kind.SCALAR:
         raise _refused(key, f"is not a single value: {entry.kind}")
-    if _same(_at(before, key), value):
+    if same(_at(before, key), value):
         return data
     after = data[: entry.start] + _scalar(value, key, fmt) + data[entry.end :]
     return _proved(after, key, fmt, _with(before, key, value))
@@ -144,6 +144,19 @@ def remove_items(data: bytes, key: KeyPath, items: Sequence[Sequence[str]], fmt:
     return data
 
 
+def same(left: _Node, right: _Node) -> bool:
+    """Return whether two parsed values are exactly equal: 1, 1.0 and true differ, NaN does not."""
+    if type(left) is not type(right):
+        return False
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(same(left[k], right[k]) for k in left)
+    if isinstance(left, list):
+        return len(left) == len(right) and all(map(same, left, right))
+    if isinstance(left, float):
+        return repr(left) == repr(right)
+    return bool(left == right)
+
+
 def unified_diff(before: bytes, after: bytes, name: str) -> str:
     """Return the difference as `diff -u` prints it; empty when there is none."""
     old, new = (_LINE.findall(data.decode("utf-8", "replace")) for data in (before, after))
@@ -166,26 +179,13 @@ def _proved(after: bytes, key: KeyPath, fmt: Format, expected: _Node) -> bytes:
         seen = parse(after, fmt, Path(f"document.{fmt}"))
     except InvalidInput as error:
         raise _refused(key, "the edit would break the document") from error
-    if not _same(seen, expected):
+    if not same(seen, expected):
         raise _refused(key, "the edit would change something else too")
     return after
 
 
 def _refused(key: KeyPath, reason: str) -> EditRefused:
     return EditRefused(f"{dotted(key) or 'document'}: {reason}")
-
-
-def _same(left: _Node, right: _Node) -> bool:
-    """Compare exactly: 1, 1.0 and true differ, two NaN are the same."""
-    if type(left) is not type(right):
-        return False
-    if isinstance(left, dict):
-        return left.keys() == right.keys() and all(_same(left[k], right[k]) for k in left)
-    if isinstance(left, list):
-        return len(left) == len(right) and all(map(_same, left, right))
-    if isinstance(left, float):
-        return repr(left) == repr(right)
-    return bool(left == right)
 
 
 def _at(document: _Node, key: KeyPath) -> _Node:

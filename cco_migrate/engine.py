@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from cco_migrate.checks import CHECKS
+from cco_migrate.checks import CHECKS, Check
 from cco_migrate.context import Context
-from cco_migrate.errors import CheckFailed, RollbackFailed, RolledBack, ToolkitError, Undecided
-from cco_migrate.journal import Event, Journal, RunState, StepState
+from cco_migrate.control import Control, Wish, watched
+from cco_migrate.errors import (
+    Aborted,
+    CheckFailed,
+    Held,
+    Interrupted,
+    LockLost,
+    NotJournaled,
+    RollbackFailed,
+    RolledBack,
+    RunStaysOpen,
+    ToolkitError,
+    Undecided,
+)
+from cco_migrate.journal import Entry, Event, Journal, RunState, StepState
 from cco_migrate.model import JsonObject, Plan, Step
-from cco_migrate.steps import ACTIONS
+from cco_migrate.steps import ACTIONS, Action
+from cco_migrate.steps.git import GIT_ACTIONS
 from cco_migrate.verdict import Judgement, Verdict
 from cco_migrate.world import World
+
+HOLD_TIMEOUT_S = 3600.0
 
 
 class Progress(Protocol):
@@ -36,6 +53,10 @@ class Engine:
 
     Attributes:
         render: Returns the report's files by name; called by the report step.
+        confirm: Raises LockLost when the lock is not ours any more; called before every line.
+        actions: What carries out the steps that change something, by `Step.uses`.
+        checks: What carries out those that look at something.
+        announce: Tells hooks of a line that is on disk; never raises for one of them.
     """
 
     plan: Plan
@@ -43,6 +64,15 @@ class Engine:
     world: World
     progress: Progress
     render: Callable[[], Mapping[str, str]]
+    confirm: Callable[[], None] = lambda: None
+    actions: Mapping[str, Action] = field(default_factory=lambda: {**ACTIONS, **GIT_ACTIONS})
+    checks: Mapping[str, Check] = field(default_factory=lambda: CHECKS)
+    announce: Callable[[Entry], None] = lambda _: None
+
+    @property
+    def control(self) -> Control:
+        """What operators ask of the run."""
+        return Control(self.run_dir, self.world)
 
     @property
     def run_dir(self) -> Path:
@@ -66,19 +96,17 @@ class Engine:
         Raises:
             RolledBack: A step failed or a check said NO-GO; the old state is back and proved.
             RollbackFailed: It is not.
-            Undecided: A check had not enough evidence; run again to look again.
+            RunStaysOpen: Not enough evidence, held, or the lock was lost; run again to go on.
+            Interrupted: A signal came; it is journaled.
         """
-        try:
-            for step in self.plan.steps:
-                self._once(step)
-                if step.id == only:
-                    break
-        except Undecided:
-            raise
-        except ToolkitError as error:
-            self._give_up(error)
-        if all(_is_done(self.state.steps.get(step.id)) for step in self.plan.steps):
-            self.journal.append(Event.FINISHED, reason="GO")
+        self._sweep()
+        with self._signals_journaled():
+            try:
+                self._go_forward(only)
+            except RunStaysOpen:
+                raise
+            except ToolkitError as error:
+                self._give_up(error)
 
     def roll_back(self, restore: Callable[[Context], str] | None = None, *, why: str) -> None:
         """Undo what was applied, newest first; bring the gateway to the old files and prove it.
@@ -90,8 +118,52 @@ class Engine:
         Raises:
             RollbackFailed: Something could not be restored; the message says what.
         """
-        self.journal.append(Event.ROLLING_BACK, reason=why)
+        self._sweep()
+        with self._signals_journaled():
+            self._go_back(restore, why)
+
+    def _sweep(self) -> None:
+        """Remove the temporary files of an attempt that was killed."""
+        instance, backups = self.plan.instance, self._context().backups.root
+        for directory in (instance.config_dir, backups, backups / "objects"):
+            self.world.files.sweep(directory)
+
+    def _go_forward(self, only: str | None) -> None:
+        for step in self.plan.steps:
+            self._heed_requests()
+            self._once(step)
+            if step.id == only:
+                break
+        self._heed_requests()
+        known = self.state.steps
+        if all(_is_done(known.get(step.id)) for step in self.plan.steps):
+            self._end(Event.FINISHED, "GO")
+
+    def _heed_requests(self) -> None:
+        """Abort, or wait while the run is held; raises Aborted, or Held when nobody releases it."""
+        self.control.refuse_when_aborted()
+        request = self.control.asked(Wish.HOLD)
+        if request is not None and not self.state.held:
+            self._record(Event.HELD, reason=str(request))
+        if request is not None and not self._released(f"invoke release (held {request})"):
+            raise Held(
+                f"held {request}, and not released within {HOLD_TIMEOUT_S:.0f} s",
+                state="The run is open and waits between two steps.",
+                next_command="invoke release",
+            )
+        if self.state.held:
+            self._record(Event.RELEASED)
+
+    def _released(self, by: str) -> bool:
+        self.progress.waiting(by, HOLD_TIMEOUT_S)
+        clock = watched(self.world, self.control.refuse_when_aborted).clock
+        return clock.wait_until(
+            lambda: self.control.asked(Wish.HOLD) is None, HOLD_TIMEOUT_S, every_s=0.1
+        )
+
+    def _go_back(self, restore: Callable[[Context], str] | None, why: str) -> None:
         try:
+            self._record(Event.ROLLING_BACK, reason=why)
             if restore is None:
                 self._undo_all()
             else:
@@ -99,24 +171,21 @@ class Engine:
                 self._journal_undone("restore", said)
             for step in self.plan.way_back:
                 self._forward(step)
+            self._end(Event.ROLLED_BACK, why)
+        except LockLost:
+            raise
         except ToolkitError as error:
-            self.journal.append(Event.ROLLBACK_FAILED, reason=str(error))
-            said = (
-                "" if isinstance(error, Undecided) else error.state
-            )  # it speaks of going forwards
-            raise RollbackFailed(
-                f"the way back stopped: {error}",
-                state=said or "The old state is not proved. What was done is in the journal.",
-                next_command=(error.next_command if said else None) or "invoke status",
-            ) from error
-        self.journal.append(Event.ROLLED_BACK, reason=why)
+            if not isinstance(error, NotJournaled):
+                self._record(Event.ROLLBACK_FAILED, reason=str(error))
+            raise _rollback_failed(error) from error
 
     def _give_up(self, error: ToolkitError) -> None:
-        touched = [s for s in self.plan.steps if s.uses in ACTIONS and _touched(self.state, s)]
-        if not any(step.uses.startswith(("files.edit", "service.")) for step in touched):
-            self.journal.append(Event.ROLLED_BACK, reason=f"nothing had been changed: {error}")
+        state = self.state
+        touched = [s for s in self.plan.steps if s.uses in self.actions and _touched(state, s)]
+        if not any(step.uses.startswith(("files.edit", "git.", "service.")) for step in touched):
+            self._end(Event.ROLLED_BACK, f"nothing had been changed: {error}")
             raise error
-        self.roll_back(why=str(error))
+        self._go_back(None, str(error))
         raise RolledBack(
             f"{error}",
             state="The old configuration is back, loaded and proved.",
@@ -137,10 +206,10 @@ class Engine:
         begun = self.world.clock.monotonic()
         try:
             self._carry_out(step, begun)
-        except Undecided:
+        except (RunStaysOpen, Aborted):
             raise
         except ToolkitError as error:
-            self.journal.append(Event.FAILED, step.id, reason=str(error))
+            self._record(Event.FAILED, step.id, reason=str(error))
             seconds = self.world.clock.monotonic() - begun
             verdict = Verdict.NO_GO.value if isinstance(error, CheckFailed) else "failed"
             self.progress.step_ends(step, verdict=verdict, summary=str(error), seconds=seconds)
@@ -148,7 +217,7 @@ class Engine:
 
     def _carry_out(self, step: Step, begun: float) -> None:
         try:
-            if step.uses in ACTIONS:
+            if step.uses in self.actions:
                 self._apply(step, begun)
             else:
                 self._judge(step, begun)
@@ -156,29 +225,33 @@ class Engine:
             raise ToolkitError(f"{step.title}: {error}") from error
 
     def _apply(self, step: Step, begun: float) -> None:
-        action, context = ACTIONS[step.uses], self._context()
+        action, context = self.actions[step.uses], self._context()
         known = self.state.steps.get(step.id)
-        if known is not None and known.event is Event.APPLYING and known.receipt is not None:
-            receipt = known.receipt  # killed while applying: what was captured before still holds
+        begun_before = known is not None and known.event in {Event.APPLYING, Event.FAILED}
+        if known is not None and begun_before and known.receipt is not None:
+            receipt = known.receipt  # killed after it began: what was captured before still holds
         else:
             receipt = action.prepare(step, context)
-            self.journal.append(Event.PREPARED, step.id, data=receipt)
-        self.journal.append(Event.APPLYING, step.id)
+            self._record(Event.PREPARED, step.id, data=receipt)
+        self._record(Event.APPLYING, step.id)
         outcome = action.apply(step, receipt, context)
         seconds = round(self.world.clock.monotonic() - begun, 3)
         data = {"evidence": outcome.facts, "seconds": seconds}
-        self.journal.append(Event.APPLIED, step.id, reason=outcome.summary, data=data)
+        self._record(Event.APPLIED, step.id, reason=outcome.summary, data=data)
         self.progress.step_ends(step, verdict="ok", summary=outcome.summary, seconds=seconds)
 
     def _judge(self, step: Step, begun: float) -> None:
-        check, context = CHECKS[step.uses], self._context()
+        check, context = self.checks[step.uses], self._context()
+        if step.number:  # on the way back nobody is asked any more
+            look = self.control.refuse_when_aborted
+            context = replace(context, world=watched(self.world, look))
         receipt = check.prepare(step, context)
-        self.journal.append(Event.PREPARED, step.id, data=receipt)
+        self._record(Event.PREPARED, step.id, data=receipt)
         judgement = check.judge(step, check.measure(step, receipt, context))
         seconds = round(self.world.clock.monotonic() - begun, 3)
         evidence = {**judgement.facts, "verdict": judgement.verdict.value}
         data = {"evidence": evidence, "seconds": seconds}
-        self.journal.append(Event.JUDGED, step.id, reason=judgement.summary, data=data)
+        self._record(Event.JUDGED, step.id, reason=judgement.summary, data=data)
         self._conclude(step, judgement, seconds)
 
     def _conclude(self, step: Step, judgement: Judgement, seconds: float) -> None:
@@ -195,22 +268,54 @@ class Engine:
             )
 
     def _undo_all(self) -> None:
+        run = self.state  # an undo changes what is known of its own step alone
         for step in reversed(self.plan.steps):
-            state = self.state.steps.get(step.id)
-            if step.uses not in ACTIONS or not _touched(self.state, step):
+            state = run.steps.get(step.id)
+            if step.uses not in self.actions or not _touched(run, step):
                 continue
             if state is None or state.receipt is None or state.event is Event.UNDONE:
                 continue
-            self.journal.append(Event.UNDOING, step.id)
-            said = ACTIONS[step.uses].undo(step, state.receipt, self._context())
-            self.journal.append(Event.UNDONE, step.id, reason=said)
+            self._record(Event.UNDOING, step.id)
+            said = self.actions[step.uses].undo(step, state.receipt, self._context())
+            self._record(Event.UNDONE, step.id, reason=said)
             if said:
                 self.progress.step_ends(step, verdict="undone", summary=said, seconds=0)
 
     def _journal_undone(self, step_id: str, said: str) -> None:
         step = Step(0, step_id, "restore the backup", "files.backup")
-        self.journal.append(Event.UNDONE, step_id, reason=said)
+        self._record(Event.UNDONE, step_id, reason=said)
         self.progress.step_ends(step, verdict="undone", summary=said, seconds=0)
+
+    def _record(
+        self, event: Event, step: str = "", *, reason: str = "", data: JsonObject | None = None
+    ) -> None:
+        self.announce(self._write(event, step, reason, data))
+
+    def _write(self, event: Event, step: str, reason: str, data: JsonObject | None) -> Entry:
+        self.confirm()
+        try:
+            return self.journal.append(event, step, reason=reason, data=data)
+        except OSError as error:
+            raise NotJournaled(
+                f"{self.journal.path}: {error.strerror}; `{event}` could not be written down",
+                state="Nothing more was done than the journal says; the run is open. "
+                "Make room, or mend the permissions, before it goes on.",
+                next_command="invoke status",
+            ) from error
+
+    def _end(self, event: Event, reason: str) -> None:
+        self._record(event, reason=reason)
+        for wish in Wish:
+            self.control.withdraw(wish)
+
+    @contextmanager
+    def _signals_journaled(self) -> Iterator[None]:
+        try:
+            yield
+        except Interrupted as error:
+            self.journal.reload()  # it may have come in the middle of a line
+            self._record(Event.INTERRUPTED, reason=str(error))
+            raise
 
     def _context(self) -> Context:
         evidence = {
@@ -222,6 +327,15 @@ class Engine:
             self.world, self.plan.instance, self.journal.run, self.run_dir, evidence,
             self.progress.waiting, self.render,
         )  # fmt: skip
+
+
+def _rollback_failed(error: ToolkitError) -> RollbackFailed:
+    said = "" if isinstance(error, RunStaysOpen) else error.state  # it speaks of going forwards
+    return RollbackFailed(
+        f"the way back stopped: {error}",
+        state=said or "The old state is not proved. What was done is in the journal.",
+        next_command=(error.next_command if said else None) or "invoke status",
+    )
 
 
 def _is_done(state: StepState | None) -> bool:

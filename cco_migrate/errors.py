@@ -7,8 +7,13 @@ ToolkitError                 1   unexpected, but explained
 ├── LockHeld                11   another run holds the lock
 ├── NeedsAnswer             12   a question was to be asked and --no-input forbids it
 ├── RolledBack               6   a migration failed and the old state is back
+├── Aborted                  6   an operator asked to abort before anything had been changed
 ├── CheckFailed              3   a check said NO-GO
-├── Undecided                4   a check had not enough evidence; the run stays open
+├── RunStaysOpen                 no step failed: nothing is rolled back, a rerun goes on
+│   ├── Undecided            4   a check had not enough evidence
+│   ├── Held                12   an operator asked to hold and nobody released it in time
+│   ├── LockLost            11   somebody took the lock over while we worked
+│   └── NotJournaled         1   the journal cannot be written, so nothing more is done
 └── RollbackFailed           7   the old state could not be restored: page somebody
 
 Interrupted                128+n a signal asked us to stop; no ToolkitError, for no step failed
@@ -86,14 +91,42 @@ class CheckFailed(ToolkitError):
     code = 3
 
 
-class Undecided(ToolkitError):
+class RunStaysOpen(ToolkitError):
+    """The run ended where it was; no step failed, so nothing is rolled back."""
+
+
+class Undecided(RunStaysOpen):
     """A check had not enough evidence: the run stays open and can be resumed."""
 
     code = 4
 
 
+class Held(RunStaysOpen):
+    """An operator asked to hold, and nobody released the run while it waited."""
+
+    code = 12
+
+
+class LockLost(RunStaysOpen):
+    """Somebody took the lock over: this process may not write any more."""
+
+    code = 11
+
+
+class NotJournaled(RunStaysOpen):
+    """The journal cannot be written (a full disk, lost permissions); nothing more is done."""
+
+    code = 1
+
+
 class RolledBack(ToolkitError):
     """A migration failed; the old state is back and proved."""
+
+    code = 6
+
+
+class Aborted(ToolkitError):
+    """An operator asked to abort; the engine takes the way back when there is one to take."""
 
     code = 6
 

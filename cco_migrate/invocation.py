@@ -51,7 +51,7 @@ def task(*options: str, name: str = "", default: bool = False) -> Callable[[Act]
         ]
         body.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # what inspect.signature reads
         body.__doc__ = act.__doc__
-        helps = {o.replace("_", "-"): OPTIONS[o].help for o in options}
+        helps = {o.strip("_").replace("_", "-"): OPTIONS[o].help for o in options}
         return Task(
             body,
             name=name or act.__name__,
@@ -102,6 +102,10 @@ def _exit_of(error: BaseException, options: Namespace) -> Exit:
         code = error.code
     elif isinstance(error, KeyboardInterrupt):
         text, code = "stopped; nothing was in progress", 130
+    elif isinstance(error, OSError) and error.strerror:  # a full disk, a right that was taken away
+        text = f"{error.filename or 'a file'}: {error.strerror}\n"
+        text += "  now:  nothing more was done than the journal says\n  next: invoke status"
+        code = 1
     elif isinstance(error, Exception) and not os.environ.get("CCO_MIGRATE_DEBUG"):
         text = f"unexpected: {type(error).__name__}: {error}\n  CCO_MIGRATE_DEBUG=1 shows where"
         code = 1

@@ -30,6 +30,10 @@ class Event(StrEnum):
     UNDOING = "undoing"
     UNDONE = "undone"
     ROLLING_BACK = "rolling-back"
+    HELD = "held"  # an operator asked to hold: reason = who and why
+    RELEASED = "released"
+    INTERRUPTED = "interrupted"  # a signal asked us to stop; no step failed
+    TAKEN_OVER = "taken-over"  # the lock, from a dead owner: reason = from whom and by whom
     ATTESTED = "attested"  # a person's word: step = item, reason = who
     FINISHED = "finished"
     ROLLED_BACK = "rolled-back"
@@ -92,6 +96,8 @@ class RunState:
 
     Attributes:
         by: Who began it, user@host; empty when the journal does not say.
+        number: Counts the runs of a state root, whatever the clock says; 0 in older journals.
+        held: Who asked to hold it, and why; empty when it is not held.
         attested: Who gave their word, by item.
     """
 
@@ -103,6 +109,8 @@ class RunState:
     attested: dict[str, str]
     reason: str = ""
     by: str = ""
+    number: int = 0
+    held: str = ""
 
 
 def replay(entries: Iterable[Entry]) -> RunState | None:
@@ -128,9 +136,12 @@ def _advance(state: RunState, entry: Entry) -> RunState:
         return replace(state, attested={**state.attested, entry.step: entry.reason})
     state = replace(state, changed_at=entry.ts)
     if entry.event is Event.PLANNED:
-        return replace(state, by=str(entry.data.get("by", "")))
+        data = entry.data
+        return replace(state, by=str(data.get("by", "")), number=int(data.get("number", 0)))
+    if entry.event in {Event.HELD, Event.RELEASED}:
+        return replace(state, held=entry.reason if entry.event is Event.HELD else "")
     if entry.event in _STATUS:
-        return replace(state, status=_STATUS[entry.event], reason=entry.reason)
+        return replace(state, status=_STATUS[entry.event], reason=entry.reason, held="")
     if not entry.step:
         return state
     old = state.steps.get(entry.step, StepState())
@@ -187,6 +198,10 @@ class Journal:
         self._head = head
         self.entries.append(entry)
         return entry
+
+    def reload(self) -> None:
+        """Read the file again, after a write that may have been cut short."""
+        self._load()
 
     @property
     def state(self) -> RunState | None:

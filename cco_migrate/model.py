@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,64 @@ class Change:
     why: str
 
 
+class Certainty(StrEnum):
+    """How much is known of something before it is done."""
+
+    VERIFIED = "verified"  # it was seen to be so
+    WARNED = "warning"  # it was seen to be doubtful, or waived
+    ASSUMED = "assumed"  # nobody could look
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One thing the preflight looked at.
+
+    Attributes:
+        step: Id of the step it is about.
+        text: One sentence, with its figures.
+    """
+
+    step: str
+    certainty: Certainty
+    text: str
+
+    @classmethod
+    def from_json(cls, row: JsonObject) -> Observation:
+        """Rebuild it; raises KeyError, TypeError or ValueError for a row of another shape."""
+        return cls(**{**row, "certainty": Certainty(row["certainty"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a plan rests on: what was seen when it was made.
+
+    Attributes:
+        made_at: RFC 3339, UTC; makes each plan one of a kind.
+        tool_version: Of the tool that made it.
+        files: SHA-256 of each configuration file by its path; None for one that was absent.
+        runtime: What the gateway had loaded: one fingerprint per state of its workers; what
+            `/health` said of a gateway without fingerprints.
+        observations: What the preflight saw, in its order.
+        forecast: What the gateway said its recorded requests would have become; None when it was
+            not asked or cannot say.
+        blast_radius: Who is affected, see `blast_radius`; None without recorded requests.
+    """
+
+    made_at: str
+    tool_version: str
+    files: Mapping[str, str | None]
+    runtime: tuple[str, ...]
+    observations: tuple[Observation, ...] = ()
+    forecast: JsonObject | None = None
+    blast_radius: JsonObject | None = None
+
+    @classmethod
+    def from_json(cls, row: JsonObject) -> Basis:
+        """Rebuild it; raises KeyError, TypeError or ValueError for a row of another shape."""
+        seen = tuple(Observation.from_json(one) for one in row["observations"])
+        return cls(**{**row, "runtime": tuple(row["runtime"]), "observations": seen})
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a run will do, frozen before it begins.
@@ -129,6 +188,8 @@ class Plan:
         fingerprint_before: What the files gave when the plan was made.
         fingerprint_after: What they will give when every step is applied.
         notes: What was assumed, waived or could not be checked.
+        basis: What was seen when it was made; None while it is only computed. It is left out of
+            the JSON form then, so that a plan made of the same inputs has the same digest.
     """
 
     kind: str
@@ -139,6 +200,7 @@ class Plan:
     fingerprint_before: str
     fingerprint_after: str
     notes: tuple[str, ...] = ()
+    basis: Basis | None = None
 
     @property
     def digest(self) -> str:
@@ -164,6 +226,7 @@ class Plan:
             "fingerprint_before": self.fingerprint_before,
             "fingerprint_after": self.fingerprint_after,
             "notes": list(self.notes),
+            **({} if self.basis is None else {"basis": asdict(self.basis)}),
         }
 
     @classmethod
@@ -182,6 +245,7 @@ class Plan:
             fingerprint_before=row["fingerprint_before"],
             fingerprint_after=row["fingerprint_after"],
             notes=tuple(row["notes"]),
+            basis=Basis.from_json(row["basis"]) if "basis" in row else None,
         )
 
 

@@ -59,14 +59,28 @@ OPTIONS: dict[str, Option] = {
     "watch_s": Option(300, "how long to watch for real clients, in seconds"),
     "lock_timeout": Option(0, "how long to wait for another run's lock, in seconds"),
     "kind": Option("model-overrides", "which migration"),
+    "waive": Option("", "accept a failed check by its name: broken-requests"),
+    "plan": Option("", "file of a plan that was saved with plan --out"),
+    "out": Option("", "where to: a file; for an export also a folder or s3://BUCKET/PREFIX"),
     "run": Option("", "run id (default: the newest)"),
     "by": Option("flag", "flag (take back this run's edits) or backup (restore the saved files)"),
     "detailed_exitcode": Option(False, "exit 2 when the plan has changes"),
+    "what": Option("main-job", "what is measured: main-job, plan, gateway or all"),
+    "check": Option(False, "write nothing; exit 9 when there would be something to write"),
+    "for_": Option("done", "what is awaited: done (or rolled back), held, or gate"),
+    "timeout": Option(600, "how long to wait, in seconds"),
+    "why": Option("", "in your words, for the journal and for whoever meets it"),
+    "id": Option("", "which backup: its id, or the name of a copy beside a file"),
+    "file": Option("", "these files alone, by name, separated by commas"),
+    "archive": Option("", "an exported backup: a tar.gz file or s3://BUCKET/KEY"),
+    "endpoint": Option("", "URL of an S3-compatible store (default: that of boto3)"),
+    "keep": Option(10, "how many of the newest backups stay"),
+    "keep_days": Option(30, "backups younger than so many days stay"),
     "rounds": Option(5, "how many rounds; the median counts"),
     "item": Option("team-notified", "what is attested"),
     "person": Option("", "whose word it is"),
 }
 TARGET = ("home", "config", "url", "driver", "stop", "start", "restart", "log")
 OUTPUT = ("json", "quiet", "events")
-PLANNING = (*TARGET, *OUTPUT, "kind", "fix", "traffic", "key", "requests", "watch_s")
+PLANNING = (*TARGET, *OUTPUT, "kind", "fix", "traffic", "key", "requests", "watch_s", "waive")
 APPLYING = (*PLANNING, "yes", "no_input", "lock_timeout", "upstream")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
-from cco_migrate import config, lint, preflight, resources
+from cco_migrate import basis, config, costs, lint, outlook, plan_text, preflight
 from cco_migrate.checks.configuration import observed_models
 from cco_migrate.client import NotAGateway, Unreachable
 from cco_migrate.config import ConfigName
@@ -19,12 +20,14 @@ from cco_migrate.migrations import MIGRATIONS, Inputs
 from cco_migrate.migrations.inputs import Verification
 from cco_migrate.model import Instance, Plan
 from cco_migrate.preflight import Line, Mark
-from cco_migrate.prices import PriceTable
 from cco_migrate.report import rollback_command
-from cco_migrate.session import MigrateOptions, Result, Session, shown
+from cco_migrate.session import MigrateOptions, Result, Session
 
 DEMO_KEY = "demo"
 WATCH, SEND = "watch", "send"
+
+Seen = tuple[str, Line]
+"""A line of the preflight, and the id of the step it is about."""
 
 
 def make_plan(session: Session, options: MigrateOptions) -> tuple[Plan, Inputs]:
@@ -34,7 +37,7 @@ def make_plan(session: Session, options: MigrateOptions) -> tuple[Plan, Inputs]:
         InvalidInput: The preflight failed; nothing was changed.
         StalePlan: The running configuration is not the one in the files.
     """
-    if session.target.is_demo(os.environ):
+    if session.target.is_demo(os.environ) and not options.dry_run:
         Demo(DIRECTORY, session.world).up(session.out.waiting, session.out.say)
     session.out.say("PREFLIGHT  (changes nothing)")
     inputs, plan, lines = run_preflight(session, session.instance(), options)
@@ -50,21 +53,18 @@ def run_preflight(
     """Run every check and say its line; the plan is None when the files are too broken."""
     if options.kind not in MIGRATIONS:
         raise InvalidInput(f"--kind {options.kind}: unknown; there is: {', '.join(MIGRATIONS)}")
+    waived = outlook.waivers(options.waive)
     context = session.context(instance)
     inputs = _inputs(session, instance, options)
-    lines = preflight.check_files(inputs, context)
+    seen = [("exists", line) for line in preflight.check_files(inputs, context)]
     plan = None
-    if not any(line.mark is Mark.FAIL for line in lines):
-        plan = MIGRATIONS[options.kind](inputs)
-        lines += preflight.check_gateway(plan, inputs, context)
-        lines += preflight.check_traffic(plan, inputs, context)
-        lines += preflight.check_verification(plan, inputs)
-        if plan.changes and not any(line.mark is Mark.FAIL for line in lines):
-            lines += preflight.check_trial_start(plan, inputs, context)
+    if not _failed(seen):
+        plan = basis.founded(MIGRATIONS[options.kind](inputs), inputs, context)
+        plan = _look(plan, inputs, context, waived, seen)
     session.out.waiting("", 0)
-    for line in lines:
+    for _, line in seen:
         session.out.say(f"  {line.mark.value:<5} {line.text}")
-    return inputs, plan, lines
+    return inputs, plan, [line for _, line in seen]
 
 
 def nothing_to_do(session: Session, plan: Plan) -> bool:
@@ -93,29 +93,44 @@ def unchanged(session: Session, instance: Instance) -> Result:
     return Result(text, {"schema_version": 1, "verdict": "GO", "changed": False})
 
 
-def show_plan(session: Session, plan: Plan) -> None:
-    """Show every change as its own diff, the restart, who is affected, and the way back."""
+def show_plan(session: Session, plan: Plan, *, detailed: bool = False) -> None:
+    """Show every change as its own diff, who is affected, and the way back; in detail each step."""
     session.out.say(f"PLAN {plan.digest}")
-    for change in plan.changes:
-        session.out.say(f"  {change.why}: {shown(change.path)}")
-        for line in change.diff.splitlines():
-            if line[:1] in "+-" and line[:3] not in {"+++", "---"}:
-                session.out.say(f"    {line[:1]} {line[1:].strip()}")
-    how = (
-        "replace the workers, socket open"
-        if any(s.uses == "service.replace" for s in plan.steps)
-        else "stop and start"
-    )
-    session.out.say(f"  restart: {how}; blast radius: every client of {plan.instance.url}")
-    session.out.say(
-        "  way back: by flag or from the backup, restart, proof; a failed check takes it by itself"
-    )
+    for line in plan_text.summary(plan, Path.cwd()):
+        session.out.say(f"  {line}")
+    if detailed:
+        session.out.say("STEPS")
+        for line in plan_text.steps(plan):
+            session.out.say(f"  {line}")
+
+
+def _look(
+    plan: Plan, inputs: Inputs, context: Context, waived: frozenset[str], seen: list[Seen]
+) -> Plan:
+    """Run the checks a plan is needed for, add their lines to `seen`; return the founded plan."""
+
+    def note(step: str, lines: Iterable[Line]) -> None:
+        seen.extend((step, line) for line in lines)
+
+    note("proof", preflight.check_gateway(plan, inputs, context))
+    if not _failed(seen):  # only the gateway that was recognised is given a token
+        plan, lines = basis.forecast(plan, inputs, context, waived)
+        note(basis.TRAFFIC, lines)
+    note(basis.TRAFFIC, preflight.check_verification(plan, inputs))
+    note("cost", preflight.check_prices(inputs, context.world.clock.now().date()))
+    if plan.changes and not _failed(seen):
+        note("restart", preflight.check_trial_start(plan, inputs, context))
+    return basis.observed(plan, seen)
+
+
+def _failed(seen: Sequence[Seen]) -> bool:
+    return any(line.mark is Mark.FAIL for _, line in seen)
 
 
 def _inputs(session: Session, instance: Instance, options: MigrateOptions) -> Inputs:
     context = session.context(instance)
     files = context.config_files()
-    known = PriceTable(resources.data("prices")).ids
+    known = costs.known_prices(files).ids
     return Inputs(
         instance=instance,
         files=files,
@@ -165,7 +180,7 @@ def _models_to_verify(
     sources = [rule.source for rule in overrides.rules]
     sources += [twin.source for twin in lint.twins(overrides, known)]
     observed = observed_models(context.gateway) or Counter[str]()
-    table = PriceTable(resources.data("prices"))
+    table = costs.known_prices(files)
     real = [
         source for source in dict.fromkeys(sources) if source in observed or table.knows(source)
     ]

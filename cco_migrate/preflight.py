@@ -7,10 +7,11 @@ import signal
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 
-from cco_migrate import config
+from cco_migrate import config, costs
 from cco_migrate.changes import apply_edits
 from cco_migrate.checks.configuration import (
     findings,
@@ -30,6 +31,7 @@ from cco_migrate.verdict import Finding, Severity
 from cco_migrate.world import Http
 
 TRIAL_TIMEOUT_S = 20.0
+MAX_PRICE_AGE_DAYS = 90
 
 
 class Mark(StrEnum):
@@ -201,6 +203,18 @@ def check_verification(plan: Plan, inputs: Inputs) -> list[Line]:
             Mark.OK,
             f"verification: {len(verify.models)} requests, {verify.streamed} streamed{paid}",
         )
+    ]
+
+
+def check_prices(inputs: Inputs, today: date) -> list[Line]:
+    """Say when the price table is so old that costs may be wrong; nothing otherwise."""
+    table = costs.known_prices(inputs.files)
+    age_days = table.age_days(today)
+    if age_days <= MAX_PRICE_AGE_DAYS:
+        return []
+    text = f"the prices are of {table.as_of}, {age_days} days old, and costs may be wrong"
+    return [
+        Line(Mark.WARN, f"{text}; install a newer version, or write costTracking.pricingOverrides")
     ]
 
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from cco_migrate import resources
+from cco_migrate import forecast_text, resources
 from cco_migrate.journal import Event, RunState, Status, StepState
 from cco_migrate.model import JsonObject, Plan, Step
 
@@ -99,6 +100,7 @@ def build(plan: Plan, state: RunState, version: str) -> dict[str, Any]:  # Any: 
         "proven": sum(item.answer is Answer.PROVEN for item in items),
         "warnings": evidence.get("validate", {}).get("warnings", []),
         "notes": plan.notes,
+        "forecast": forecast_text.rows(plan.basis) if plan.basis else (),
         "rollback_command": rollback_command(plan, state.run),
     }
 
@@ -109,6 +111,7 @@ def render(plan: Plan, state: RunState, version: str) -> dict[str, str]:
     return {name: templates.get_template(source).render(context) for name, source in FILES.items()}
 
 
+@cache  # each template is compiled once a process: a dry run of many targets renders many reports
 def environment() -> jinja2.Environment:
     """Return the environment of all templates: HTML is escaped, a missing name is an error."""
     import jinja2  # noqa: PLC0415  # 60 ms that `--list` must not pay

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import secrets
-import socket
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,16 +42,31 @@ class RunStore:
         self.root, self.world = migrate_dir / "runs", world
 
     def create(self, plan: Plan) -> Run:
-        """Write a new run's plan, then the first line of its journal."""
+        """Write a new run's plan, then the first line of its journal.
+
+        Raises:
+            InvalidInput: They cannot be written; the run did not begin.
+        """
+        number = 1 + max((run.state.number for run in self.all()), default=0)
         run_id = f"{PREFIX[plan.kind]}-{secrets.token_hex(3)}"
-        directory = self.root / run_id
-        self.world.files.make_directory(directory)
-        text = json.dumps(plan.to_json(), indent=2, ensure_ascii=False) + "\n"
-        self.world.files.replace(directory / "plan.json", text.encode())
-        journal = Journal(directory / "journal.jsonl", run_id, self.world)
-        by = f"{getpass.getuser()}@{socket.gethostname()}"
-        journal.append(Event.PLANNED, reason=plan.digest, data={"by": by})
-        return Run(run_id, plan, journal, directory)
+        try:
+            return self._begun(run_id, plan, number)
+        except OSError as error:
+            raise InvalidInput(
+                f"{self.root / run_id}: {error.strerror}; the run did not begin",
+                next_command="invoke status",
+            ) from error
+
+    def sweep(self) -> None:
+        """Remove what killed processes left: runs that never began, and temporary files.
+
+        Only the holder of the lock may call it.
+        """
+        for directory in (path for path in self.root.glob("*") if path.is_dir()):
+            if (directory / "journal.jsonl").exists():
+                self.world.files.sweep(directory)
+            else:
+                shutil.rmtree(directory)
 
     def load(self, run_id: str) -> Run:
         """Read a run back.
@@ -84,7 +98,7 @@ class RunStore:
         """Return every run that has begun, oldest first."""
         runs = [self.load(path.name) for path in self._folders()]
         begun = [run for run in runs if run.journal.entries]
-        return tuple(sorted(begun, key=lambda run: run.state.started_at))
+        return tuple(sorted(begun, key=lambda run: (run.state.number, run.state.started_at)))
 
     def unfinished(self) -> Run | None:
         """Return the run that is neither done nor rolled back; there is at most one."""
@@ -93,6 +107,16 @@ class RunStore:
     def latest(self) -> Run | None:
         """Return the newest run; None when there is none."""
         return next(reversed(self.all()), None)
+
+    def _begun(self, run_id: str, plan: Plan, number: int) -> Run:
+        directory = self.root / run_id
+        self.world.files.make_directory(directory)
+        text = json.dumps(plan.to_json(), indent=2, ensure_ascii=False) + "\n"
+        self.world.files.replace(directory / "plan.json", text.encode())
+        journal = Journal(directory / "journal.jsonl", run_id, self.world)
+        data = {"by": self.world.processes.operator(), "number": number}
+        journal.append(Event.PLANNED, reason=plan.digest, data=data)
+        return Run(run_id, plan, journal, directory)
 
     def _folders(self) -> list[Path]:
         return sorted(path.parent for path in self.root.glob("*/plan.json"))

@@ -48,6 +48,9 @@ class MigrateOptions:
         watch_s: How long to watch for real clients.
         only: Id of the one step to do; "" for all.
         lock_timeout_s: How long to wait for a lock that somebody else holds.
+        waive: Names of failed checks to accept, separated by commas.
+        plan: File of a plan that was saved before; "" to make a new one.
+        out: File to save the plan in; "" for none.
     """
 
     kind: str = "model-overrides"
@@ -61,6 +64,9 @@ class MigrateOptions:
     watch_s: float = 300.0
     only: str = ""
     lock_timeout_s: float = 0.0
+    waive: str = ""
+    plan: str = ""
+    out: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +98,20 @@ class Session:
         )
 
     @contextmanager
-    def locked(self, why: str, timeout_s: float = 0.0) -> Iterator[None]:
-        """Hold the state root's lock; SIGTERM and SIGINT end the command, the run is resumable."""
-        with lock.held(self.home / "migrate", self.world, why=why, timeout_s=timeout_s), _signals():
-            yield
+    def locked(
+        self, why: str, timeout_s: float = 0.0, *, take_over: bool = False
+    ) -> Iterator[lock.Lease]:
+        """Hold the state root's lock; SIGTERM and SIGINT end the command, the run is resumable.
+
+        What commands that were killed have left half written is swept away first.
+        """
+        where, world = self.home / "migrate", self.world
+        with (
+            lock.held(where, world, why=why, timeout_s=timeout_s, take_over=take_over) as lease,
+            _signals(),
+        ):
+            self.store.sweep()
+            yield lease
 
 
 def shown(path: Path | str) -> str:

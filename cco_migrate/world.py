@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import os
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -66,6 +68,17 @@ class Files:
             fresh.unlink(missing_ok=True)
             raise
         self.sync_directory(path.parent)
+
+    def sweep(self, directory: Path) -> None:
+        """Remove what `replace` left in a directory when its process was killed; read-only is fine.
+
+        Nobody reads those files, so that one that cannot be removed does no harm.
+        """
+        for path in directory.glob(".*.new"):
+            pid = path.name.split(".")[-2]
+            if pid.isdecimal() and not _is_there(int(pid)):
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
     def append(self, path: Path, data: bytes) -> None:
         """Append and sync; the file is made with mode 0600 when it is new."""
@@ -220,6 +233,42 @@ class Processes:
         except psutil.NoSuchProcess:
             return False
 
+    def carrying(self, environment: Mapping[str, str]) -> tuple[int, ...]:
+        """Return the pids of live processes, of ours, that were started with this environment."""
+        import psutil  # noqa: PLC0415  # see same_process
+
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().items() >= environment.items() and process.is_running():
+                    found.append(process.pid)
+            except psutil.Error:  # somebody else's, gone since, or a zombie
+                continue
+        return tuple(found)
+
+    def birth(self, pid: int) -> str | None:
+        """Return what tells a live process from others of its pid; None when there is none.
+
+        On Linux ticks since this boot: unlike a time of day they stay the same when a clock steps.
+        """
+        proc = Path("/proc")
+        try:
+            if (proc / "self/stat").exists():
+                fields = (proc / f"{pid}/stat").read_text().rpartition(")")[2].split()
+                boot = (proc / "sys/kernel/random/boot_id").read_text().strip()
+                return None if fields[0] in {"Z", "X"} else f"{boot}:{fields[19]}"
+            return self.started_at(pid).isoformat()
+        except (OSError, ToolkitError):
+            return None
+
+    def host(self) -> str:
+        """Return the name of this machine."""
+        return socket.gethostname()
+
+    def operator(self) -> str:
+        """Return who runs us: user@host."""
+        return f"{getpass.getuser()}@{self.host()}"
+
     def started_at(self, pid: int) -> datetime:
         """Return when a live process was started; raises ToolkitError when there is none."""
         import psutil  # noqa: PLC0415  # see same_process
@@ -267,6 +316,16 @@ class World:
         return cls(Files(), Processes(), Http(), Clock())
 
 
+def _is_there(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):  # somebody else's, or no pid at all: not ours to judge
+        return True
+    return True
+
+
 def free_bytes(path: Path) -> int:
-    """Return the free space of the file system a path is on."""
-    return shutil.disk_usage(path).free
+    """Return the free space of the file system a path is on, or would be made on."""
+    return shutil.disk_usage(next(p for p in (path, *path.parents) if p.exists())).free

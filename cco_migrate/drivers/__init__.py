@@ -7,10 +7,11 @@ from typing import Protocol
 
 from cco_migrate.context import Context
 from cco_migrate.drivers.command import CommandDriver
+from cco_migrate.drivers.orphans import adopted
 from cco_migrate.drivers.process import ProcessDriver
 from cco_migrate.drivers.started import Started
 
-__all__ = ["DRIVERS", "Driver", "Started", "driver_of"]
+__all__ = ["DRIVERS", "Driver", "Started", "adopted", "driver_of"]
 
 
 class Driver(Protocol):

@@ -6,6 +6,7 @@ import shlex
 
 from cco_migrate.client import GatewayClient, NotAGateway, Unreachable
 from cco_migrate.context import Context
+from cco_migrate.drivers.orphans import birthmark
 from cco_migrate.drivers.started import Started
 from cco_migrate.errors import InvalidInput, ToolkitError
 
@@ -49,7 +50,8 @@ class CommandDriver:
         command = split(spec.start or spec.restart, "--start")
         log = self.context.run_dir / "service.log"
         offset = log.stat().st_size if log.exists() else 0
-        return Started(self.context.world.processes.spawn(command, log), log, offset)
+        process = self.context.world.processes.spawn(command, log, birthmark(self.context))
+        return Started(process, log, offset)
 
     def _answers(self) -> bool:
         try:

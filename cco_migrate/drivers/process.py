@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from cco_migrate.context import Context
+from cco_migrate.drivers.orphans import birthmark
 from cco_migrate.drivers.started import Started
 from cco_migrate.errors import ToolkitError
 
@@ -69,8 +70,8 @@ class ProcessDriver:
             "--host", parts.hostname or "127.0.0.1", "--port", str(parts.port or 80),
         )  # fmt: skip
         offset = self.log.stat().st_size if self.log.exists() else 0
-        environment = {"CCO_MIGRATE_RUN": self.context.run}
-        return Started(world.processes.spawn(command, self.log, environment), self.log, offset)
+        process = world.processes.spawn(command, self.log, birthmark(self.context))
+        return Started(process, self.log, offset)
 
     def _signal(self, signum: signal.Signals) -> int:
         pid = self.pid()

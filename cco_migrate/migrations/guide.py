@@ -99,3 +99,6 @@ MODEL_OVERRIDES: Mapping[str, Guide] = {
         "The verdict, the diff, the proof, the backup's real path and the command that rolls back.",
     ),
 }  # fmt: skip
+
+GUIDES: Mapping[str, Mapping[str, Guide]] = {"model-overrides": MODEL_OVERRIDES}
+"""The steps of each kind of migration, by step id."""

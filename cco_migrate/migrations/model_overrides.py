@@ -120,12 +120,7 @@ def _overrides(data: bytes, inputs: Inputs) -> config.Overrides:
 
 
 def _notes(inputs: Inputs) -> tuple[str, ...]:
-    notes = [
-        "not checked: whether the target model accepts every field the requests carry "
-        "(effort, thinking, long context)",
-        "not checked: quality of the target model's answers",
-        "not checked: the provider's rate limits for the target model",
-    ]
+    notes = ["not checked: quality of the target model's answers"]
     if inputs.verification.mode == "watch":
         notes.append("traffic is watched, not sent: the proof waits for a real client")
     if not inputs.replace:

@@ -9,7 +9,7 @@ from cco_migrate import config
 from cco_migrate.availability import AvailabilityProbe
 from cco_migrate.client import Health, NotAGateway, Unreachable, Workers
 from cco_migrate.context import Context, Outcome
-from cco_migrate.drivers import Started, driver_of
+from cco_migrate.drivers import Started, adopted, driver_of
 from cco_migrate.errors import ToolkitError
 from cco_migrate.model import JsonObject, Step
 
@@ -69,7 +69,7 @@ class StartService:
         """Start it; when something of ours already answers (a resumed run) adopt it."""
         driver = driver_of(context)
         restart_only = bool(context.instance.driver.restart and not context.instance.driver.stop)
-        if driver.find() is None or restart_only:
+        if restart_only or (driver.find() or adopted(context, driver.find)) is None:
             begun = context.world.clock.now()
             await_ready(context, driver.start(), answers_from_before=restart_only)
         else:
@@ -116,7 +116,7 @@ class Converge:
     def apply(self, step: Step, receipt: JsonObject, context: Context) -> Outcome:
         """Do nothing when it already runs that; else replace, restart or start it."""
         driver = driver_of(context)
-        if driver.find() is None:
+        if (driver.find() or adopted(context, driver.find)) is None:
             await_ready(context, driver.start())
             return Outcome("started", {"how": "start"})
         if _runs(context, step):

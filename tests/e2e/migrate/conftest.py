@@ -40,9 +40,10 @@ class Folder:
 
     def run(self, *words: str, env: dict[str, str] | None = None, timeout_s: float = 50) -> Done:
         """Run `cco-migrate` with these words."""
+        own = {"HOME": str(self.path)} | (env or {})  # the tester's own state root stays alone
         done = subprocess.run(
             [str(BIN / "cco-migrate"), *words], cwd=self.path, capture_output=True, text=True,
-            timeout=timeout_s, check=False, stdin=subprocess.DEVNULL, env=environment(env),
+            timeout=timeout_s, check=False, stdin=subprocess.DEVNULL, env=environment(own),
         )  # fmt: skip
         return Done(done.returncode, done.stdout, done.stderr)
 

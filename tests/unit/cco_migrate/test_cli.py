@@ -42,8 +42,9 @@ def assert_nothing_done(home: Path) -> None:
 
 
 TASKS = {
-    "approve", "backup.list", "check", "codes", "demo.down", "demo.up", "gateway.reload",
-    "gateway.start", "gateway.stop", "migrate", "plan", "report.show", "rollback.run", "status",
+    "abort", "approve", "backup.list", "check", "codes", "demo.down", "demo.up", "gateway.reload",
+    "gateway.start", "gateway.stop", "hold", "migrate", "plan", "release", "report.show",
+    "rollback.run", "status", "takeover", "wait",
     *(f"step.{name}" for name in cli.STEPS),
 }  # fmt: skip
 
@@ -211,6 +212,10 @@ def test_dry_mode_of_the_framework_is_refused(
         (("rollback", "--home", "h"), 8, "there is no run"),
         (("rollback", "--home", "h", "--run", "mo-0"), 8, "no run mo-0"),
         (("report", "--home", "h"), 8, "there is no run"),
+        (("hold", "--home", "h"), 8, "there is no run"),
+        (("abort", "--home", "h"), 8, "there is no run"),
+        (("wait", "--home", "h", "--for", "lunch"), 8, "--for lunch: unknown"),
+        (("takeover", "--home", "h"), 0, "the lock is free"),
         (("approve", "--home", "h"), 8, "is empty: whose word is it?"),
         (("plan", "--url", "http://127.0.0.1:3000/v1"), 8, "leave out /v1"),
         (("check", "--driver", "docker"), 8, "--driver docker: unknown"),

@@ -11,9 +11,15 @@ import pytest
 
 from cco_migrate.checks import CHECKS
 from cco_migrate.context import Context, Outcome
+from cco_migrate.control import Control, Wish
 from cco_migrate.engine import Engine
 from cco_migrate.errors import (
+    Aborted,
     CheckFailed,
+    Held,
+    Interrupted,
+    LockLost,
+    NotJournaled,
     RollbackFailed,
     RolledBack,
     ToolkitError,
@@ -23,7 +29,7 @@ from cco_migrate.journal import Event, Journal, Status
 from cco_migrate.model import Instance, JsonObject, Plan, Step
 from cco_migrate.steps import ACTIONS
 from cco_migrate.verdict import Judgement, Verdict
-from cco_migrate.world import World
+from cco_migrate.world import Files, World
 
 BEFORE = """\
 # house rules
@@ -434,3 +440,183 @@ def test_instance_of_the_plan_is_what_steps_are_given(bench: Bench) -> None:
     ACTIONS["service.fake"] = Looking(bench.config)  # the fixture puts the old one back
     bench.engine().run()
     assert names == [("other", "mo-1", bench.path.parent)]
+
+
+@dataclass
+class Operator(Seen):
+    """Asks for something when a step begins, and releases a hold as soon as it is awaited."""
+
+    control: Control | None = None
+    wishes: Mapping[str, Wish] = field(default_factory=dict)
+    waits: list[str] = field(default_factory=list)
+
+    def step_begins(self, step: Step) -> None:
+        if step.id in self.wishes and self.control is not None:
+            self.control.ask(self.wishes[step.id], "said so")
+
+    def waiting(self, what: str, timeout_s: float) -> None:
+        self.waits.append(what)
+        if self.control is not None:
+            self.control.withdraw(Wish.HOLD)
+
+
+def operated(bench: Bench, **wishes: Wish) -> Engine:
+    seen = Operator(control=Control(bench.path.parent, bench.world), wishes=wishes)
+    bench.seen = seen
+    return bench.engine()
+
+
+def test_hold_takes_effect_before_the_next_step_and_release_goes_on(bench: Bench) -> None:
+    operated(bench, enable=Wish.HOLD).run()
+    lines = bench.lines()
+    held = lines.index("held")
+    assert lines[held - 1 : held + 3] == ["applied enable", "held", "released", "prepared validate"]
+    assert lines[-1] == "finished"
+    assert isinstance(bench.seen, Operator)
+    assert "invoke release (held by " in bench.seen.waits[0]
+
+
+def test_hold_that_nobody_releases_leaves_the_run_open(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cco_migrate.engine.HOLD_TIMEOUT_S", 0.05)
+    engine = bench.engine()
+    engine.control.ask(Wish.HOLD, "lunch")
+    for _ in range(2):
+        with pytest.raises(Held, match=r"held by .* \(lunch\), and not released") as raised:
+            bench.engine().run()
+    assert (raised.value.code, raised.value.next_command) == (12, "invoke release")
+    assert bench.lines() == ["planned", "held"]
+    assert bench.engine().state.held.endswith("(lunch)")
+    engine.control.withdraw(Wish.HOLD)
+    bench.engine().run()
+    assert bench.lines()[2] == "released"
+    assert bench.lines()[-1] == "finished"
+
+
+@pytest.mark.parametrize("step", ["enable", "validate", "serve", "probe"])
+def test_abort_goes_back_before_anything_else_is_done(bench: Bench, step: str) -> None:
+    engine = operated(bench, **{step: Wish.ABORT})
+    with pytest.raises(RolledBack, match=r"aborted by .* \(said so\)"):
+        engine.run()
+    assert bench.config.read_text() == bench.fake.loaded == BEFORE
+    lines = bench.lines()
+    assert lines[-1] == "rolled-back"
+    assert lines[lines.index("rolling-back") - 1].endswith(step)
+    assert "finished" not in lines
+    assert engine.control.asked(Wish.ABORT) is None
+
+
+def test_abort_ends_a_hold(bench: Bench) -> None:
+    engine = bench.engine()
+    engine.run(only="enable")
+    for wish in (Wish.HOLD, Wish.ABORT):
+        engine.control.ask(wish, "")
+    with pytest.raises(RolledBack, match="aborted"):
+        bench.engine().run()
+    assert bench.config.read_text() == BEFORE
+
+
+def test_abort_before_anything_was_changed_says_so(bench: Bench) -> None:
+    engine = bench.engine()
+    engine.control.ask(Wish.ABORT, "")
+    with pytest.raises(Aborted) as raised:
+        engine.run()
+    assert (raised.value.code, raised.value.state) == (6, "Nothing was changed.")
+    assert bench.lines() == ["planned", "rolled-back"]
+
+
+def test_abort_does_not_stop_the_way_back(bench: Bench) -> None:
+    engine = bench.engine()
+    engine.run()
+    engine.control.ask(Wish.ABORT, "")
+    engine.roll_back(why="asked for")
+    assert bench.config.read_text() == bench.fake.loaded == BEFORE
+    assert engine.state.status is Status.ROLLED_BACK
+
+
+@pytest.mark.parametrize("torn", [False, True])
+def test_signal_is_journaled_and_the_run_goes_on_later(bench: Bench, torn: bool) -> None:
+    class Stopping(Fake):
+        def apply(self, step: Step, receipt: JsonObject, context: Context) -> Outcome:
+            if torn:
+                bench.path.write_bytes(bench.path.read_bytes() + b'{"v":1,')
+            raise Interrupted(15)
+
+    working = ACTIONS["service.fake"]
+    ACTIONS["service.fake"] = Stopping(bench.config)  # the fixture puts the old one back
+    with pytest.raises(Interrupted):
+        bench.engine().run()
+    assert bench.lines()[-2:] == ["applying serve", "interrupted"]
+    assert bench.engine().state.status is Status.OPEN
+    ACTIONS["service.fake"] = working
+    bench.engine().run()
+    assert bench.lines()[-1] == "finished"
+
+
+def test_lost_lock_stops_everything_and_writes_nothing_more(bench: Bench) -> None:
+    def lost() -> None:
+        if bench.lines()[-1] == "applied enable":
+            raise LockLost("taken over")
+
+    with pytest.raises(LockLost):
+        replace(bench.engine(), confirm=lost).run()
+    assert bench.lines()[-1] == "applied enable"
+    assert bench.config.read_text() == AFTER
+    bench.engine().run()
+    assert bench.lines()[-1] == "finished"
+
+
+def test_receipt_of_a_failed_step_is_kept_when_its_run_was_killed_then(bench: Bench) -> None:
+    bench.engine().run(only="enable")
+    journal = Journal(bench.path, "mo-1", bench.world)
+    journal.append(Event.FAILED, "enable", reason="killed before the way back was journaled")
+    bench.engine().run()
+    bench.engine().roll_back(why="asked for")
+    assert bench.config.read_text() == bench.fake.loaded == BEFORE
+
+
+@pytest.mark.parametrize("room", [0, 60])
+@pytest.mark.parametrize("event", ["prepared enable", "applied enable", "finished"])
+def test_journal_that_cannot_be_written_stops_the_run_where_it_is(
+    bench: Bench, event: str, room: int
+) -> None:
+    class Full(Files):
+        full = True
+
+        def append(self, path: Path, data: bytes) -> None:
+            row = json.loads(data)
+            if self.full and f"{row['event']} {row['step']}".strip() == event:
+                super().append(path, data[:room])
+                raise OSError(28, "No space left on device")
+            super().append(path, data)
+
+    files = Full()
+    bench.world = replace(bench.world, files=files)
+    with pytest.raises(NotJournaled, match=r"journal\.jsonl: No space left on device") as raised:
+        bench.engine().run()
+    assert "the run is open" in raised.value.state
+    assert raised.value.next_command == "invoke status"
+    files.full = False
+    bench.engine().run()
+    assert bench.lines()[-1] == "finished"
+    assert bench.config.read_text() == AFTER
+    bench.engine().roll_back(why="asked for")
+    assert bench.config.read_text() == bench.fake.loaded == BEFORE
+
+
+def test_rollback_on_a_full_disk_fails_and_can_be_run_again(bench: Bench) -> None:
+    bench.engine().run()
+
+    class Full(Files):
+        def append(self, path: Path, data: bytes) -> None:
+            raise OSError(28, "No space left on device")
+
+    sound, bench.world = bench.world, replace(bench.world, files=Full())
+    with pytest.raises(RollbackFailed, match="No space left") as raised:
+        bench.engine().roll_back(why="asked for")
+    assert raised.value.code == 7
+    assert bench.config.read_text() == AFTER
+    bench.world = sound
+    bench.engine().roll_back(why="again")
+    assert bench.config.read_text() == BEFORE

@@ -217,6 +217,9 @@ FOLDS: list[tuple[list[Entry], Status, Mapping[str, StepState]]] = [
     ([entry(Event.ROLLING_BACK), entry(Event.ROLLBACK_FAILED)], Status.ROLLBACK_FAILED, {}),
     ([entry(Event.ROLLBACK_FAILED), entry(Event.ROLLING_BACK)], Status.ROLLING_BACK, {}),
     ([entry(Event.FINISHED, reason="GO")], Status.DONE, {}),
+    ([entry(Event.HELD), entry(Event.RELEASED)], Status.OPEN, {}),
+    ([entry(Event.ROLLING_BACK), entry(Event.INTERRUPTED)], Status.ROLLING_BACK, {}),
+    ([entry(Event.ROLLING_BACK), entry(Event.TAKEN_OVER)], Status.ROLLING_BACK, {}),
     ([entry(Event.FINISHED), entry(Event.ATTESTED, "team-notified", "ops")], Status.DONE, {}),
 ]
 
@@ -235,6 +238,19 @@ def test_replay_folds_events(
 
 def test_every_event_is_folded_by_some_row() -> None:
     assert {e.event for entries, _, _ in FOLDS for e in entries} == set(Event)
+
+
+def test_hold_is_remembered_until_it_is_released_or_the_run_ends() -> None:
+    held = [entry(Event.PLANNED), entry(Event.HELD, reason="by ops")]
+    for more, expected in (
+        ([], "by ops"),
+        ([entry(Event.INTERRUPTED)], "by ops"),
+        ([entry(Event.RELEASED)], ""),
+        ([entry(Event.ROLLED_BACK)], ""),
+    ):
+        state = replay([*held, *more])
+        assert state is not None
+        assert state.held == expected
 
 
 def test_attestation_keeps_item_and_person() -> None:

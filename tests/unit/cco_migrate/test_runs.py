@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from cco_migrate.errors import InvalidInput, ToolkitError
 from cco_migrate.journal import Event, Status
 from cco_migrate.model import Instance, Plan, Step
 from cco_migrate.runs import PREFIX, Run, RunStore
-from cco_migrate.world import World
+from cco_migrate.world import Clock, World
 
 
 @pytest.fixture
@@ -95,6 +97,33 @@ def test_latest_is_the_newest(store: RunStore, plan: Plan) -> None:
     assert latest is not None
     assert latest.state.started_at == begun[-1].state.started_at
     assert len(store.all()) == 3
+
+
+def test_latest_is_the_newest_though_the_clock_stepped_back(
+    tmp_path: Path, world: World, plan: Plan
+) -> None:
+    class Back(Clock):
+        def __init__(self) -> None:
+            self.day = 28
+
+        def now(self) -> datetime:
+            self.day -= 1
+            return datetime(2026, 1, self.day, tzinfo=UTC)
+
+    store = RunStore(tmp_path / "migrate", replace(world, clock=Back()))
+    runs = [end(store.create(plan), Event.FINISHED) for _ in range(5)]
+    assert [run.id for run in store.all()] == [run.id for run in runs]
+
+
+def test_sweep_clears_away_what_killed_processes_left(store: RunStore, plan: Plan) -> None:
+    store.sweep()
+    first = store.create(plan)
+    (first.directory / f".report.md.{2**22 + 1}.new").write_text("half")
+    (store.root / "mo-dead").mkdir()
+    (store.root / "mo-dead" / f".plan.json.{2**22 + 1}.new").write_text("{")
+    store.sweep()
+    assert {path.name for path in store.root.iterdir()} == {first.id}
+    assert {path.name for path in first.directory.iterdir()} == {"plan.json", "journal.jsonl"}
 
 
 @pytest.mark.parametrize(

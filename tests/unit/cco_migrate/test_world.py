@@ -270,3 +270,39 @@ def test_http_client_can_be_closed_twice_and_used_again(world: World) -> None:
 
 def test_free_bytes_is_a_size(tmp_path: Path) -> None:
     assert free_bytes(tmp_path) > 0
+
+
+def test_sweep_removes_only_what_dead_processes_left(tmp_path: Path) -> None:
+    dead, alive = f".a.json.{2**22 + 1}.new", f".a.json.{os.getpid()}.new"
+    others = ["a.json", ".hidden", ".b.new", f"c.{2**22 + 1}.new"]
+    for name in (dead, alive, *others):
+        (tmp_path / name).write_text("")
+    Files().sweep(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {alive, *others}
+    Files().sweep(tmp_path / "nowhere")
+
+
+def test_carrying_finds_what_was_started_with_an_environment(tmp_path: Path) -> None:
+    processes, mark = Processes(), {"CCO_TEST_MARK": str(tmp_path)}
+    assert processes.carrying(mark) == ()
+    child = processes.spawn(["sleep", "60"], tmp_path / "log", mark)
+    try:
+        assert Clock().wait_until(lambda: processes.carrying(mark) == (child.pid,), 10)
+        assert processes.carrying({**mark, "CCO_TEST_OTHER": "x"}) == ()
+    finally:
+        child.kill()
+        child.wait()
+    assert processes.carrying(mark) == ()
+
+
+def test_birth_is_the_same_while_a_process_lives_and_none_after(
+    child: subprocess.Popen[bytes],
+) -> None:
+    processes = Processes()
+    born = processes.birth(child.pid)
+    assert born is not None
+    assert processes.birth(child.pid) == born != processes.birth(os.getpid())
+    child.kill()
+    assert Clock().wait_until(lambda: processes.birth(child.pid) is None, 10)  # a zombie is dead
+    child.wait()
+    assert processes.birth(child.pid) is None

@@ -1,0 +1,36 @@
+"""Find again what a killed attempt of a run has started, by the run id in its environment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from cco_migrate.context import Context
+
+SETTLE_TIMEOUT_S = 60.0
+
+
+def birthmark(context: Context) -> Mapping[str, str]:
+    """Return the environment that everything started on behalf of a run carries."""
+    return {"CCO_MIGRATE_RUN": context.run, "CCO_MIGRATE_HOME": str(context.instance.home)}
+
+
+def adopted(context: Context, find: Callable[[], str | None]) -> str | None:
+    """Wait until what an earlier attempt started can be found, or is gone.
+
+    Between its start and its PID file, or its first answer, a service cannot be found: a second one
+    beside it would fail for want of its port, or worse, would not.
+
+    Args:
+        find: The driver's way to look for its service.
+
+    Returns:
+        What `find` says; None when no orphan is left, or none shows itself in time.
+    """
+    mark, processes = birthmark(context), context.world.processes
+    if not processes.carrying(mark):
+        return find()  # it may have ended its start since the last look
+    context.waiting("the gateway that a killed attempt has started", SETTLE_TIMEOUT_S)
+    context.world.clock.wait_until(
+        lambda: find() is not None or not processes.carrying(mark), SETTLE_TIMEOUT_S
+    )
+    return find()

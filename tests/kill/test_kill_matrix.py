@@ -1,0 +1,84 @@
+"""A command that is killed at any point ends in the old state or the new one, never between."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DRIVERS = ("process", "command")
+DIRECTIONS = ("migrate", "rollback")
+CORES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the programs reported together."""
+
+    points: int
+    killed: int
+    faults: tuple[str, ...]
+
+
+def killed(*programs: Sequence[str]) -> Found:
+    """Run programs of this folder side by side and add up what they report."""
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", *words], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
+        for words in programs
+    ]
+    outputs = [process.communicate()[0] for process in started]
+    assert [process.returncode for process in started] == [0] * len(started)
+    rows = [json.loads(output) for output in outputs]
+    faults = tuple(fault for row in rows for fault in row["faults"])
+    return Found(max(row["points"] for row in rows), sum(row["killed"] for row in rows), faults)
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_killed_at_some_points_it_ends_in_one_state_or_the_other(
+    tmp_path: Path, driver: str
+) -> None:
+    found = killed(("tests.kill.matrix", "migrate", driver, str(tmp_path), "7", "100"))
+    assert found.faults == ()
+    assert found.killed >= 4
+
+
+@pytest.mark.real
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_killed_at_every_point_it_ends_in_one_state_or_the_other(
+    tmp_path: Path, direction: str, driver: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("tests.kill.matrix", direction, driver)
+    found = killed(*[(*words, str(tmp_path / str(n)), str(n), str(CORES)) for n in range(CORES)])
+    with capsys.disabled():
+        print(f"\n{direction}, {driver} driver: {found.points} kill points, {found.killed} kills")
+    assert found.faults == ()
+    assert found.killed == found.points * (2 if direction == "migrate" else 1)
+    assert found.points > 60
+
+
+@pytest.mark.real
+@pytest.mark.timeout(600)
+def test_killed_with_the_real_gateway_it_ends_in_one_state_or_the_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    counts = {"migrate": 18, "rollback": 9}
+    found = killed(
+        *[
+            ("tests.kill.real_gateway", direction, str(count), str(tmp_path / direction))
+            for direction, count in counts.items()
+        ]
+    )
+    with capsys.disabled():
+        print(f"\nreal gateway: {found.killed} kills, spread")
+    assert found.faults == ()
+    assert found.killed == sum(counts.values())
