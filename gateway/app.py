@@ -9,6 +9,9 @@ import ipaddress
 import logging
 import os
 import random
+import sqlite3
+import time
+from functools import partial
 
 from gateway.account import WIRES
 from gateway.clients import basic_password, presented
@@ -21,6 +24,7 @@ from gateway.operator.api import OperatorApi
 from gateway.operator.parts import close_parts, open_parts
 from gateway.passthrough import pass_through
 from gateway.service import Service, open_service
+from gateway.store import durations
 from gateway.store.records import Endpoint
 from gateway.wire.answers import refuse, reply_error
 from gateway.wire.http import Request, Responder
@@ -37,6 +41,8 @@ ENDPOINTS = {
 
 _PROBED = frozenset({b"/health", b"/ready"})  # orchestrators show no token
 _SWEEP_S = 1.0
+_DAY_US = 86_400 * 1_000_000
+_LOOK_UP_S = 2.0
 
 
 class Application:
@@ -122,6 +128,18 @@ class Application:
             )
         finally:
             admission.release()
+
+    async def longest_stream_s(self) -> float | None:
+        """Return how long the longest stream of the last day took; None when that is not known."""
+        since_us = time.time_ns() // 1000 - _DAY_US
+        try:
+            async with asyncio.timeout(_LOOK_UP_S):
+                return await self._parts.ledger.read(
+                    partial(durations.longest_stream_s, since_us=since_us)
+                )
+        except (sqlite3.Error, TimeoutError) as error:
+            log.warning("the longest stream is not known: %r", error)
+            return None
 
     def begin_draining(self) -> None:
         """Say that the worker is leaving: `/health` and `/ready` turn 503."""

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gateway.config import load
+from gateway.config import Settings, load
 from gateway.daemon_config import load_daemon
 
-from . import daemon, discovery, last_ports, launcher, log_file, other_daemons
+from . import daemon, discovery, last_ports, launcher, log_file, other_daemons, run_words
 from .discovery import Fault, Found, FoundProxy, Missing
+from .handover import Request
 from .listener import url_host
 from .pidfile import PidRecord
+from .port_notice import reached_at
 
 STOPPED = 3  # what init scripts answer for "not running"
 NOT_EXECUTABLE = 126  # the two that shells answer
@@ -27,20 +30,8 @@ _DRAIN_GRACE_S = 60.0
 
 def start(arguments: Namespace, home: Path) -> int:
     """Start the daemon and say where it serves."""
-    config_dir = _config_dir(arguments, home)
-    proxy = load(config_dir, home).daemon.proxy_enabled  # a bad file is told here, and once
-    before = last_ports.recall(home).port
-    record = daemon.start(home, _run_words(arguments), arguments.timeout, proxy=proxy)
-    print(f"started: pid {record.pid}, port {record.port}, version {record.version}")
-    url = f"http://{url_host(record.host)}:{record.port}"
-    off = f"switched off; {url} passes on what still comes"
-    _print_places(home, record, off if record.gateway_port is None else url)
-    if arguments.port is None and before not in (None, record.port):
-        print(
-            f"Warning: the last run had port {before}; start its clients again: they still use it",
-            file=sys.stderr,
-        )
-    return 0
+    settings = load(_config_dir(arguments, home), home)  # a bad file is told here, and once
+    return _start(arguments, home, run_words.given(arguments), settings)
 
 
 def stop(arguments: Namespace, home: Path) -> int:
@@ -54,15 +45,33 @@ def stop(arguments: Namespace, home: Path) -> int:
 
 
 def restart(arguments: Namespace, home: Path) -> int:
-    """Stop the daemon and start it again; bad files are refused while the old one still runs."""
-    settings = load(_config_dir(arguments, home), home)
+    """Replace the daemon, with its options and those given now; a moved one stops and starts."""
     record = daemon.running(home)
-    if record is not None:
-        print(f"stopping: pid {record.pid} finishes what is open", file=sys.stderr)
-        stopped = daemon.stop(home, settings.server.drain_s + _DRAIN_GRACE_S)
-        if stopped is not None and stopped.killed:
-            print(f"Warning: pid {stopped.pid} did not end in time: killed", file=sys.stderr)
-    return start(arguments, home)
+    if record is None:
+        return start(arguments, home)
+    kept = run_words.of_process(record.pid)
+    words = (*kept, *run_words.given(arguments))
+    config_dir = run_words.option(words, "--config-dir")
+    settings = load(home / "config" if config_dir is None else Path(config_dir), home)
+    if not _moves(words, settings, record):
+        return replace(arguments, home)
+    print(f"stopping: pid {record.pid} finishes what is open", file=sys.stderr)
+    stopped = daemon.stop(home, settings.server.drain_s + _DRAIN_GRACE_S)
+    if stopped is not None and stopped.killed:
+        print(f"Warning: pid {stopped.pid} did not end in time: killed", file=sys.stderr)
+    return _start(arguments, home, words, settings)
+
+
+def replace(arguments: Namespace, home: Path) -> int:
+    """Replace supervisor and workers by new processes, on the same sockets."""
+    before = daemon.running(home)
+    words = run_words.given(arguments) if hasattr(arguments, "workers") else ()
+    request = Request(_interpreter(arguments.python), words)
+    record = daemon.replace(home, request, arguments.timeout)
+    old = "?" if before is None else before.pid
+    print(f"replaced: pid {old} by pid {record.pid}, port {record.port}, version {record.version}")
+    _print_places(home, record, _place(record))
+    return 0
 
 
 def status(_: Namespace, home: Path) -> int:
@@ -125,15 +134,38 @@ def launch(arguments: Namespace, home: Path) -> int:
         return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
 
 
-def _run_words(arguments: Namespace) -> list[str]:
-    """Return the arguments of `run` that the daemon is started with."""
-    words = ["--any-port"]
-    for name in ("config_dir", "host", "port", "workers"):
-        value = getattr(arguments, name)
-        if value is not None:
-            given = value.absolute() if isinstance(value, Path) else value
-            words += [f"--{name.replace('_', '-')}", str(given)]
-    return words
+def _start(arguments: Namespace, home: Path, words: Sequence[str], settings: Settings) -> int:
+    before = last_ports.recall(home).port
+    proxy = settings.daemon.proxy_enabled
+    record = daemon.start(home, ("--any-port", *words), arguments.timeout, proxy=proxy)
+    print(f"started: pid {record.pid}, port {record.port}, version {record.version}")
+    _print_places(home, record, _place(record))
+    if arguments.port is None and before not in (None, record.port):
+        print(
+            f"Warning: the last run had port {before}; start its clients again: they still use it",
+            file=sys.stderr,
+        )
+    return 0
+
+
+def _interpreter(given: Path | None) -> str | None:
+    """Return the path of the interpreter that was named; None when none was."""
+    if given is None:
+        return None
+    return str(Path(shutil.which(given) or given).absolute())
+
+
+def _moves(words: Sequence[str], settings: Settings, record: PidRecord) -> bool:
+    """Return whether another address is asked for: a socket that is handed over keeps its own."""
+    server = settings.server
+    port = run_words.option(words, "--port") or server.port
+    host = run_words.option(words, "--host") or server.host
+    return str(port) not in ("None", "0", str(record.port)) or reached_at(host) != record.host
+
+
+def _place(record: PidRecord) -> str:
+    url = f"http://{url_host(record.host)}:{record.port}"
+    return url if record.gateway_port else f"switched off; {url} passes on what still comes"
 
 
 def _config_dir(arguments: Namespace, home: Path) -> Path:

@@ -14,14 +14,17 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from gateway.errors import AlreadyRunning, GatewayError
+from gateway.operator.admin import FILE as ADMIN_TOKEN
 
-from . import log_file, operator_client, pidfile
+from . import handover, log_file, operator_client, pidfile, run_words
+from .handover import Request
 from .pidfile import PidRecord, running
 
-__all__ = ["Stopped", "reload", "running", "start", "stop"]
+__all__ = ["Stopped", "reload", "replace", "running", "start", "stop"]
 
 _POLL_S = 0.05
 _KILLED_S = 5.0
+_CHECK_S = 60.0
 _LOG_LINES = 12
 
 
@@ -92,19 +95,61 @@ def reload(home: Path, timeout_s: float) -> int:
     Raises GatewayError when no daemon runs, when the new set failed (in its words: the old one
     goes on), and when there is no outcome after `timeout_s`.
     """
-    record = running(home)
-    if record is None:
-        raise GatewayError(f"no daemon runs on {home}")
-    before = _last_reload(record)
-    os.kill(record.pid, signal.SIGHUP)
+    return _replaced(home, signal.SIGHUP, timeout_s)
+
+
+def replace(home: Path, request: Request, timeout_s: float) -> PidRecord:
+    """Replace supervisor and workers by new processes; return the new record.
+
+    The command returns when the new ones serve alone; the old ones finish what they have.
+
+    Raises GatewayError when no daemon runs, when the new one failed (the old one goes on), and
+    when there is no outcome after `timeout_s`.
+    """
+    if request.python is not None:
+        _check_interpreter(home, request)
+    handover.write_request(home, request)
+    _replaced(home, signal.SIGUSR2, timeout_s)
+    return _required(home)
+
+
+def _replaced(home: Path, number: signal.Signals, timeout_s: float) -> int:
+    """Send a signal that replaces something, and return the generation that serves then."""
+    record = _required(home)
+    before = _last_reload(home, record)
+    os.kill(record.pid, number)
     until = time.monotonic() + timeout_s
-    while (outcome := _last_reload(record)) == before or outcome is None:
-        if time.monotonic() > until or not pidfile.alive(record):
-            raise GatewayError(f"pid {record.pid} told of no outcome of the reload")
+    while (outcome := _last_reload(home, record)) == before or outcome is None:
+        if time.monotonic() > until or running(home) is None:
+            raise GatewayError(f"pid {record.pid} told of no outcome; see: cco-gateway daemon logs")
         _pause()
     if outcome["error"] is not None:
         raise GatewayError(str(outcome["error"]))
     return int(outcome["generation"])
+
+
+def _check_interpreter(home: Path, request: Request) -> None:
+    """Raise GatewayError when its version of the gateway does not read the configuration."""
+    argv = [str(request.python), "-m", "gateway", "check-config", "--home", str(home)]
+    words = (*run_words.of_process(_required(home).pid), *request.words)
+    config_dir = run_words.option(words, "--config-dir")
+    argv += () if config_dir is None else ("--config-dir", config_dir)
+    try:
+        found = subprocess.run(
+            argv, capture_output=True, text=True, timeout=_CHECK_S, check=False, cwd=home
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise GatewayError(f"{request.python} cannot be run: {error}") from error
+    if found.returncode != 0:
+        said = found.stderr.strip() or f"exit code {found.returncode}"
+        raise GatewayError(f"the running daemon goes on: {request.python} says: {said}")
+
+
+def _required(home: Path) -> PidRecord:
+    record = running(home)
+    if record is None:
+        raise GatewayError(f"no daemon runs on {home}")
+    return record
 
 
 def _spawn(home: Path, words: Sequence[str], log: BinaryIO) -> subprocess.Popen[bytes]:
@@ -125,12 +170,12 @@ def _serving(home: Path, pid: int, *, proxy: bool) -> PidRecord | None:
         return None
     if proxy and record.proxy_port is None:
         return None
-    return record if _healthy(record) else None
+    return record if _healthy(home, record) else None
 
 
-def _healthy(record: PidRecord) -> bool:
+def _healthy(home: Path, record: PidRecord) -> bool:
     try:
-        return _ask(record, "/health").status == 200
+        return _ask(home, record, "/health").status == 200
     except OSError:
         return False
 
@@ -171,18 +216,26 @@ def _forget(home: Path, pid: int) -> None:
         path.unlink(missing_ok=True)
 
 
-def _last_reload(record: PidRecord) -> dict[str, Any] | None:  # Any: parsed JSON
-    reply = _ask(record, "/gateway/workers")
+def _last_reload(home: Path, record: PidRecord) -> dict[str, Any] | None:  # Any: parsed JSON
+    reply = _ask(home, record, "/gateway/workers")
     if reply.status != 200 or reply.document is None:
         raise GatewayError(f"GET /gateway/workers on port {record.port}: status {reply.status}")
     found: dict[str, Any] | None = reply.document["reload"]
     return found
 
 
-def _ask(record: PidRecord, path: str) -> operator_client.Reply:
+def _ask(home: Path, record: PidRecord, path: str) -> operator_client.Reply:
     if record.port is None:
         raise GatewayError(f"pid {record.pid} runs, but no PID file tells its port")
-    return operator_client.get(record.host, record.port, path)
+    return operator_client.get(record.host, record.port, path, _token(home))
+
+
+def _token(home: Path) -> str | None:
+    """Return what a daemon that listens beyond loopback wants to see; None when there is none."""
+    try:
+        return (home / ADMIN_TOKEN).read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def _pause() -> None:

@@ -12,6 +12,7 @@ from gateway.errors import ListenError
 
 _BACKLOG = 4096
 _FIRST_PASSED_FD = 3  # systemd's convention, sd_listen_fds(3)
+_NAME = "gateway"
 
 
 def open_listener(
@@ -19,7 +20,7 @@ def open_listener(
 ) -> socket.socket:
     """Return a listening TCP socket.
 
-    A socket passed by the service manager (LISTEN_FDS meant for this process) is used as it is.
+    A socket passed by the service manager (see `passed_descriptor`) is used as it is.
 
     Args:
         port: 0 takes any free port.
@@ -27,8 +28,9 @@ def open_listener(
 
     Raises ListenError when the address is not loopback, taken, or not ours.
     """
-    if environ.get("LISTEN_PID") == str(os.getpid()) and environ.get("LISTEN_FDS", "0") != "0":
-        return _passed(any_address=any_address)
+    passed = passed_descriptor(environ)
+    if passed is not None:
+        return _passed(passed, any_address=any_address)
     address = _address(host, any_address=any_address)
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -55,8 +57,30 @@ def url_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _passed(*, any_address: bool) -> socket.socket:
-    listener = socket.socket(fileno=_FIRST_PASSED_FD)
+def passed_descriptor(environ: Mapping[str, str]) -> int | None:
+    """Return the descriptor of the socket that the service manager opened; None without one.
+
+    LISTEN_PID says for whom it is, LISTEN_FDS how many there are; of several, LISTEN_FDNAMES has to
+    name one `gateway`: one that is left open and never accepted from would hang its clients.
+
+    Raises ListenError when it is not clear which one is meant.
+    """
+    count = environ.get("LISTEN_FDS", "")
+    if environ.get("LISTEN_PID") != str(os.getpid()) or count in ("", "0"):
+        return None
+    if count == "1":
+        return _FIRST_PASSED_FD
+    names = environ.get("LISTEN_FDNAMES", "").split(":")
+    if names.count(_NAME) != 1:
+        raise ListenError(
+            f"{count} sockets were passed, and not just one is named {_NAME!r}; write "
+            f"FileDescriptorName={_NAME} into the socket unit that is meant"
+        )
+    return _FIRST_PASSED_FD + names.index(_NAME)
+
+
+def _passed(descriptor: int, *, any_address: bool) -> socket.socket:
+    listener = socket.socket(fileno=descriptor)
     try:
         host, _ = address_of(listener)
         _address(host, any_address=any_address)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
+_LEVELS = {level: logging.getLevelName(level) for level in range(0, 60, 10)}
 MAX_WAITING_BYTES = 64 * 1024
 """A burst of lines is written out at the latest when it is as long as this."""
 
@@ -20,6 +23,7 @@ def to_stderr() -> None:
     # the process (Python's logging how-to, "Optimization").
     logging._srcfile = None  # the documented switch
     logging.setLogRecordFactory(Record)
+    logging.setLoggerClass(EventLogger)
     handler = LineHandler(sys.stderr.fileno())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
 
@@ -39,9 +43,28 @@ class Record(logging.LogRecord):
         func: str | None = None,
         sinfo: str | None = None,
     ) -> None:
-        self.name, self.levelno, self.levelname = name, level, logging.getLevelName(level)
+        self.name, self.levelno = name, level
         self.msg, self.args, self.exc_info = str(msg), args, exc_info  # type: ignore[assignment]  # as given
         self.created = time.time()
+
+
+class EventLogger(logging.Logger):
+    """Hands a record straight to the root's handlers, which are all there are."""
+
+    def _log(  # noqa: PLR0913, PLR0917  # as logging calls it
+        self,
+        level: int,
+        msg: object,
+        args: tuple[object, ...] | Mapping[str, object],
+        exc_info: Any = None,  # Any: logging takes an exception, its triple, or True
+        extra: Mapping[str, object] | None = None,
+        stack_info: bool = False,  # noqa: FBT001, FBT002  # as logging calls it
+        stacklevel: int = 1,
+    ) -> None:
+        if exc_info:
+            super()._log(level, msg, args, exc_info, extra, stack_info, stacklevel)
+        else:
+            self.root.callHandlers(Record(self.name, level, "", 0, msg, args))
 
 
 def now_text() -> str:
@@ -62,6 +85,13 @@ class LineHandler(logging.Handler):
         self._size = 0
         self._scheduled = False
         self._second, self._second_text = 0.0, ""
+        self._writing = threading.RLock()
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Emit a record; there is nothing to filter here."""
+        with self._writing:
+            self.emit(record)
+        return True
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record out, or keep it until the loop's present turn is over."""
@@ -78,22 +108,21 @@ class LineHandler(logging.Handler):
 
     def flush(self) -> None:
         """Write out what waits. A descriptor that takes nothing any more loses it."""
-        self.acquire()
-        try:
+        with self._writing, contextlib.suppress(OSError):
             data, self._waiting, self._size = b"".join(self._waiting), [], 0
             while data:
                 data = data[os.write(self._descriptor, data) :]
-        except OSError:
-            return
-        finally:
-            self.release()
 
     def _schedule(self) -> bool:
         """Have the lines written at the end of the loop's turn; False outside of a loop."""
+        asyncio = sys.modules.get("asyncio")  # who has not loaded it has no loop, and need not
         try:
-            asyncio.get_running_loop().call_soon(self._end_of_turn)
+            loop = None if asyncio is None else asyncio.get_running_loop()
         except RuntimeError:
+            loop = None
+        if loop is None:
             return False
+        loop.call_soon(self._end_of_turn)
         self._scheduled = True
         return True
 
@@ -102,14 +131,14 @@ class LineHandler(logging.Handler):
         self.flush()
 
     def _line(self, record: logging.LogRecord) -> bytes:
-        text = record.getMessage()
+        text = record.msg % record.args if record.args else record.msg
         if record.exc_info:
             text = f"{text}\n{logging.Formatter().formatException(record.exc_info)}"
         second, part = divmod(record.created, 1)
         if second != self._second:
             self._second, moment = second, datetime.fromtimestamp(second, UTC)
             self._second_text = moment.isoformat(timespec="seconds")[:-6]
-        line = f"{self._second_text}.{int(part * 1000):03d}Z {record.levelname} {text}\n"
+        line = f"{self._second_text}.{int(part * 1000):03d}Z {_LEVELS.get(record.levelno, record.levelno)} {text}\n"
         return line.encode(errors="backslashreplace")
 
 

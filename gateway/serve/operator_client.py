@@ -24,14 +24,18 @@ class Reply:
     document: dict[str, Any] | None  # Any: parsed JSON
 
 
-def get(host: str, port: int, path: str) -> Reply:
+def get(host: str, port: int, path: str, token: str | None = None) -> Reply:
     """Return the answer to GET, past any proxy the environment names.
+
+    Args:
+        token: The admin token, for a gateway that listens beyond loopback; None shows none.
 
     Raises OSError when nobody answers, GatewayError when what answers does not speak HTTP.
     """
     connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
     try:
-        connection.request("GET", path, headers={"connection": "close"})
+        shown = {} if token is None else {"authorization": f"Bearer {token}"}
+        connection.request("GET", path, headers={"connection": "close", **shown})
         answer = connection.getresponse()
         body = answer.read()
     except http.client.HTTPException as error:

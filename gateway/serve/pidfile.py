@@ -150,11 +150,22 @@ def running(home: Path) -> PidRecord | None:
 
 
 class HomeLock:
-    """Held by the one daemon of a state root for its whole life, also when it is killed."""
+    """Held by the one daemon of a state root for its whole life, also when it is killed.
+
+    It is held as long as any process has the descriptor open: that is how it is handed over.
+    """
 
     def __init__(self, home: Path) -> None:
         self._home = home
         self._descriptor: int | None = None
+        self._named = False  # whether this process is named in it
+
+    @property
+    def descriptor(self) -> int:
+        """The open file, to be handed over. Raises ValueError when the lock is not held."""
+        if self._descriptor is None:
+            raise ValueError("the lock is not held")
+        return self._descriptor
 
     def acquire(self) -> None:
         """Take the lock, creating the state root. Raises AlreadyRunning naming who has it."""
@@ -166,16 +177,30 @@ class HomeLock:
         except BlockingIOError as error:
             os.close(descriptor)
             raise AlreadyRunning(holder_text(self._home)) from error
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, b"%d\n" % os.getpid())
         self._descriptor = descriptor
+        self.name_holder()
+
+    def inherit(self, descriptor: int) -> None:
+        """Hold the lock that another process holds, without being named in it yet."""
+        self._descriptor = descriptor
+
+    def name_holder(self) -> None:
+        """Write that this process is the daemon."""
+        os.ftruncate(self.descriptor, 0)
+        os.pwrite(self.descriptor, b"%d\n" % os.getpid(), 0)
+        self._named = True
+
+    def let_go(self) -> None:
+        """Leave it to the process it was handed over to. Idempotent."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
     def release(self) -> None:
         """Give the lock back. Idempotent."""
-        if self._descriptor is not None:
+        if self._descriptor is not None and self._named:
             os.ftruncate(self._descriptor, 0)
-            os.close(self._descriptor)
-            self._descriptor = None
+        self.let_go()
 
 
 def lock_holder(home: Path) -> PidRecord | None:

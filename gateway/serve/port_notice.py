@@ -23,16 +23,26 @@ class PortNotice:
     """
 
     def __init__(self, home: Path, host: str, port: int, version: str, run: str | None) -> None:
-        self._home, self._host, self._port = home, _reached_at(host), port
+        self._home, self._host, self._port = home, reached_at(host), port
         self._version, self._run = version, run
         self._told: PidRecord | None = None
+        self._file: tuple[int, int] | None = None  # which file was written last
+        self._problem: str | None = None  # why it could not be written again
+
+    def forget(self) -> None:
+        """Take the file for another's: the next telling writes it."""
+        self._file = None
 
     def tell(self, *, gateway_enabled: bool, proxy_port: int | None) -> None:
-        """Bring the PID file up to date; what has not changed is not written again.
+        """Bring the PID file up to date; what is as it was written is not written again.
+
+        A file that somebody has removed or replaced is written anew.
 
         Args:
             gateway_enabled: Whether clients are sent to the workers.
             proxy_port: None while the legacy proxy does not serve.
+
+        Raises OSError when it cannot be written the first time; later that is logged.
         """
         before = self._told
         record = PidRecord(
@@ -45,9 +55,10 @@ class PortNotice:
             run=self._run,
             host=self._host,
         )
-        if record == before:
+        if record == before and self._is_in_place():
             return
-        self._write(record)
+        if not self._written(record):
+            return
         if before is None or before.gateway_port != record.gateway_port:
             self._log_gateway(record.gateway_port)
         if proxy_port is not None and (before is None or before.proxy_port != proxy_port):
@@ -55,8 +66,30 @@ class PortNotice:
             log.info("PID file updated with proxy port: %d", proxy_port)
         self._told = record
 
+    def _is_in_place(self) -> bool:
+        return self._file is not None and self._file == _identity(pidfile.path_in(self._home))
+
+    def _written(self, record: PidRecord) -> bool:
+        """Write, and return whether that went well; a gateway that serves goes on without."""
+        lost = record == self._told and self._file is not None
+        try:
+            self._write(record)
+        except OSError as error:
+            if self._told is None:
+                raise
+            if error.strerror != self._problem:
+                log.warning("the PID file cannot be written, the gateway goes on: %s", error)
+            self._problem = error.strerror
+            return False
+        self._problem = None
+        if lost:
+            log.warning("the PID file was removed or replaced; written again")
+        return True
+
     def _write(self, record: PidRecord) -> None:
-        pidfile.write(pidfile.path_in(self._home), record)
+        path = pidfile.path_in(self._home)
+        pidfile.write(path, record)
+        self._file = _identity(path)
         last = last_ports.recall(self._home)
         now = LastPorts(record.port, record.proxy_port or last.proxy_port)
         if now != last:
@@ -72,9 +105,21 @@ class PortNotice:
         log.info("PID file updated with gateway port: %d", port)
 
 
-def _reached_at(host: str) -> str:
-    """Return the address at which a listener is reached from this machine."""
-    address = ipaddress.ip_address(host)
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what another file at the same place would not have; None without a file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def reached_at(host: str) -> str:
+    """Return the address at which a listener is reached from this machine.
+
+    Raises ValueError when the host is no address.
+    """
+    address = ipaddress.ip_address(pidfile.LOOPBACK if host == "localhost" else host)
     if not address.is_unspecified:
-        return host
+        return str(address)
     return pidfile.LOOPBACK if address.version == 4 else "::1"

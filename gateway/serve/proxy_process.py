@@ -14,6 +14,7 @@ import time
 from gateway.errors import ListenError
 
 from .listener import address_of, open_listener
+from .notify import for_children
 from .pidfile import LOOPBACK
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ class LegacyProxy:
     socket stays here: who connects while a crashed process is replaced waits and is served.
 
     Args:
-        selector: Told of each process's lifeline, with this object as data.
+        selector: Told of each process's lifeline, with `hear` as data.
         drain_s: What the open tunnels may take when it is stopped, seconds.
     """
 
@@ -53,9 +54,24 @@ class LegacyProxy:
         return address_of(self._listener)[1]
 
     @property
+    def settled(self) -> bool:
+        """Whether it serves, is off, or has failed: nothing is to be waited for."""
+        off = self._current is None and self._start_at is None
+        return off or self.port is not None or self._failures > 0
+
+    @property
+    def descriptor(self) -> int | None:
+        """The listening socket's, to be handed over; None while it is off."""
+        return None if self._listener is None else self._listener.fileno()
+
+    @property
     def ended(self) -> bool:
         """Whether no process is left."""
         return self._current is None and not self._leaving
+
+    def inherit(self, descriptor: int) -> None:
+        """Listen on a socket handed over by another supervisor, once it is started."""
+        self._listener = socket.socket(fileno=descriptor)
 
     def start(self, preferred: int | None) -> None:
         """Have the next tick start it, on the preferred port if it is free. Idempotent."""
@@ -84,7 +100,7 @@ class LegacyProxy:
     def hear(self) -> None:
         """Note who has become ready."""
         for process in self._processes():
-            if process.hear():
+            if process.hear() and process.lifeline in self._selector.get_map():
                 self._selector.unregister(process.lifeline)
 
     def tick(self, now: float) -> None:
@@ -109,7 +125,7 @@ class LegacyProxy:
         if self._listener is None:
             self._listener = _listen(self._preferred)
         self._current = _Process(self._listener, self._drain_s)
-        self._selector.register(self._current.lifeline, selectors.EVENT_READ, self)
+        self._selector.register(self._current.lifeline, selectors.EVENT_READ, self.hear)
 
     def _bury(self, process: _Process, now: float) -> None:
         if process.lifeline in self._selector.get_map():
@@ -146,13 +162,12 @@ class _Process:
         self.kill_at: float | None = self.started + _READY_S
         words = ("--listen-fd", listener.fileno(), "--lifeline-fd", theirs.fileno())
         argv = [sys.executable, "-m", _MODULE, *map(str, words), "--drain-s", str(drain_s)]
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("LISTEN_")}
         try:
             self.popen = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
                 pass_fds=(listener.fileno(), theirs.fileno()),
-                env=environment,
+                env=for_children(os.environ),
             )
         except BaseException:
             self.lifeline.close()

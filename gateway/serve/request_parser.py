@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum
+from itertools import chain
+from typing import NamedTuple
 
 import httptools
+import msgspec
 
 from gateway.wire.hops import end_to_end
-from gateway.wire.http import UNBOUNDED, Header, Memory, Request
+from gateway.wire.http import UNBOUNDED, Header, Memory, Request, all_values, first_values
 
 _LARGE_BYTES = 1 << 20  # up to here pieces are kept as they came
 
@@ -53,8 +56,7 @@ class Phase(Enum):
     DEAD = "dead"  # nothing more is read from this connection
 
 
-@dataclass(frozen=True, slots=True)
-class Inbound:
+class Inbound(msgspec.Struct, frozen=True):
     """A complete request and what its framing asks of the answer's."""
 
     request: Request
@@ -88,9 +90,7 @@ class RequestParser:
     __slots__ = (
         "_body_bytes",
         "_completed",
-        "_connection",
         "_fed",
-        "_head_bytes",
         "_headers",
         "_http_1_0",
         "_large",
@@ -103,6 +103,8 @@ class RequestParser:
         "_pieces",
         "_received",
         "_target",
+        "_trailer_bytes",
+        "_travelling",
         "_why",
         "expects_continue",
         "phase",
@@ -117,11 +119,11 @@ class RequestParser:
         self._parser = httptools.HttpRequestParser(self)
         self._why: tuple[int, str] | None = None
         self._now = self._received = 0.0
-        self._fed = self._head_bytes = self._body_bytes = 0
+        self._fed = self._trailer_bytes = self._body_bytes = 0
         self._completed = self._moved = self._http_1_0 = False
         self._target = b""
         self._headers: list[Header] = []
-        self._connection: list[bytes] = []
+        self._travelling: tuple[Header, ...] = ()  # those of them that a request is told
         self._pieces: list[bytes] = []
         self._large = bytearray()
         self._length: int | None = None
@@ -166,7 +168,7 @@ class RequestParser:
             raise _Stop
         self.phase, self._received = Phase.HEAD, self._now
         self._target, self._headers, self._length = b"", [], None
-        self._fed = self._head_bytes = self._body_bytes = 0
+        self._fed = self._trailer_bytes = self._body_bytes = 0
         self.expects_continue = False
 
     def on_url(self, piece: bytes) -> None:  # noqa: D102 - named by httptools
@@ -175,21 +177,23 @@ class RequestParser:
             self._stop(414, f"the URL is longer than {self._limits.target_bytes} bytes")
 
     def on_header(self, name: bytes, value: bytes) -> None:  # noqa: D102 - named by httptools
-        self._head_bytes += len(name) + len(value) + 4
-        if self._head_bytes + len(self._target) > self._limits.head_bytes:
-            self._stop(431, f"the headers are larger than {self._limits.head_bytes} bytes")
-        if self.phase is Phase.HEAD:  # after the body it is a trailer
+        if self.phase is Phase.HEAD:
             self._headers.append((name.lower(), value.strip(b" \t")))
+        else:
+            self._trailer_bytes += len(name) + len(value) + 4
+            self._bound_head(self._trailer_bytes)
 
     def on_headers_complete(self) -> None:  # noqa: D102 - named by httptools
         version = self._parser.get_http_version()
         self._http_1_0 = version == "1.0"
         if version not in ("1.1", "1.0"):
             self._stop(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
-        framing = _Framing.of(self._headers)
+        headers, first = self._headers, first_values(self._headers)
+        self._bound_head(sum(map(len, chain.from_iterable(headers))) + 4 * len(headers))
+        framing = _Framing(*[all_values(headers, first, name) for name in _FRAMING])
         self._check_framing(framing)
         self._target = self._origin_form(framing)
-        self._connection = framing.connection
+        self._travelling = end_to_end(headers, framing.connection)
         self._length = int(framing.length[0]) if framing.length else None
         self.expects_continue = bool(framing.expect) and not self._http_1_0
         self.phase, self._fed = Phase.BODY, 0
@@ -210,7 +214,7 @@ class RequestParser:
         request = Request(
             parser.get_method(),
             self._target,
-            end_to_end(self._headers, self._connection),
+            self._travelling,
             self._body(),
             self._received,
             self._memory,
@@ -240,6 +244,11 @@ class RequestParser:
     def _stop(self, status: int, message: str) -> None:
         self._why = status, message
         raise _Stop
+
+    def _bound_head(self, size: int) -> None:
+        limit = self._limits.head_bytes
+        if size + len(self._target) > limit:
+            self._stop(431, f"the headers are larger than {limit} bytes")
 
     def _bound(self, fed: int) -> None:
         """Bound what httptools keeps silently: an unfinished header, trailer, chunk extension."""
@@ -282,7 +291,7 @@ class RequestParser:
             if framing.host and authority.lower() != framing.host[0].lower():
                 self._stop(400, "Host differs from the host in the URL")
             target = slash + rest if slash else b"/"
-        if target[:1] != b"/" or b"#" in target:
+        if target[:1] != b"/" or target.find(b"#") >= 0:
             self._stop(400, "the request target must be a path with an optional query")
         return target
 
@@ -294,28 +303,14 @@ class _Stop(Exception):
     """Ends parsing from inside a callback."""
 
 
-@dataclass(slots=True)
-class _Framing:
+class _Framing(NamedTuple):
     """The headers that decide how a message is read, all their values in order."""
 
-    host: list[bytes]
-    length: list[bytes]
-    coding: list[bytes]
-    connection: list[bytes]
-    expect: list[bytes]
+    host: tuple[bytes, ...]
+    length: tuple[bytes, ...]
+    coding: tuple[bytes, ...]
+    connection: tuple[bytes, ...]
+    expect: tuple[bytes, ...]
 
-    @classmethod
-    def of(cls, headers: list[Header]) -> _Framing:
-        framing = cls([], [], [], [], [])
-        for name, value in headers:
-            if name == b"host":
-                framing.host.append(value)
-            elif name == b"content-length":
-                framing.length.append(value)
-            elif name == b"transfer-encoding":
-                framing.coding.append(value)
-            elif name == b"connection":
-                framing.connection.append(value)
-            elif name == b"expect":
-                framing.expect.append(value)
-        return framing
+
+_FRAMING = (b"host", b"content-length", b"transfer-encoding", b"connection", b"expect")

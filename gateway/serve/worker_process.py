@@ -15,6 +15,7 @@ from gateway.wire.workers import WorkerRecord, WorkerState
 
 from .channel import ControlChannel, Loaded
 from .logs import now_text
+from .notify import for_children
 
 # Without these glibc raises its own thresholds after the first large free and never gives 32 MB
 # bodies back; lower ones make every large read a system call.
@@ -52,6 +53,7 @@ class WorkerProcess:
         loaded: None until it is ready.
         error: What it said when it failed; None when it said nothing.
         started: Monotonic time of its start, seconds.
+        heard_at: Monotonic time of its last message, or of its start.
         kill_at: Monotonic time at which it is killed if it still lives; None while it may stay.
     """
 
@@ -65,6 +67,7 @@ class WorkerProcess:
     error: str | None = None
     seen_at: str = field(default_factory=now_text)
     started: float = field(default_factory=time.monotonic)
+    heard_at: float = field(default_factory=time.monotonic)
     kill_at: float | None = None
 
     @classmethod
@@ -88,13 +91,12 @@ class WorkerProcess:
         }
         argv = [sys.executable, "-m", command.module]
         argv += [str(word) for pair in arguments.items() for word in pair]
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("LISTEN_")}
         try:
             process = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
                 pass_fds=(listener.fileno(), theirs.fileno()),
-                env={**environment, **_MALLOC},
+                env={**for_children(os.environ), **_MALLOC},
             )
         except BaseException:
             ours.close()

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from gateway.errors import GatewayError
-from gateway.serve import logs, supervisor
+from gateway.serve import handover, logs, supervisor
 
 
 def main() -> int:
@@ -27,10 +27,13 @@ def main() -> int:
         version="1.2.3",
         ready_timeout_s=2,
         worker_module="tiny_worker",
+        silent_s=float(os.environ.get("TINY_SILENT_S", "10")),
         run=os.environ.get("CCO_MIGRATE_RUN"),
+        argv=(*sys.argv[:4],),
     )
     try:
-        return supervisor.run(plan)
+        with handover.from_predecessor(os.environ) as predecessor:
+            return supervisor.run(plan, predecessor)
     except GatewayError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1

@@ -35,6 +35,9 @@ class Tiny:
                 who = {"pid": os.getpid(), "generation": self._identity.generation}
                 responder.reply(200, json.dumps({**who, "bytes": len(request.body)}).encode())
 
+    async def longest_stream_s(self) -> None:
+        """Know nothing of streams before."""
+
     def begin_draining(self) -> None:
         """Turn the health answer."""
         self._draining = True

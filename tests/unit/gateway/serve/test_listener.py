@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from gateway.errors import ListenError
-from gateway.serve.listener import address_of, open_listener, url_host
+from gateway.serve.listener import address_of, open_listener, passed_descriptor, url_host
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.9.9.9"])
@@ -58,3 +58,27 @@ def test_descriptors_passed_to_another_process_are_not_taken() -> None:
 @pytest.mark.parametrize(("host", "expected"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])
 def test_host_in_a_url_is_bracketed_when_it_must_be(host: str, expected: str) -> None:
     assert url_host(host) == expected
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, None),
+        ({"LISTEN_FDS": "0"}, None),
+        ({"LISTEN_FDS": "1"}, 3),
+        ({"LISTEN_FDS": "1", "LISTEN_FDNAMES": "cco-gateway.socket"}, 3),
+        ({"LISTEN_FDS": "2", "LISTEN_FDNAMES": "metrics:gateway"}, 4),
+        ({"LISTEN_FDS": "1", "LISTEN_PID": "1"}, None),
+    ],
+)
+def test_passed_socket_is_found_by_number_or_name(
+    environ: dict[str, str], expected: int | None
+) -> None:
+    assert passed_descriptor({"LISTEN_PID": str(os.getpid()), **environ}) == expected
+
+
+@pytest.mark.parametrize("names", ["", "a:b", "gateway:gateway"])
+def test_several_passed_sockets_without_one_name_are_refused(names: str) -> None:
+    environ = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "2", "LISTEN_FDNAMES": names}
+    with pytest.raises(ListenError, match="FileDescriptorName=gateway"):
+        passed_descriptor(environ)

@@ -57,11 +57,40 @@ def test_ports_are_told_as_they_come_and_go(
 
 
 def test_unchanged_ports_are_not_written_again(tmp_path: Path) -> None:
-    told = notice(tmp_path)
+    told, path = notice(tmp_path), pidfile.path_in(tmp_path)
     told.tell(gateway_enabled=True, proxy_port=None)
-    pidfile.path_in(tmp_path).unlink()
+    before = path.stat()
     told.tell(gateway_enabled=True, proxy_port=None)
-    assert not pidfile.path_in(tmp_path).exists()
+    assert path.stat() == before
+
+
+def test_lost_or_replaced_file_is_written_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    told, path = notice(tmp_path), pidfile.path_in(tmp_path)
+    told.tell(gateway_enabled=True, proxy_port=None)
+    written = path.read_bytes()
+    for spoil in (path.unlink, lambda: path.write_text('{"pid": 1, "port": 4}'), path.unlink):
+        spoil()
+        told.tell(gateway_enabled=True, proxy_port=None)
+        assert path.read_bytes() == written
+    assert caplog.messages == ["the PID file was removed or replaced; written again"] * 3
+
+
+def test_file_that_cannot_be_written_again_is_no_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    told = notice(home)
+    told.tell(gateway_enabled=True, proxy_port=None)
+    home.rename(tmp_path / "moved")
+    for _ in range(2):
+        told.tell(gateway_enabled=True, proxy_port=None)
+    home.mkdir()
+    told.tell(gateway_enabled=True, proxy_port=None)
+    assert ports(home) == (4000, 4000, None)
+    assert sum("cannot be written, the gateway goes on" in one for one in caplog.messages) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,83 @@
+"""The whole gateway under load while its processes are replaced: small here, long in tests/real."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import psutil
+import pytest
+
+from benchmarks.gateway.bodies import Pace
+from benchmarks.gateway.programs import Address
+from benchmarks.gateway.subjects import paced_upstream
+from benchmarks.gateway.turnover import TurnoverLoad, bear
+
+Cco = Callable[..., CompletedProcess[str]]
+
+DEADLINE_S = 30.0
+LOAD = TurnoverLoad(requests=1000, fresh=4, kept=4, streams=20, pace=Pace(deltas=40, every_ms=50))
+
+
+@pytest.fixture
+def port(home: Path, cco: Cco) -> Iterator[int]:
+    """Return the port of a daemon with two workers before a paced upstream."""
+    with paced_upstream() as upstream:
+        provider = {"providerType": "anthropic", "baseUrl": f"http://{upstream.address}"}
+        section = {"llmGateway": {"providers": {"anthropic": provider}}}
+        (home / "config" / "orchestra-config.json").write_text(json.dumps(section))
+        (home / "config" / "gateway.toml").write_text("[server]\nlinger_s = 1\ndrain_s = 30\n")
+        assert cco("daemon", "start", "--workers", "2").returncode == 0
+        yield json.loads((home / "daemon.pid").read_text())["port"]
+        assert cco("daemon", "stop").returncode == 0
+
+
+def test_reloads_and_a_replacement_under_load_lose_nothing(cco: Cco, port: int) -> None:
+    def turn() -> None:
+        for words in (("reload",), ("replace",), ("reload",)):
+            done = cco(*words)
+            assert done.returncode == 0, done.stderr
+
+    report = asyncio.run(bear(Address(port), LOAD, turn))
+    assert (report.failures, report.broken, report.faults.total) == ({}, 0, 0), report
+    assert report.answered >= LOAD.requests
+    assert report.streams >= LOAD.streams
+    assert recorded(port) == report.answered + report.streams
+
+
+def test_killed_worker_costs_what_it_had_and_no_record(home: Path, port: int) -> None:
+    supervisor = psutil.Process(json.loads((home / "daemon.pid").read_text())["pid"])
+
+    def turn() -> None:
+        victim = supervisor.children()[0]
+        victim.kill()
+        until(lambda: victim not in supervisor.children() and len(supervisor.children()) == 2)
+
+    report = asyncio.run(bear(Address(port), replace(LOAD, streams=4), turn))
+    assert set(report.failures) <= {"reset", "cut", "closed without an answer"}, report
+    assert report.failures.total() <= LOAD.fresh + LOAD.kept  # one a connection at the most
+    assert report.faults.total == 0
+    assert recorded(port) >= report.answered + report.streams - report.broken
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Return once it is so; other processes offer nothing to wait on."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, "the condition never came true"
+        time.sleep(0.02)
+
+
+def recorded(port: int) -> int:
+    """Return how many requests the ledger knows."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("GET", "/gateway/audit?limit=1")
+    found: int = json.loads(connection.getresponse().read())["total"]
+    connection.close()
+    return found
