@@ -14,14 +14,14 @@ from gateway.agents import Agent
 from gateway.body_log import AnswerLog
 from gateway.candidates import Asked
 from gateway.dispatch import Candidate, Sent
-from gateway.pricing import Pricing, usd
+from gateway.pricing import Pricing, usd_text
 from gateway.redact import redact
 from gateway.shape import Shape, read_shape
 from gateway.store.conversations import ConversationKey
 from gateway.store.records import AuditRecord, CacheOutcome, Endpoint
 from gateway.wire.body import Body
 from gateway.wire.formats import Wire
-from gateway.wire.http import Header, Request, value_of
+from gateway.wire.http import Header, Request
 from gateway.wire.usage import Reading
 
 WIRES: Mapping[Endpoint, Wire] = {
@@ -82,6 +82,7 @@ class Account:
 
     Attributes:
         wire: The client's format.
+        counting: Whether a token count is asked for: nothing is generated then.
         candidate: Who is being asked, and for what; the first choice until somebody answered.
         first_at: `time.perf_counter()` at the first byte for the client; None before it.
         chosen: The model the rules chose; None before they did.
@@ -95,6 +96,7 @@ class Account:
     def __init__(self, endpoint: Endpoint, request: Request, request_id: str, seq: int) -> None:
         self.endpoint, self.request, self.id = endpoint, request, request_id
         self.wire = WIRES[endpoint]
+        self.counting = endpoint is Endpoint.COUNT_TOKENS
         # The event loop's clock has steps of a millisecond; it says how long the upload took.
         upload_s = max(0.0, asyncio.get_running_loop().time() - request.received)
         self._begun = time.perf_counter() - upload_s
@@ -183,7 +185,7 @@ class Account:
         """Return what is known once it is recorded, cost and latency included."""
         latency = b"%d" % round((time.perf_counter() - self._begun) * 1000)
         cost = self._cost_pico
-        known = () if cost is None else ((b"x-gateway-cost-usd", f"{usd(cost):f}".encode()),)
+        known = () if cost is None else ((b"x-gateway-cost-usd", usd_text(cost).encode()),)
         return (*self.names(), *known, (b"x-gateway-latency-ms", latency))
 
     def record(self, outcome: Outcome, books: Books) -> AuditRecord:
@@ -191,10 +193,11 @@ class Account:
         candidate, reading = self.candidate, outcome.reading
         cost = self._cost_pico = self._cost(reading, books.pricing)
         billing = self._billing()
-        counted = self.endpoint is not Endpoint.COUNT_TOKENS and books.track_statistics
+        counted = not self.counting and books.track_statistics
         requested = None if self.body is None else self.body.model
         saved, rewrite = None, (0, 0)
-        if counted and self.overridden and reading.usage and requested and billing == "metered":
+        overridden = self.overridden
+        if counted and overridden and reading.usage and requested and billing == "metered":
             saved = books.pricing.cost_saved(reading.usage, requested, cost)
             rewrite = books.pricing.rewrite(reading.usage, requested)
         first = self.first_at
@@ -211,7 +214,7 @@ class Account:
             success=outcome.error is None and 200 <= outcome.status < 300,
             partial=outcome.error is not None and outcome.begun,
             stream=outcome.stream or (self.body is not None and self.body.stream),
-            overridden=self.overridden,
+            overridden=overridden,
             counted=counted,
             latency_us=_us(time.perf_counter() - self._begun),
             ttft_us=None if first is None else _us(first - self._begun),
@@ -242,7 +245,7 @@ class Account:
 
     def _cost(self, reading: Reading, pricing: Pricing) -> int | None:
         """Return picodollars at the price of the model that answered; None when unknown."""
-        if self.endpoint is Endpoint.COUNT_TOKENS or self.cache is CacheOutcome.HIT:
+        if self.counting or self.cache is CacheOutcome.HIT:
             return 0
         asked = None if self.candidate is None else self.candidate.model
         model = reading.model or asked
@@ -265,8 +268,8 @@ class Account:
     def _upstream_id(self) -> str | None:
         if self.sent is None:
             return None
-        headers = self.sent.answer.headers
-        value = value_of(headers, b"request-id") or value_of(headers, b"x-request-id")
+        answer = self.sent.answer
+        value = answer.header(b"request-id") or answer.header(b"x-request-id")
         return None if value is None else redact(value.decode("latin-1"))
 
 

@@ -174,7 +174,7 @@ def _hinted(request: Request) -> Agent | None:
 def _prompted(body: Body, known: DefinitionIndex) -> Agent | None:
     """Return what the system prompt says; it is decoded only when it may say something."""
     raw = body.raw("system")
-    marked = _MARK in raw
+    marked = raw.find(_MARK) >= 0  # `in` tries for a number first
     if not (marked or (known and raw)):
         return None
     texts = tuple(_texts(raw))

@@ -13,7 +13,7 @@ import logging
 import mmap
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -60,6 +60,13 @@ class Counters:
         if slot is None:
             slot = self._name(series)
         self._values[slot] += amount
+
+    def add_all(self, amounts: Iterable[tuple[Series, int]]) -> None:
+        """Add to several counters, creating those that are absent."""
+        slots, values = self._slots, self._values
+        for series, amount in amounts:
+            slot = slots.get(series)
+            values[self._name(series) if slot is None else slot] += amount
 
     def put(self, series: Series, value: int) -> None:
         """Set a gauge of this process."""

@@ -35,7 +35,7 @@ from gateway.translate.usage_chunk import UsageFilter
 from gateway.wire.answers import error_event
 from gateway.wire.chat_usage import ChatMeter, read_chat
 from gateway.wire.formats import STREAM_TYPES, Wire
-from gateway.wire.http import Header, Responder, value_of
+from gateway.wire.http import Header, Responder
 from gateway.wire.usage import Reading, StreamMeter, read_message
 
 MAX_BUFFERED_BYTES = 8 * 1024 * 1024
@@ -50,6 +50,7 @@ SMALL_BYTES = 64 * 1024
 _TRANSLATED = frozenset({b"retry-after", b"x-should-retry", b"request-id", b"x-request-id"})
 _RETRY: tuple[Header, ...] = ((b"retry-after", b"5"),)
 _EVENT_STREAM: Header = (b"content-type", b"text/event-stream; charset=utf-8")
+_SPAWNING = tuple(f'"{name}"'.encode() for name in TOOL_NAMES)
 _LEFT = "the client left before the answer's end"
 
 
@@ -89,8 +90,8 @@ class Delivery(msgspec.Struct, frozen=True):
         Raises RequestError and UpstreamError for what is left to say when it cannot be passed on.
         """
         answer = sent.answer
-        kind = value_of(answer.headers, b"content-type") or b""
-        encoded = (value_of(answer.headers, b"content-encoding") or b"identity") != b"identity"
+        kind = answer.header(b"content-type") or b""
+        encoded = (answer.header(b"content-encoding") or b"identity") != b"identity"
         media_type = kind.partition(b";")[0].strip().lower()
         stream = media_type == STREAM_TYPES[sent.candidate.link.wire]
         if sent.own_key_refused:
@@ -117,7 +118,7 @@ class Delivery(msgspec.Struct, frozen=True):
             await self._plain(sent, PlainRelay(self.responder, keep_last=True, first=body))
             return
         ok = 200 <= answer.status < 300
-        headers = [header for header in self._headers(sent) if header[0] != b"content-length"]
+        headers = self._unsized_headers(sent)
         reading = Reading()
         if sent.translator is not None:
             translator = sent.translator
@@ -141,7 +142,7 @@ class Delivery(msgspec.Struct, frozen=True):
         """
         answer, timeout_s = sent.answer, _timeout_s(sent)
         body, whole = await answer.read(SMALL_BYTES, idle_timeout_s=timeout_s)
-        told = value_of(answer.headers, b"content-length") or b""
+        told = answer.header(b"content-length") or b""
         room = int(told) if told.isdigit() else MAX_BUFFERED_BYTES
         if whole or room > MAX_BUFFERED_BYTES:
             return body, whole
@@ -188,7 +189,7 @@ class Delivery(msgspec.Struct, frozen=True):
 
         relay = self._relay(sent, meter, record)
         # A stated length would leave no room for the event that ends a broken stream.
-        headers = tuple(one for one in self._headers(sent) if one[0] != b"content-length")
+        headers = tuple(self._unsized_headers(sent))
         kind = () if sent.translator is None else (_EVENT_STREAM,)
         self._start(answer.status, headers + kind + account.names())
         problem: str | None = None
@@ -273,8 +274,11 @@ class Delivery(msgspec.Struct, frozen=True):
         if account.wire is not Wire.MESSAGES or account.body is None or not account.session_id:
             return None
         tools = account.body.raw("tools")
-        named = any(b'"%b"' % name.encode() in tools for name in TOOL_NAMES)
+        named = any(tools.find(name) >= 0 for name in _SPAWNING)
         return account.session_id if named else None
+
+    def _unsized_headers(self, sent: Sent) -> list[Header]:
+        return [header for header in self._headers(sent) if header[0] != b"content-length"]
 
     def _headers(self, sent: Sent) -> tuple[Header, ...]:
         own = (b"x-gateway-request-id", self.account.id.encode())

@@ -64,6 +64,8 @@ def billing(request: Request, key: str | None) -> str:
 
 def rate_limits(headers: tuple[Header, ...]) -> tuple[tuple[str, int], ...]:
     """Return what a provider says may be asked for in a minute, by name; empty when it does not."""
+    if _RATE_LIMITS.keys().isdisjoint(dict(headers)):
+        return ()
     found = []
     for header, value in headers:
         name_ = _RATE_LIMITS.get(header)

@@ -22,7 +22,7 @@ from gateway.translate import usage_chunk
 from gateway.upstream import Answer
 from gateway.wire.body import Body
 from gateway.wire.formats import Translator, Wire
-from gateway.wire.http import Header, Request, value_of
+from gateway.wire.http import Header, Request
 
 log = logging.getLogger(__name__)
 
@@ -212,7 +212,7 @@ class Dispatcher:
             return None
         asked_s = None
         if isinstance(found, Sent):
-            asked_s = parse_retry_after(value_of(found.answer.headers, b"retry-after"))
+            asked_s = parse_retry_after(found.answer.header(b"retry-after"))
         wait_s = back_off_s(attempt, asked_s, self.jitter())
         if wait_s is None or (more and wait_s > LONG_WAIT_S) or not self.budget.spend():
             return None
@@ -300,7 +300,7 @@ class _Outcome:
 def _worth_retrying(found: Sent | UpstreamError) -> bool:
     if isinstance(found, UpstreamError):
         return found.fault is UpstreamFault.CONNECT
-    told = value_of(found.answer.headers, b"x-should-retry")
+    told = found.answer.header(b"x-should-retry")
     return _troubled(found.answer.status) and told != b"false"
 
 

@@ -35,7 +35,7 @@ _FILE = re.compile(
 
 def input_tokens(body: Body) -> int:
     """Return the estimated input tokens of a request, at least 1."""
-    size = sum(body.size(name) for name in _COUNTED)
+    size = sum(map(body.size, _COUNTED))
     tokens = size / ASCII_PER_TOKEN
     if not body.ascii:
         other = sum(len(body.raw(name).translate(None, _ASCII)) for name in _COUNTED)

@@ -90,14 +90,13 @@ class Exchange:
         service, account = self._service, self._account
         request = account.request
         account.user = service.clients.authenticate(request.headers)
-        aside = account.endpoint is Endpoint.COUNT_TOKENS
-        self._admission = service.limiter.admit(account.user, aside=aside)
+        self._admission = service.limiter.admit(account.user, aside=account.counting)
         body = account.parse()
         account.agent = await service.sub_agents.identify(request, body)
         candidates = await self._choose(account.agent)
         first = account.candidate = candidates[0]
         self._announce(first)
-        if account.endpoint is Endpoint.COUNT_TOKENS and first.link.wire is not Wire.MESSAGES:
+        if account.counting and first.link.wire is not Wire.MESSAGES:
             await self._estimate(body)
             return
         lookup = await self._look_up(first, target)
@@ -118,7 +117,7 @@ class Exchange:
         choice = service.policy.choose(asked, bound)
         first = choice.candidates[0]
         account.chosen, account.skipped = first.chosen, choice.left
-        if conversation is not None and account.endpoint is not Endpoint.COUNT_TOKENS:
+        if conversation is not None and not account.counting:
             service.sessions.begun(conversation, first.chosen, account.at_us)
         return choice.candidates
 
@@ -141,7 +140,7 @@ class Exchange:
     async def _look_up(self, first: Candidate, target: bytes) -> Lookup | None:
         """Return what the response cache has; None when the answer is not to be kept."""
         account = self._account
-        if account.endpoint is Endpoint.COUNT_TOKENS or not self._service.cache.enabled:
+        if account.counting or not self._service.cache.enabled:
             return None
         known = account.user is not None
         wanted = asked(account.request, first.link, first.model, target, authenticated=known)
@@ -186,7 +185,7 @@ class Exchange:
             log.info("Request adapted: changes=%s request_id=%s", _line(words), account.id)
         if not account.overridden or account.body is None:
             return
-        if account.endpoint is not Endpoint.COUNT_TOKENS:
+        if not account.counting:
             service.counts.overrides += 1
             if service.log_overrides:
                 source, target = _line(account.body.model), _line(first.chosen)

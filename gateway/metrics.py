@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,6 +24,7 @@ from gateway.metric_report import (
     report,
 )
 from gateway.store.records import AuditRecord, Endpoint
+from gateway.wire.usage import Usage
 
 ZERO_RULES = 200
 """So many override rules have a line before they first fire."""
@@ -94,28 +95,12 @@ class Metrics:
 
     def observe(self, record: AuditRecord) -> None:
         """Count a request that has ended."""
-        add = self._counters.add
-        provider = record.provider if record.provider in self._providers else OTHER
-        model = record.model if record.model in self._models else OTHER
-        stream = "true" if record.stream else "false"
-        add(("gateway_requests_total", provider, model or OTHER, str(record.status), stream))
-        self._time("cco_api_latency", LATENCY_S, record.latency_us)
-        if record.ttft_us is not None:
-            self._time("gateway_ttft_seconds", TTFT_S, record.ttft_us)
-        if record.overridden and record.endpoint is not Endpoint.COUNT_TOKENS:
-            rule = (record.requested_model or OTHER, record.model or OTHER)
-            add(("cco_overrides_total", *(rule if rule in self._rules else (OTHER, OTHER))))
-        if record.skipped_reason is not None:
-            add(("gateway_overrides_skipped_total", record.skipped_reason))
-        if record.cost_pico:
-            add(("gateway_cost_usd_total",), record.cost_pico)
-        if record.usage is not None and record.endpoint is not Endpoint.COUNT_TOKENS:
-            for kind, count in _tokens(record):
-                add(("gateway_tokens_total", kind), count)
+        self._counters.add_all(self._counted(record))
 
     def overhead(self, seconds: float) -> None:
         """Count what the gateway itself added to the time to an answer's first byte."""
-        self._time("gateway_overhead_seconds", OVERHEAD_S, max(0, round(seconds * 1_000_000)))
+        micros = max(0, round(seconds * 1_000_000))
+        self._counters.add_all(_OVERHEAD.observed(micros))
 
     @contextmanager
     def stream(self, meter: Meter) -> Iterator[None]:
@@ -163,13 +148,30 @@ class Metrics:
         """Count no more; what was counted stays in the sums of the other workers."""
         self._counters.close()
 
+    def _counted(self, record: AuditRecord) -> list[tuple[Series, int]]:
+        provider = record.provider if record.provider in self._providers else OTHER
+        model = record.model if record.model in self._models else OTHER
+        stream = "true" if record.stream else "false"
+        series = ("gateway_requests_total", provider, model or OTHER, str(record.status), stream)
+        found: list[tuple[Series, int]] = [(series, 1), *_LATENCY.observed(record.latency_us)]
+        if record.ttft_us is not None:
+            found += _TTFT.observed(record.ttft_us)
+        generated = record.endpoint is not Endpoint.COUNT_TOKENS
+        if record.overridden and generated:
+            rule = (record.requested_model or OTHER, record.model or OTHER)
+            rule = rule if rule in self._rules else (OTHER, OTHER)
+            found.append((("cco_overrides_total", *rule), 1))
+        if record.skipped_reason is not None:
+            found.append((("gateway_overrides_skipped_total", record.skipped_reason), 1))
+        if record.cost_pico:
+            found.append((("gateway_cost_usd_total",), record.cost_pico))
+        if record.usage is not None and generated:
+            found += _tokens(record.usage)
+        return found
+
     def _count_streams(self, change: int) -> None:
         self._streams += change
         self._counters.put(("gateway_streams_active",), self._streams)
-
-    def _time(self, name: str, bounds_s: tuple[float, ...], micros: int) -> None:
-        self._counters.add((name, str(bisect_left(bounds_s, micros / 1_000_000))))
-        self._counters.add((name, "sum"), micros)
 
     def _sums(self, live: Collection[str]) -> Mapping[Series, int]:
         total: dict[Series, int] = {}
@@ -195,6 +197,29 @@ class CacheTotals:
         return ratio(self.hits, self.hits + self.misses)
 
 
+class _Histogram:
+    """The counters of one histogram: how many fell into each bucket, and their sum."""
+
+    def __init__(self, name: str, bounds_s: tuple[float, ...]) -> None:
+        self._bounds_us = tuple(round(bound * 1_000_000) for bound in bounds_s)
+        self._buckets: tuple[Series, ...] = tuple(
+            (name, str(bucket)) for bucket in range(len(bounds_s) + 1)
+        )
+        self._sum: Series = (name, "sum")
+
+    def observed(self, micros: int) -> tuple[tuple[Series, int], ...]:
+        """Return what one more value adds to the counters."""
+        return (self._buckets[bisect_left(self._bounds_us, micros)], 1), (self._sum, micros)
+
+
+_LATENCY = _Histogram("cco_api_latency", LATENCY_S)
+_TTFT = _Histogram("gateway_ttft_seconds", TTFT_S)
+_OVERHEAD = _Histogram("gateway_overhead_seconds", OVERHEAD_S)
+_INPUT, _OUTPUT, _CACHE_WRITE, _CACHE_READ = (
+    ("gateway_tokens_total", kind.value)
+    for kind in (TokenKind.INPUT, TokenKind.OUTPUT, TokenKind.CACHE_WRITE, TokenKind.CACHE_READ)
+)
+
 _GAUGES = frozenset({("gateway_streams_active",), ("cache_items",), ("cache_bytes",)})
 
 
@@ -212,13 +237,10 @@ def _zeros(known: Known) -> Iterator[Series]:
     yield from _GAUGES
 
 
-def _tokens(record: AuditRecord) -> Iterable[tuple[TokenKind, int]]:
-    usage = record.usage
-    if usage is None:
-        return ()
+def _tokens(usage: Usage) -> tuple[tuple[Series, int], ...]:
     return (
-        (TokenKind.INPUT, usage.input_tokens),
-        (TokenKind.OUTPUT, usage.output_tokens),
-        (TokenKind.CACHE_WRITE, usage.cache_write_5m_tokens + usage.cache_write_1h_tokens),
-        (TokenKind.CACHE_READ, usage.cache_read_tokens),
+        (_INPUT, usage.input_tokens),
+        (_OUTPUT, usage.output_tokens),
+        (_CACHE_WRITE, usage.cache_write_5m_tokens + usage.cache_write_1h_tokens),
+        (_CACHE_READ, usage.cache_read_tokens),
     )

@@ -87,15 +87,17 @@ class Pricing:
 
     def _tokens(self, usage: Usage, model: str) -> int | None:
         terms = usage.terms
-        factor = Decimal(1) if terms.geo is None else self._regions.get(terms.geo)
-        if factor is None:
-            return None
         total = 0
         for adviser, step in usage.steps or ((None, usage),):
             tariff = self._tariff(model, terms) if adviser is None else self._advice(adviser, terms)
             if tariff is None:
                 return None
             total += tariff.of(step)
+        if terms.geo is None:
+            return total
+        factor = self._regions.get(terms.geo)
+        if factor is None:
+            return None
         over, under = factor.as_integer_ratio()
         return (total * over + under // 2) // under
 
@@ -119,6 +121,11 @@ class Pricing:
 
 def usd(pico: int) -> Decimal:
     """Return picodollars as dollars, exactly, without trailing zeros."""
+    return Decimal(usd_text(pico))
+
+
+def usd_text(pico: int) -> str:
+    """Return picodollars as dollars in plain digits, exactly, without trailing zeros."""
     whole, rest = divmod(abs(pico), PICO)
     digits = f"{whole}.{rest:012d}".rstrip("0").rstrip(".")
-    return Decimal(f"-{digits}" if pico < 0 else digits)
+    return f"-{digits}" if pico < 0 else digits

@@ -65,7 +65,7 @@ class StreamRelay:
             self.first_at = time.perf_counter()
         if self._stopped:
             self._after(data)
-        elif self._meter.pending or self._meter.stop_word in data:
+        elif self._meter.pending or data.find(self._meter.stop_word) >= 0:
             self._meter.feed(data)
             at = self._meter.stop_at
             self._write(data if at is None else data[:at])

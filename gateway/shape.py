@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from gateway.estimate import input_tokens
 from gateway.redact import redact
 from gateway.wire.body import Body
-from gateway.wire.http import Header, Request
+from gateway.wire.http import Request
 
 MAX_NAME_CHARS = 200
 """Longer names are cut: the fields hold words of an API, and text must not get in."""
@@ -69,9 +69,9 @@ def read_shape(request: Request, body: Body) -> Shape:
         message_efforts=messages.efforts,
         thinking=_word(_member(thinking, "type")),
         thinking_budget=_whole(_member(thinking, "budget_tokens")),
-        betas=tuple(name(beta) for beta in _betas(request.headers)),
+        betas=_betas(request),
         max_tokens=_whole(body.value("max_tokens")) if limit is None else limit,
-        sampling=tuple(_sampling(body)),
+        sampling=_sampling(body),
         tool_choice=_tool_choice(body.value("tool_choice")),
         tools=body.count("tools"),
         messages=messages.count,
@@ -109,28 +109,27 @@ class _Messages(msgspec.Struct, frozen=True, gc=False):
 
 def _read_messages(body: Body) -> _Messages:
     try:
-        found = _decode_messages(body.raw("messages"))
+        found = _decode_messages(body.view("messages"))
     except msgspec.DecodeError:
         return _Messages(body.count("messages"))
     turns = [message.role not in _INSTRUCTING for message in found]
     start = turns.index(True) if True in turns else len(turns)
-    configs = (message.output_config for message in found)
-    efforts = dict.fromkeys(config.effort for config in configs if config and config.effort)
+    configs = [config for message in found if (config := message.output_config)]
+    efforts = dict.fromkeys([config.effort for config in configs if config.effort])
     return _Messages(len(found), turns[start:].count(False), tuple(map(name, efforts)))
 
 
-def _betas(headers: tuple[Header, ...]) -> Iterator[str]:
+def _betas(request: Request) -> tuple[str, ...]:
     """Return the values of every `anthropic-beta` header, in order."""
-    for key, value in headers:
-        if key == _BETA:
-            yield from filter(None, map(str.strip, value.decode("latin-1").split(",")))
+    if request.header(_BETA) is None:
+        return ()
+    given = b",".join([value for key, value in request.headers if key == _BETA])
+    return tuple(map(name, filter(None, map(str.strip, given.decode("latin-1").split(",")))))
 
 
-def _sampling(body: Body) -> Iterator[str]:
-    for field, default in SAMPLING.items():
-        value = body.value(field)
-        if value is not None and value != default:
-            yield field
+def _sampling(body: Body) -> tuple[str, ...]:
+    fields = SAMPLING.items()
+    return tuple([field for field, usual in fields if body.value(field) not in (None, usual)])
 
 
 def _tool_choice(value: object) -> str | None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from gateway.errors import UpstreamError, UpstreamFault
 from gateway.upstream_connection import Connection, Sink
 from gateway.wire.hops import HOP_BY_HOP, end_to_end
-from gateway.wire.http import Header, ReadSide
+from gateway.wire.http import Header, ReadSide, all_values
 
 __all__ = ["Answer", "Origin", "Sink"]
 
@@ -50,12 +50,12 @@ class Origin:
         secure = parts.scheme == "https"
         self.opened = 0
         self.resent = 0
-        self._host = parts.hostname
+        self._name = parts.hostname
         self._port = parts.port or (443 if secure else 80)
         self._tls = (tls or ssl.create_default_context()) if secure else None
         self._prefix = parts.path.rstrip("/").encode()
         authority = parts.netloc.rpartition("@")[2].encode()
-        self._host_line = b" HTTP/1.1\r\nhost: " + authority + b"\r\n"
+        self._host = b"host: " + authority
         self._connect_timeout_s = connect_timeout_s
         self._idle_timeout_s, self._max_idle = idle_timeout_s, max_idle
         self._idle: deque[Connection] = deque()
@@ -70,7 +70,7 @@ class Origin:
         self,
         method: bytes,
         target: bytes,
-        headers: Iterable[Header],
+        headers: Sequence[Header],
         body: bytes,
         *,
         head_timeout_s: float,
@@ -147,37 +147,34 @@ class Origin:
             async with asyncio.timeout(self._connect_timeout_s):
                 _, connection = await loop.create_connection(
                     lambda: Connection(self),
-                    self._host,
+                    self._name,
                     self._port,
                     ssl=self._tls,
-                    server_hostname=self._host if self._tls else None,
+                    server_hostname=self._name if self._tls else None,
                 )
         except TimeoutError as error:
-            message = f"{self._host}:{self._port}: no connection in {self._connect_timeout_s:g} s"
+            message = f"{self._name}:{self._port}: no connection in {self._connect_timeout_s:g} s"
             raise UpstreamError(UpstreamFault.CONNECT, message, sent=sent) from error
         except (OSError, UnicodeError) as error:  # UnicodeError: a host name IDNA cannot encode
-            message = f"{self._host}:{self._port}: {error}"
+            message = f"{self._name}:{self._port}: {error}"
             raise UpstreamError(UpstreamFault.CONNECT, message, sent=sent) from error
         self.opened += 1
         return connection
 
     def _head(
-        self, method: bytes, target: bytes, headers: Iterable[Header], body_bytes: int
+        self, method: bytes, target: bytes, headers: Sequence[Header], body_bytes: int
     ) -> bytes:
         if method == b"HEAD":
             raise ValueError("HEAD is never sent upstream")
-        lines = [method, b" ", self._prefix, target, self._host_line]
-        kept = 0
-        for name, value in headers:
-            if name not in _OURS:
-                lines += (name, b": ", value, b"\r\n")
-                kept += 1
+        lines = [b"%b %b%b HTTP/1.1" % (method, self._prefix, target), self._host]
+        if not _OURS.isdisjoint(dict(headers)):
+            headers = [header for header in headers if header[0] not in _OURS]
+        lines += map(b": ".join, headers)
         if body_bytes or method not in (b"GET", b"DELETE", b"OPTIONS"):
-            lines.append(b"content-length: %d\r\n" % body_bytes)
-            kept += 1
-        lines.append(b"\r\n")
-        head = b"".join(lines)
-        if head.count(b"\n") != kept + 3 or head.count(b"\r") != kept + 3:
+            lines.append(b"content-length: %d" % body_bytes)
+        head = b"\r\n".join(lines) + b"\r\n\r\n"
+        breaks = len(lines) + 1
+        if head.count(b"\n") != breaks or head.count(b"\r") != breaks:
             raise ValueError("the target or a header holds a line break")
         return head
 
@@ -191,13 +188,18 @@ class Answer:
         resent: Whether the request was sent twice because a pooled connection had just died.
     """
 
-    __slots__ = ("_connection", "headers", "resent", "status")
+    __slots__ = ("_connection", "_first", "headers", "resent", "status")
 
     def __init__(self, connection: Connection, *, resent: bool) -> None:
-        named = [value for name, value in connection.headers if name == b"connection"]
+        headers, self._first = connection.headers, connection.first
+        named = all_values(headers, self._first, b"connection")
         self.status, self.resent = connection.status, resent
-        self.headers = end_to_end(connection.headers, named)
+        self.headers = end_to_end(headers, named)
         self._connection: Connection | None = connection
+
+    def header(self, name: bytes) -> bytes | None:
+        """Return the first value of a header (name in lower case), or None."""
+        return self._first.get(name)
 
     @property
     def read_side(self) -> ReadSide:

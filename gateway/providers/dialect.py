@@ -23,6 +23,7 @@ HOP = frozenset(
     b" transfer-encoding upgrade expect content-length accept-encoding"
     b" x-agent-type x-project-id".split()
 )
+_REPLACED = HOP | CREDENTIALS
 _VERSION = re.compile(r"/v\d+[a-z0-9]*/?$")
 
 BuildHeaders = Callable[[tuple[Header, ...], str | None, tuple[Header, ...]], tuple[Header, ...]]
@@ -86,9 +87,9 @@ def with_key(
         added: The gateway's credentials; empty keeps the client's.
         extra: Configured for the provider; each replaces the client's of the same name.
     """
-    dropped = HOP | {name for name, _ in extra}
-    if added:
-        dropped |= CREDENTIALS
+    dropped = _REPLACED if added else HOP
+    if extra:
+        dropped |= {name for name, _ in extra}
     kept = [header for header in headers if header[0] not in dropped]
     return (*kept, *added, *extra, (b"accept-encoding", b"identity"))
 

@@ -58,7 +58,7 @@ class EventLogger(logging.Logger):
         args: tuple[object, ...] | Mapping[str, object],
         exc_info: Any = None,  # Any: logging takes an exception, its triple, or True
         extra: Mapping[str, object] | None = None,
-        stack_info: bool = False,  # noqa: FBT001, FBT002  # as logging calls it
+        stack_info: bool = False,
         stacklevel: int = 1,
     ) -> None:
         if exc_info:
@@ -138,7 +138,8 @@ class LineHandler(logging.Handler):
         if second != self._second:
             self._second, moment = second, datetime.fromtimestamp(second, UTC)
             self._second_text = moment.isoformat(timespec="seconds")[:-6]
-        line = f"{self._second_text}.{int(part * 1000):03d}Z {_LEVELS.get(record.levelno, record.levelno)} {text}\n"
+        level = _LEVELS.get(record.levelno, record.levelno)
+        line = f"{self._second_text}.{int(part * 1000):03d}Z {level} {text}\n"
         return line.encode(errors="backslashreplace")
 
 

@@ -56,6 +56,10 @@ class Phase(Enum):
     DEAD = "dead"  # nothing more is read from this connection
 
 
+# Python 3.11 looks up an enum's member by way of its metaclass, and these are needed per header.
+_IDLE, _HEAD, _BODY, _DEAD = Phase
+
+
 class Inbound(msgspec.Struct, frozen=True):
     """A complete request and what its framing asks of the answer's."""
 
@@ -113,7 +117,7 @@ class RequestParser:
 
     def __init__(self, limits: Limits, memory: Memory = UNBOUNDED) -> None:
         self.ready: deque[Inbound | Refusal] = deque()
-        self.phase = Phase.IDLE
+        self.phase = _IDLE
         self.expects_continue = False
         self._limits, self._memory = limits, memory
         self._parser = httptools.HttpRequestParser(self)
@@ -131,24 +135,24 @@ class RequestParser:
     @property
     def body_bytes(self) -> int:
         """How much of the body under way has arrived; 0 between bodies."""
-        return self._body_bytes if self.phase is Phase.BODY else 0
+        return self._body_bytes if self.phase is _BODY else 0
 
     @property
     def body_room(self) -> int:
         """What the body under way takes: all of it, else what has arrived; 0 between bodies."""
-        if self.phase is not Phase.BODY:
+        if self.phase is not _BODY:
             return 0
         return self._body_bytes if self._length is None else self._length
 
     def feed(self, data: bytes | memoryview, now: float) -> None:
         """Parse the next bytes, received at event-loop time `now` (seconds)."""
-        if self.phase is Phase.DEAD:
+        if self.phase is _DEAD:
             return
         self._now, self._completed, self._moved = now, False, False
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self.phase = Phase.DEAD  # the rest would be in a protocol that is not spoken here
+            self.phase = _DEAD  # the rest would be in a protocol that is not spoken here
         except httptools.HttpParserError:
             self._fail()
         else:
@@ -156,7 +160,7 @@ class RequestParser:
 
     def refuse(self, status: int, message: str, retry_after_s: int | None = None) -> None:
         """Give up on the message being received, e.g. because it is too slow."""
-        self.phase = Phase.DEAD
+        self.phase = _DEAD
         self._pieces, self._large = [], bytearray()
         self._headers.clear()
         self.ready.append(Refusal(status, message, self._target, retry_after_s))
@@ -164,9 +168,9 @@ class RequestParser:
     # -- callbacks of httptools, in the order of a message
 
     def on_message_begin(self) -> None:  # noqa: D102 - named by httptools
-        if self.phase is Phase.DEAD:
+        if self.phase is _DEAD:
             raise _Stop
-        self.phase, self._received = Phase.HEAD, self._now
+        self.phase, self._received = _HEAD, self._now
         self._target, self._headers, self._length = b"", [], None
         self._fed = self._trailer_bytes = self._body_bytes = 0
         self.expects_continue = False
@@ -177,7 +181,7 @@ class RequestParser:
             self._stop(414, f"the URL is longer than {self._limits.target_bytes} bytes")
 
     def on_header(self, name: bytes, value: bytes) -> None:  # noqa: D102 - named by httptools
-        if self.phase is Phase.HEAD:
+        if self.phase is _HEAD:
             self._headers.append((name.lower(), value.strip(b" \t")))
         else:
             self._trailer_bytes += len(name) + len(value) + 4
@@ -196,7 +200,7 @@ class RequestParser:
         self._travelling = end_to_end(headers, framing.connection)
         self._length = int(framing.length[0]) if framing.length else None
         self.expects_continue = bool(framing.expect) and not self._http_1_0
-        self.phase, self._fed = Phase.BODY, 0
+        self.phase, self._fed = _BODY, 0
 
     def on_body(self, piece: bytes) -> None:  # noqa: D102 - named by httptools
         self._moved, self.expects_continue = True, False
@@ -221,7 +225,7 @@ class RequestParser:
         )
         keep_alive = parser.should_keep_alive() and not parser.should_upgrade()
         self.ready.append(Inbound(request, keep_alive, self._http_1_0))
-        self.phase = Phase.IDLE if keep_alive else Phase.DEAD
+        self.phase = _IDLE if keep_alive else _DEAD
         self._target, self._headers, self.expects_continue = b"", [], False
         self._completed = True
 
@@ -237,7 +241,7 @@ class RequestParser:
     # -- bounds and checks
 
     def _fail(self) -> None:
-        if self.phase is Phase.DEAD:
+        if self.phase is _DEAD:
             return  # bytes behind a request that ends its connection: that request stays good
         self.refuse(*(self._why or (400, "this is not a well-formed HTTP/1.1 request")))
 
@@ -252,12 +256,12 @@ class RequestParser:
 
     def _bound(self, fed: int) -> None:
         """Bound what httptools keeps silently: an unfinished header, trailer, chunk extension."""
-        if self.phase is Phase.HEAD and not self._completed:  # else part of it was a message before
+        if self.phase is _HEAD and not self._completed:  # else part of it was a message before
             self._fed += fed
             if self._fed > self._limits.head_bytes:
                 limit = self._limits.head_bytes
                 self.refuse(431, f"the request line and headers are larger than {limit} bytes")
-        elif self.phase is Phase.BODY:
+        elif self.phase is _BODY:
             self._fed = 0 if self._moved else self._fed + fed
             if self._fed > self._limits.head_bytes:
                 self.refuse(400, "the chunk extension or trailer of the body is too large")

@@ -90,7 +90,9 @@ class Ledger:
         self._reports, self._lookups = Reader(path, "ledger-reader"), Reader(path, "ledger-lookup")
         self._spill = Spill(path)
         self._sweep_at = time.monotonic()
-        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[_Job] | None] = SimpleQueue()
+        self._turn: list[_Job] = []  # of the event loop's present turn
+        self._unfinished = 0
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._write, name="ledger-writer", daemon=True)
         self._thread.start()
@@ -98,26 +100,14 @@ class Ledger:
     def record(self, entry: AuditRecord) -> asyncio.Future[bool]:
         """Queue a record; the future says whether it was committed. It never raises."""
         self.on_record(entry)
-        future: asyncio.Future[bool] = self._loop.create_future()
-        if self._queue.qsize() >= MAX_QUEUED:
-            self._failed(1, "the queue is full")
-            future.set_result(False)
-        else:
-            self._queue.put(_Job(entry, future))
-        return future
+        return self._enqueue(entry, records=1)
 
     def enqueue(self, task: Task) -> asyncio.Future[bool]:
         """Have a task run in the next transaction; the future says whether it was committed.
 
         It may run twice: a transaction that fails for the fault of another task is undone.
         """
-        future: asyncio.Future[bool] = self._loop.create_future()
-        if self._queue.qsize() >= MAX_QUEUED:
-            self._failed(0, "the queue is full")
-            future.set_result(False)
-        else:
-            self._queue.put(_Job(task, future))
-        return future
+        return self._enqueue(task, records=0)
 
     async def write(self, task: Task) -> bool:
         """Run a task in the next transaction, on the writer thread; False when it failed."""
@@ -133,12 +123,31 @@ class Ledger:
 
     async def close(self) -> None:
         """Commit what is queued and close the file."""
+        self._hand_over()
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
         self._lookups.close()
         self._reports.close()
         self._writer.close()
         self._spill.release()
+
+    def _enqueue(self, work: AuditRecord | Task, *, records: int) -> asyncio.Future[bool]:
+        future: asyncio.Future[bool] = self._loop.create_future()
+        if self._unfinished >= MAX_QUEUED:
+            self._failed(records, "the queue is full")
+            future.set_result(False)
+            return future
+        self._unfinished += 1
+        if not self._turn:
+            self._loop.call_soon(self._hand_over)
+        self._turn.append(_Job(work, future))
+        return future
+
+    def _hand_over(self) -> None:
+        """Give the writer what has come in one turn of the loop: one transaction writes it."""
+        jobs, self._turn = self._turn, []
+        for start in range(0, len(jobs), MAX_GROUP):
+            self._queue.put(jobs[start : start + MAX_GROUP])
 
     # -- the writer thread
 
@@ -157,13 +166,13 @@ class Ledger:
         group: list[_Job] = []
         with contextlib.suppress(Empty):
             wait_s = self._sweep_at - time.monotonic()
-            job = self._queue.get(timeout=wait_s) if wait_s > 0 else self._queue.get_nowait()
-            while job is not None:
-                group.append(job)
+            jobs = self._queue.get(timeout=wait_s) if wait_s > 0 else self._queue.get_nowait()
+            while jobs is not None:
+                group += jobs
                 if len(group) >= MAX_GROUP:
                     break
-                job = self._queue.get_nowait()
-            return group, job is not None
+                jobs = self._queue.get_nowait()
+            return group, jobs is not None
         return group, True
 
     def _commit(self, group: list[_Job]) -> None:
@@ -182,17 +191,22 @@ class Ledger:
             self.healthy = True
             self._loop.call_soon_threadsafe(self._committed, group)
             return
-        self._loop.call_soon_threadsafe(_resolve, group, False)
+        self._loop.call_soon_threadsafe(self._resolve, group, False)
 
     def _transact(self, works: Iterable[AuditRecord | Task]) -> None:
         connection = self._writer
         connection.execute("BEGIN IMMEDIATE")
         try:
+            records: list[AuditRecord] = []
             for work in works:
                 if isinstance(work, AuditRecord):
-                    schema.insert(connection, work, keep_entry=self._keep_entries)
-                else:
-                    work(connection)
+                    records.append(work)
+                    continue
+                # A task sees what was queued before it.
+                schema.insert_all(connection, records, keep_entries=self._keep_entries)
+                records.clear()
+                work(connection)
+            schema.insert_all(connection, records, keep_entries=self._keep_entries)
             connection.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(sqlite3.Error):
@@ -256,10 +270,10 @@ class Ledger:
         records = sum(isinstance(job.work, AuditRecord) for job in group)
         if records:
             self.on_commit(records)
-        _resolve(group, True)
+        self._resolve(group, True)
 
-
-def _resolve(group: list[_Job], written: bool) -> None:
-    for job in group:
-        if not job.future.done():
-            job.future.set_result(written)
+    def _resolve(self, group: list[_Job], written: bool) -> None:
+        self._unfinished -= len(group)
+        for job in group:
+            if not job.future.done():
+                job.future.set_result(written)

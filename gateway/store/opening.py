@@ -18,6 +18,9 @@ BUSY_S = 5.0
 
 def connect(path: Path) -> sqlite3.Connection:
     """Open the file, creating or updating it; blocks. Raises ConfigError."""
+    # Without adapters each None and each bool costs more than all other values of a record.
+    sqlite3.register_adapter(type(None), _as_it_is)
+    sqlite3.register_adapter(bool, int)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _create(path)
@@ -37,6 +40,10 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise ConfigError(path, f"the ledger has version {version}, not {schema.VERSION}")
     return connection
+
+
+def _as_it_is(value: None) -> None:
+    return value
 
 
 def _create(path: Path) -> None:

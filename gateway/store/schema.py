@@ -7,8 +7,10 @@ over all records ever written; statistics come from them, so deleting old record
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
+from functools import lru_cache
+from operator import add
 
 import msgspec
 from msgspec.structs import replace
@@ -124,6 +126,9 @@ MIGRATIONS: Mapping[int, tuple[str, ...]] = {
 }
 """What turns a file of the version named into one of the next; a new file goes through all."""
 
+_NO_USAGE = Usage()
+_DAY_US = 86_400_000_000
+_EPOCH = date(1970, 1, 1).toordinal()
 _COLUMNS = tuple(
     """request_id boot_id seq at_us endpoint provider model requested_model status success
     partial stream overridden latency_us ttft_us input_tokens output_tokens cache_write_5m_tokens
@@ -138,15 +143,16 @@ _INSERT = (
 )
 _BODIES = "INSERT INTO bodies VALUES (last_insert_rowid(), ?, ?)"
 _TOTALS = """INSERT INTO totals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET calls = calls + 1, successes = successes + excluded.successes,
-    streams = streams + excluded.streams, input_tokens = input_tokens + excluded.input_tokens,
+    ON CONFLICT DO UPDATE SET calls = calls + excluded.calls,
+    successes = successes + excluded.successes, streams = streams + excluded.streams,
+    input_tokens = input_tokens + excluded.input_tokens,
     output_tokens = output_tokens + excluded.output_tokens,
     cache_write_tokens = cache_write_tokens + excluded.cache_write_tokens,
     cache_read_tokens = cache_read_tokens + excluded.cache_read_tokens,
     cost_pico = cost_pico + excluded.cost_pico, unpriced = unpriced + excluded.unpriced,
     latency_us = latency_us + excluded.latency_us"""
-_OVERRIDES = """INSERT INTO overrides VALUES (?, ?, 1, ?, ?)
-    ON CONFLICT DO UPDATE SET count = count + 1, priced = priced + excluded.priced,
+_OVERRIDES = """INSERT INTO overrides VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET count = count + excluded.count, priced = priced + excluded.priced,
     saved_pico = saved_pico + excluded.saved_pico"""
 _PROJECTS = """INSERT INTO projects VALUES (?, 1, ?, ?, ?, ?, 0)
     ON CONFLICT DO UPDATE SET calls = calls + 1,
@@ -160,25 +166,30 @@ _RATE_LIMITS = """INSERT INTO rate_limits VALUES (?, ?, ?, ?)
 
 def insert(connection: sqlite3.Connection, record: AuditRecord, *, keep_entry: bool) -> None:
     """Write a record and its sums, inside the caller's transaction."""
-    usage, again = record.usage, conversations.settle(connection, record)
-    if again and record.saved_pico is not None:
-        record = replace(record, saved_pico=record.saved_pico - record.written_again_pico(again))
-    if keep_entry:
-        connection.execute(_INSERT, _row(record, usage))
-        if record.request_body is not None or record.response_body is not None:
-            bodies = (redact_body(record.request_body), redact_body(record.response_body))
-            connection.execute(_BODIES, bodies)
-    connection.execute(_TOTALS, _sums(record, usage or Usage()))
-    if record.overridden and record.counted:
-        saved = record.saved_pico
-        connection.execute(
-            _OVERRIDES, (record.requested_model, record.model, saved is not None, saved or 0)
-        )
-    if record.project_id is not None:
-        connection.execute(_PROJECTS, _project(record, usage or Usage()))
-    if record.limits:
-        limits = (record.provider, record.model, record.at_us, _json(dict(record.limits)))
-        connection.execute(_RATE_LIMITS, limits)
+    insert_all(connection, (record,), keep_entries=keep_entry)
+
+
+def insert_all(
+    connection: sqlite3.Connection, records: Iterable[AuditRecord], *, keep_entries: bool
+) -> None:
+    """Write records and their sums, inside the caller's transaction: each sum is changed once."""
+    totals, overrides = _Sums(), _Sums()
+    for unsettled in records:
+        record = _settled(connection, unsettled)
+        if keep_entries:
+            _insert_entry(connection, record)
+        totals.add(_group(record), _counts_of(record))
+        if record.overridden and record.counted:
+            saved = record.saved_pico
+            pair = (record.requested_model, record.model)
+            overrides.add(pair, (1, saved is not None, saved or 0))
+        if record.project_id is not None:
+            connection.execute(_PROJECTS, _project(record, record.usage or _NO_USAGE))
+        if record.limits:
+            limits = (record.provider, record.model, record.at_us, _json(dict(record.limits)))
+            connection.execute(_RATE_LIMITS, limits)
+    connection.executemany(_TOTALS, totals.rows())
+    connection.executemany(_OVERRIDES, overrides.rows())
 
 
 def prepare(connection: sqlite3.Connection) -> None:
@@ -216,6 +227,35 @@ def delete_before(connection: sqlite3.Connection, at_us: int, limit: int) -> int
     return len(ids)
 
 
+class _Sums:
+    """Numbers added up by group."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str | None, ...], tuple[int, ...]] = {}
+
+    def add(self, group: tuple[str | None, ...], numbers: tuple[int, ...]) -> None:
+        before = self._found.get(group)
+        self._found[group] = numbers if before is None else tuple(map(add, before, numbers))
+
+    def rows(self) -> Iterator[tuple[object, ...]]:
+        return ((*group, *numbers) for group, numbers in self._found.items())
+
+
+def _settled(connection: sqlite3.Connection, record: AuditRecord) -> AuditRecord:
+    """Bring a record's conversation up to date; return the record with what it truly saved."""
+    again = conversations.settle(connection, record)
+    if not again or record.saved_pico is None:
+        return record
+    return replace(record, saved_pico=record.saved_pico - record.written_again_pico(again))
+
+
+def _insert_entry(connection: sqlite3.Connection, record: AuditRecord) -> None:
+    connection.execute(_INSERT, _row(record, record.usage))
+    if record.request_body is not None or record.response_body is not None:
+        bodies = (redact_body(record.request_body), redact_body(record.response_body))
+        connection.execute(_BODIES, bodies)
+
+
 def _row(record: AuditRecord, usage: Usage | None) -> tuple[object, ...]:
     tokens = (None,) * 5
     counts: tuple[int | None, ...] = tokens if usage is None else _counts(usage)
@@ -245,15 +285,27 @@ def _counts(usage: Usage) -> tuple[int, ...]:
     )
 
 
-def _sums(record: AuditRecord, usage: Usage) -> tuple[object, ...]:
-    day = datetime.fromtimestamp(record.at_us // 1_000_000, UTC).date().isoformat()
+def _group(record: AuditRecord) -> tuple[str, ...]:
+    """Return the row of `totals` that a record belongs to."""
+    day, agent_type = _date(record.at_us // _DAY_US), record.agent_type or ""
+    return (day, record.endpoint.value, record.provider, record.model or "", agent_type)
+
+
+def _counts_of(record: AuditRecord) -> tuple[int, ...]:
+    """Return what a record adds to its row of `totals`."""
+    usage = record.usage or _NO_USAGE
     unpriced = record.usage is not None and record.cost_pico is None
     return (
-        *(day, record.endpoint.value, record.provider, record.model or "", record.agent_type or ""),
         *(1, record.success, record.stream, usage.input_tokens, usage.output_tokens),
         usage.cache_write_5m_tokens + usage.cache_write_1h_tokens,
         *(usage.cache_read_tokens, record.cost_pico or 0, unpriced, record.latency_us),
     )
+
+
+@lru_cache(16)
+def _date(day: int) -> str:
+    """Return the date of a day, counted from the epoch."""
+    return date.fromordinal(_EPOCH + day).isoformat()
 
 
 def _project(record: AuditRecord, usage: Usage) -> tuple[object, ...]:

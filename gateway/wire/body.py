@@ -67,7 +67,7 @@ class Body:
         made = list(edits)
         if model != self.model:
             made.append(Edit(("model",), model))
-        made += (Edit((name,), None) for name in _OURS if name in self._values)
+        made += [Edit((name,), None) for name in _OURS if name in self._values]
         return edited(self._data, self._layout, made)
 
     def count(self, name: str) -> int | None:
@@ -93,11 +93,17 @@ class Body:
         """Return a top-level value as it stands in the body; empty when it is absent."""
         return bytes(self._values.get(name, b""))
 
+    def view(self, name: str) -> memoryview:
+        """Return a top-level value as `raw` does, without copying it."""
+        return memoryview(self._values.get(name, b""))
+
     def value(self, name: str) -> object:
         """Return a small top-level value, decoded; None when absent or out of range (1e999)."""
         raw = self._values.get(name)
+        if raw is None:
+            return None
         try:
-            return None if raw is None else msgspec.json.decode(raw)
+            return msgspec.json.decode(raw)
         except msgspec.ValidationError:
             return None
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
 
 import msgspec
 
@@ -28,8 +26,7 @@ EACH = "*"
 """In a path: every item of an array."""
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(msgspec.Struct, frozen=True, gc=False):
     """One member to replace or to cut, wherever it stands; where it does not, nothing.
 
     An object that has lost its last member is cut as well, and so is a message that has lost all
@@ -46,7 +43,7 @@ class Edit:
     add: bool = False
 
 
-class Member(NamedTuple):
+class Member(msgspec.Struct, frozen=True, gc=False):
     """Where one member of an object, or one item of an array, stands, in byte offsets."""
 
     name: str
@@ -113,23 +110,35 @@ def edited(data: bytes, layout: Sequence[Member], edits: Sequence[Edit]) -> byte
     Raises:
         RequestError: An object on the way to an edit has a member twice (400).
     """
+    if not edits:
+        return data
     spans: list[tuple[int, int, bytes]] = []
     cut: set[int] = set()
+    touched = {edit.path[0] for edit in edits}
     for index, member in enumerate(layout):
-        own = [edit for edit in edits if edit.path[0] == member.name]
-        if not own:
+        if member.name not in touched:
             continue
+        own = [edit for edit in edits if edit.path[0] == member.name]
         old = data[member.start : member.end]
         new = _new_value(old, own)
         if new is None:
             cut.add(index)
         elif new is not old:
             spans.append((member.start, member.end, new))
-    spans += ((start, end, b"") for start, end in _cuts(layout, cut))
-    spans += _additions(layout, edits)
-    for start, end, new in sorted(spans, reverse=True):
-        data = data[:start] + new + data[end:]
-    return data
+    if cut:
+        spans += ((start, end, b"") for start, end in _cuts(layout, cut))
+    if any(edit.add for edit in edits):
+        spans += _additions(layout, edits)
+    return _replaced(data, spans)
+
+
+def _replaced(data: bytes, spans: list[tuple[int, int, bytes]]) -> bytes:
+    """Return data with these spans replaced, copied once however many they are."""
+    view, parts, at = memoryview(data), list[bytes | memoryview](), 0
+    for start, end, new in sorted(spans):
+        parts += view[at:start], new
+        at = end
+    return b"".join((*parts, view[at:]))
 
 
 def _new_value(old: bytes, edits: Sequence[Edit]) -> bytes | None:

@@ -33,6 +33,9 @@ def end_to_end(headers: Iterable[Header], connection: Iterable[bytes]) -> tuple[
         headers: Names in lower case.
         connection: Values of the message's `Connection` headers; what they name is dropped too.
     """
+    headers = tuple(headers)
+    if HOP_BY_HOP.isdisjoint(dict(headers)):
+        return headers
     named = {
         token.strip(b" \t").lower() for value in connection for token in value.split(b",")
     } - _UNREMOVABLE

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Protocol
 
 import msgspec
@@ -10,12 +11,24 @@ import msgspec
 Header = tuple[bytes, bytes]
 
 
-def value_of(headers: tuple[Header, ...], name: bytes) -> bytes | None:
-    """Return the first value of a header (name in lower case), or None."""
-    for key, value in headers:
-        if key == name:
-            return value
-    return None
+def first_values(headers: Sequence[Header]) -> Mapping[bytes, bytes]:
+    """Return the first value of each header, by its name in lower case."""
+    return dict(reversed(headers))
+
+
+def all_values(
+    headers: Sequence[Header], first: Mapping[bytes, bytes], name: bytes
+) -> tuple[bytes, ...]:
+    """Return every value of a header, in order.
+
+    Args:
+        first: What `first_values` returned for these headers.
+    """
+    if name not in first:
+        return ()
+    if len(first) == len(headers):  # none stands twice
+        return (first[name],)
+    return tuple([value for key, value in headers if key == name])
 
 
 class Memory(Protocol):
@@ -34,7 +47,7 @@ UNBOUNDED: Memory = _Unbounded()
 """For requests that nobody else has to make room for."""
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct, frozen=True, dict=True):
     """One complete request.
 
     Attributes:
@@ -65,7 +78,11 @@ class Request(msgspec.Struct, frozen=True):
 
     def header(self, name: bytes) -> bytes | None:
         """Return the first value of a header (name in lower case), or None."""
-        return value_of(self.headers, name)
+        return self._first_values.get(name)
+
+    @cached_property
+    def _first_values(self) -> Mapping[bytes, bytes]:
+        return first_values(self.headers)
 
 
 class ReadSide(Protocol):

@@ -195,8 +195,10 @@ class StreamMeter:
             start = end if first is None else first.end()
         for word in self._delta_words:
             self._deltas += data.count(word, start, end)
-        if any(data.find(word, start, end) >= 0 for word in self._words):
-            self._events(data, start, end, carried)
+        for word in self._words:
+            if data.find(word, start, end) >= 0:
+                self._events(data, start, end, carried)
+                break
 
     def reading(self) -> Reading:
         """Return what is known so far.

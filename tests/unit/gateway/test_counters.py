@@ -100,3 +100,11 @@ def test_file_just_begun_is_passed_over(tmp_path: Path, content: bytes) -> None:
     own.add(("n",), 2)
     assert own.total() == {("n",): 2}
     own.close()
+
+
+def test_several_counters_are_added_to_at_once(tmp_path: Path) -> None:
+    own = Counters(tmp_path, "7", "own")
+    own.add(("a",))
+    own.add_all([(("a",), 2), (("b", "x"), 0), (("c",), 5), (("a",), 1)])
+    assert own.total() == {("a",): 4, ("b", "x"): 0, ("c",): 5}
+    own.close()

@@ -6,13 +6,14 @@ import asyncio
 import logging
 import os
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from gateway.serve.logs import MAX_WAITING_BYTES, LineHandler
+from gateway.serve.logs import MAX_WAITING_BYTES, EventLogger, LineHandler
 
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (INFO|WARNING|ERROR) (.*)")
 
@@ -94,3 +95,36 @@ def test_line_that_cannot_be_made_ends_nothing(
     written.log.info("%d", "no number")
     written.log.info("half a pair \ud800")
     assert written.lines()[-1].endswith("half a pair \\ud800")
+
+
+def test_event_logger_hands_its_lines_to_the_root(
+    written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(EventLogger, "root", written.log, raising=False)
+    log = EventLogger("gateway.test", logging.INFO)
+    log.parent = written.log
+    log.debug("not wanted")
+    log.info("Forwarding to provider: %s", "anthropic")
+    log.warning("100 %")
+    try:
+        int("no number")
+    except ValueError:
+        log.exception("failed")
+    first, second, third, *trace = written.lines()
+    assert first.endswith("Z INFO Forwarding to provider: anthropic")
+    assert second.endswith("Z WARNING 100 %")
+    assert third.endswith("Z ERROR failed")
+    assert trace[-1] == "ValueError: invalid literal for int() with base 10: 'no number'"
+
+
+def test_lines_of_several_threads_are_all_written(written: Written) -> None:
+    def write() -> None:
+        for number in range(200):
+            written.log.info("line %d", number)
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(written.lines()) == 800

@@ -215,6 +215,36 @@ def test_queued_records_are_written_on_close(tmp_path: Path) -> None:
     connection.close()
 
 
+def test_records_of_one_turn_are_one_transaction_with_a_task_in_its_place(tmp_path: Path) -> None:
+    groups: list[int] = []
+    seen: list[int] = []
+
+    def count(file: sqlite3.Connection) -> None:
+        seen.append(file.execute("SELECT sum(calls) FROM totals").fetchone()[0])
+
+    async def work(ledger: Ledger) -> None:
+        ledger.on_commit = groups.append
+        small = replace(RECORD, overridden=False, usage=None, cost_pico=None, latency_us=1)
+        records = [replace(RECORD, request_id=f"r{n}") for n in range(3)]
+        before = [ledger.record(record) for record in records]
+        task = ledger.enqueue(count)
+        after = ledger.record(replace(small, request_id="other"))
+        assert await asyncio.gather(*before, task, after) == [True] * 5
+
+        def sums(file: sqlite3.Connection) -> tuple[object, ...]:
+            totals = "SELECT calls, input_tokens, cost_pico, unpriced, latency_us FROM totals"
+            overrides = "SELECT count, priced, saved_pico FROM overrides"
+            rows = (file.execute(one).fetchall() for one in (totals, overrides))
+            return tuple(tuple(row) for found in rows for row in found)
+
+        expected = ((4, 30, 9 * 10**9, 0, 7501), (3, 3, 21 * 10**9))
+        assert await ledger.read(sums) == expected
+
+    on_ledger(tmp_path / "ledger.db", work)
+    assert groups == [4]
+    assert seen == [3]
+
+
 WRITER = """
 import asyncio, sys
 import dataclasses
