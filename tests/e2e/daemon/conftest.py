@@ -14,8 +14,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from gateway.serve import pidfile
-
 Cco = Callable[..., subprocess.CompletedProcess[str]]
 
 _DEADLINE_S = 40.0
@@ -62,9 +60,16 @@ def cco(home: Path, clean_environ: dict[str, str]) -> Iterator[Cco]:
 
 
 def _end(home: Path) -> None:
-    while (record := pidfile.running(home)) is not None:
-        with suppress(psutil.NoSuchProcess):
-            parent = psutil.Process(record.pid)
-            for process in (parent, *parent.children()):
+    """End what was started for this state root, and nothing else, whatever its files say."""
+    while left := [one for one in psutil.process_iter() if _home_of(one) == str(home)]:
+        for process in left:
+            with suppress(psutil.NoSuchProcess):
                 process.kill()
         time.sleep(0.01)  # another process offers nothing to wait on
+
+
+def _home_of(process: psutil.Process) -> str | None:
+    try:
+        return process.environ().get("CCO_HOME")
+    except psutil.Error:
+        return None
