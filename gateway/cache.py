@@ -135,7 +135,10 @@ def cache_key(body: bytes, asked: Asked, *, any_temperature: bool) -> bytes | No
         body: A valid JSON object.
         any_temperature: Whether requests without `temperature: 0` are kept, too.
     """
-    document = msgspec.json.decode(body)
+    try:
+        document = msgspec.json.decode(body)
+    except msgspec.ValidationError:
+        return None  # a number that no float holds (1e999) cannot be compared
     if any(document.get(name) for name in _ACTING):
         return None
     if not any_temperature and document.get("temperature") != 0:

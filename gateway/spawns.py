@@ -150,7 +150,7 @@ _decode_input = msgspec.json.Decoder(_Input).decode
 def _spawn(data: bytes) -> Spawn | None:
     try:
         call = _decode_input(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if not (call.prompt and call.subagent_type):
         return None

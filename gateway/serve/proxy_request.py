@@ -12,7 +12,7 @@ from gateway.wire.http import Header
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _LINE = re.compile(rb"(" + _TOKEN + rb") ([!-~]+) HTTP/1\.[01]")
-_HEADER = re.compile(rb"(" + _TOKEN + rb"):[ \t]*([^\r\n\0]*?)[ \t]*")
+_HEADER = re.compile(rb"(" + _TOKEN + rb"):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*")
 _AUTHORITY = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Za-z._-]+)):([0-9]{1,5})")
 _URL = re.compile(r"http://([^/?#]+)([^#]*)(?:#.*)?", re.IGNORECASE)
 _VIA = b"1.1 legacy-proxy"
@@ -102,7 +102,7 @@ def _travelling(headers: tuple[Header, ...]) -> tuple[Header, ...]:
 
 
 def _body_bytes(headers: tuple[Header, ...]) -> int | None:
-    lengths = {value for name, value in headers if name == b"content-length"}
+    lengths = [value for name, value in headers if name == b"content-length"]
     codings = [value.lower() for name, value in headers if name == b"transfer-encoding"]
     if codings:
         if lengths or codings != [b"chunked"]:

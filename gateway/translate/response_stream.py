@@ -32,6 +32,7 @@ class ResponseStream:
         elif kind == "response.output_item.done" and event.item is not None:
             self._end(event.output_index, event.item)
         elif kind == "response.reasoning_summary_part.added" and event.summary_index > 0:
+            self._start()
             self._out.thinking(response_answer.SUMMARY_SEPARATOR)
         elif kind == "error":
             self._out.fail(error_bodies.read(None, data))
