@@ -138,6 +138,17 @@ def runbook(session: Session, o: Namespace) -> Result:
     return commands.show_runbook(o.kind)
 
 
+@task(
+    "home", "config", "url", *OUTPUT, "phase", "fingerprint", "key", "model", "streams",
+    "criteria", "junit", "markdown", name="run", default=True,
+)  # fmt: skip
+def gate_run(session: Session, o: Namespace) -> Result:
+    """Judge whether a phase may begin: GO 0, NO-GO 3, INCONCLUSIVE 4, HOLD 5; changes nothing."""
+    from cco_migrate import gate_commands
+
+    return gate_commands.gate(session, o)
+
+
 @task(*TARGET, *OUTPUT, name="list", default=True)
 def backup_list(session: Session, o: Namespace) -> Result:
     """List the backups, each verified by restoring it to scratch."""
@@ -301,6 +312,7 @@ def namespace() -> Collection:
             "backup", backup_list, backup_verify, backup_restore, backup_export, backup_prune
         )
     )
+    ns.add_collection(Collection("gate", gate_run))
     ns.add_collection(Collection("gateway", gateway_start, gateway_stop, gateway_reload))
     ns.add_collection(Collection("dev", dev_check, dev_style))
     ns.add_collection(Collection("prices", prices_update))

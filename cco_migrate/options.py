@@ -79,6 +79,13 @@ OPTIONS: dict[str, Option] = {
     "rounds": Option(5, "how many rounds; the median counts"),
     "item": Option("team-notified", "what is attested"),
     "person": Option("", "whose word it is"),
+    "phase": Option(1, "which phase of the cutover is judged"),
+    "fingerprint": Option("", "of the planned configuration, in place of --config"),
+    "model": Option("claude-haiku-4-5-20251001", "model of the verification requests"),
+    "streams": Option(66, "how many verification streams are sent at most; 0 sends nothing"),
+    "criteria": Option("", "JSON file that changes criteria"),
+    "junit": Option("", "write the verdict as JUnit XML to this file"),
+    "markdown": Option("", "write the verdict as Markdown to this file"),
 }
 TARGET = ("home", "config", "url", "driver", "stop", "start", "restart", "log")
 OUTPUT = ("json", "quiet", "events")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,27 +13,66 @@ from cco_migrate.checks.client_requests import ClientRequest
 from cco_migrate.checks.sse import StreamCheck
 from cco_migrate.context import Context
 from cco_migrate.errors import InvalidInput
+from cco_migrate.world import Clock, World
 
 if TYPE_CHECKING:
     import httpx
 
+ANSWER_S = 120.0
+"""An answer of a verification request that takes longer is given up."""
 
-@dataclass(slots=True)
-class _Tally:
-    ids: list[str] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
-    streamed: int = 0
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request and what came back.
+
+    Attributes:
+        request_id: None when the answer names none.
+        status: None when nobody answered.
+        faults: What was wrong with the answer, as sentences; empty for a good one.
+        text: All text of the answer.
+        tool_calls: Name and arguments, as JSON text, of each tool call.
+        usage: Tokens by the provider's names; empty when the answer says none.
+        longest_gap_s: Longest silence within a stream.
+    """
+
+    request_id: str | None = None
+    status: int | None = None
+    faults: tuple[str, ...] = ()
+    text: str = ""
+    tool_calls: tuple[tuple[str, str], ...] = ()
+    usage: Mapping[str, int] = field(default_factory=dict)
+    longest_gap_s: float = 0.0
 
 
 def send_requests(
     url: str, requests: Sequence[ClientRequest], credential: str, context: Context
 ) -> tuple[list[str], list[str]]:
     """Send requests one after another and return (request ids, faults)."""
-    tally = _Tally()
+    ids, faults = [], []
     for number, request in enumerate(requests, 1):
-        context.waiting(f"answer {number} of {len(requests)}", 120)
-        _exchange(url, request, credential, context, tally)
-    return tally.ids, tally.faults
+        context.waiting(f"answer {number} of {len(requests)}", ANSWER_S)
+        done = exchange(url, request, credential, context.world)
+        ids += [done.request_id] if done.request_id else []
+        faults += [f"{request.label}: {fault}" for fault in done.faults]
+    return ids, faults
+
+
+def exchange(url: str, request: ClientRequest, credential: str, world: World) -> Exchange:
+    """Send one request and look at its answer; whatever goes wrong is a fault of the exchange."""
+    import httpx  # noqa: PLC0415  # see world.Http
+
+    headers = [*request.headers, ("x-api-key", credential)]
+    done = Exchange()
+    try:
+        with world.http.client.stream(
+            "POST", f"{url}/v1/messages?beta=true", headers=headers, content=request.body
+        ) as answer:
+            request_id = answer.headers.get("x-gateway-request-id")
+            done = Exchange(request_id, answer.status_code)
+            return _looked_at(done, answer, request, world.clock)
+    except httpx.RequestError as error:  # what the transport says, undecodable bodies included
+        return replace(done, faults=(str(error) or type(error).__name__,))
 
 
 def resolve_credential(reference: str) -> str:
@@ -51,54 +90,74 @@ def resolve_credential(reference: str) -> str:
         except UnicodeDecodeError as error:
             raise InvalidInput(f"--key {reference}: the file holds no key") from error
     else:
-        raise InvalidInput(f"--key {kind}…: write env:NAME or file:PATH, never the key itself")
+        raise InvalidInput("--key: write env:NAME or file:PATH, never the key itself")
     if not key or not key.isascii() or not key.isprintable():
         raise InvalidInput(f"--key {reference}: nothing there that could be sent as a key")
     return key
 
 
-def _exchange(url: str, request: ClientRequest, key: str, context: Context, tally: _Tally) -> None:
-    import httpx  # noqa: PLC0415  # see world.Http
-
-    headers = [*request.headers, ("x-api-key", key)]
-    faults: list[str] = []
-    try:
-        with context.world.http.client.stream(
-            "POST", f"{url}/v1/messages?beta=true", headers=headers, content=request.body
-        ) as answer:
-            if request_id := answer.headers.get("x-gateway-request-id"):
-                tally.ids.append(request_id)
-            faults = _faults(answer, request)
-    except httpx.RequestError as error:  # what the transport says, undecodable bodies included
-        faults.append(str(error) or type(error).__name__)
-    tally.faults += [f"{request.label}: {fault}" for fault in faults]
-
-
-def _faults(answer: httpx.Response, request: ClientRequest) -> list[str]:
+def _looked_at(
+    done: Exchange, answer: httpx.Response, request: ClientRequest, clock: Clock
+) -> Exchange:
     if answer.status_code != 200:
         answer.read()
-        return [f"{answer.status_code} {answer.text[:200]}"]
+        return replace(done, faults=(f"{answer.status_code} {answer.text[:200]}",))
     if not request.stream:
-        return _json_faults(answer.read(), request)
-    check = StreamCheck()
-    for chunk in answer.iter_raw():
+        return _message(done, answer.read(), request)
+    check, gap, faults = StreamCheck(), _Gap(clock), []
+    for chunk in gap.between(answer.iter_raw()):
         check.feed(chunk)
-    return [*check.faults(), *_unknown_tools([name for name, _ in check.tool_calls], request)]
+        if gap.elapsed_s > ANSWER_S:
+            faults.append(f"the stream did not end within {ANSWER_S:.0f} s")
+            break
+    faults += [*check.faults(), *_unknown_tools([name for name, _ in check.tool_calls], request)]
+    return replace(
+        done,
+        faults=tuple(faults),
+        text=check.text,
+        tool_calls=tuple(check.tool_calls),
+        usage=check.usage,
+        longest_gap_s=gap.longest_s,
+    )
 
 
-def _json_faults(body: bytes, request: ClientRequest) -> list[str]:
+class _Gap:
+    """The longest silence between the pieces of a stream."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.longest_s = self.elapsed_s = 0.0
+        self._clock = clock
+
+    def between(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Pass the pieces on and measure."""
+        began: float | None = None
+        last = 0.0
+        for chunk in chunks:
+            now = self._clock.monotonic()
+            began, before = (now, now) if began is None else (began, last)
+            last, self.elapsed_s = now, now - began
+            self.longest_s = max(self.longest_s, now - before)
+            yield chunk
+
+
+def _message(done: Exchange, body: bytes, request: ClientRequest) -> Exchange:
     try:
         row: Any = json.loads(body)  # Any: JSON
         blocks, usage = list(row["content"]), dict(row["usage"] or {})
-        called = [str(block["name"]) for block in blocks if block["type"] == "tool_use"]
+        called = tuple(
+            (str(block["name"]), json.dumps(block.get("input")))
+            for block in blocks if block["type"] == "tool_use"
+        )  # fmt: skip
+        text = "".join(str(block["text"]) for block in blocks if block["type"] == "text")
     except (ValueError, KeyError, TypeError):
-        return ["the answer is no message with content and usage"]
-    faults = _unknown_tools(called, request)
+        return replace(done, faults=("the answer is no message with content and usage",))
+    faults = _unknown_tools([name for name, _ in called], request)
     if row.get("type") != "message" or not blocks:
         faults.append("the answer is no message with content")
     if not {"input_tokens", "output_tokens"} <= usage.keys():
         faults.append("usage is missing")
-    return faults
+    counted = {name: tokens for name, tokens in usage.items() if isinstance(tokens, int)}
+    return replace(done, faults=tuple(faults), text=text, tool_calls=called, usage=counted)
 
 
 def _unknown_tools(called: Sequence[str], request: ClientRequest) -> list[str]:

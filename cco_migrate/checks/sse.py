@@ -13,7 +13,7 @@ class StreamCheck:
 
     def __init__(self) -> None:
         self.events: list[str] = []
-        self.text_chars = 0
+        self.text = ""
         self.tool_calls: list[tuple[str, str]] = []
         self.usage: dict[str, int] = {}
         self.reads_with_deltas = 0
@@ -51,6 +51,8 @@ class StreamCheck:
             faults.append("a content block was never stopped")
         if not self._usage_ended or not {"input_tokens", "output_tokens"} <= self.usage.keys():
             faults.append("usage is missing")
+        elif not self.usage["output_tokens"] and (self.text or self.tool_calls):
+            faults.append("usage says 0 output tokens though content arrived")
         if self.deltas > 3 and self.reads_with_deltas < 2:
             faults.append(f"{self.deltas} deltas arrived all at once: something buffers the stream")
         return tuple(faults)
@@ -101,7 +103,7 @@ class StreamCheck:
         if kind == "content_block_delta":
             self.deltas += 1
             delta = event["delta"]
-            self.text_chars += len(delta.get("text", ""))
+            self.text += delta.get("text", "")
             self._open[index].append(delta.get("partial_json", ""))
             return
         pieces = "".join(self._open.pop(index))

@@ -38,6 +38,10 @@ def arguments(text: str) -> dict[str, object]:
     return {"type": "content_block_delta", "index": 1, "delta": delta}
 
 
+def ended(output_tokens: int) -> dict[str, object]:
+    return {**END, "usage": {"output_tokens": output_tokens}}
+
+
 def closed(index: int) -> dict[str, object]:
     return {"type": "content_block_stop", "index": index}
 
@@ -69,14 +73,14 @@ def faults(*events: object) -> tuple[str, ...]:
     return checked(*(encode(event) for event in events)).faults()
 
 
-def seen(check: StreamCheck) -> tuple[Sequence[str], int, object, object, tuple[str, ...]]:
-    return check.events, check.text_chars, check.tool_calls, check.usage, check.faults()
+def seen(check: StreamCheck) -> tuple[Sequence[str], str, object, object, tuple[str, ...]]:
+    return check.events, check.text, check.tool_calls, check.usage, check.faults()
 
 
 def test_good_stream_is_read_whole() -> None:
     check = checked(*(encode(event) for event in GOOD))
     assert check.faults() == ()
-    assert check.text_chars == len("Grüße")
+    assert check.text == "Grüße"
     assert check.tool_calls == [("Bash", '{"command":"ls"}')]
     assert check.usage == {"input_tokens": 9, "output_tokens": 17}
     assert "ping" not in check.events
@@ -123,6 +127,7 @@ FAULTS: list[tuple[str, tuple[object, ...]]] = [
     ("usage is missing", (START, TEXT, words("a"), closed(0), STOP)),
     ("usage is missing", ({"type": "message_start", "message": {}}, END, STOP)),
     ("usage is missing", (START, {"type": "message_delta", "delta": {}}, STOP)),
+    ("usage says 0 output tokens", (START, TEXT, words("a"), closed(0), ended(0), STOP)),
     ("error event: Overloaded", (START, {"type": "error", "error": {"message": "Overloaded"}})),
     ("error event", (START, {"type": "error", "error": "Overloaded"})),
     ("content_block_delta for block 0, which is not open", (START, words("a"), END, STOP)),

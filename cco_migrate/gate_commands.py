@@ -1,0 +1,54 @@
+"""The gate of a phase as a command: what was typed becomes a run of its tests."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+from cco_migrate.errors import InvalidInput
+from cco_migrate.gates.order import GateOptions, make_order
+from cco_migrate.gates.rendering import document_lines
+from cco_migrate.gates.running import run_gate
+from cco_migrate.session import Result, Session
+
+DEFAULT_KEY = "env:ANTHROPIC_API_KEY"
+LONGEST_S = 600.0
+
+
+def gate(session: Session, given: Namespace) -> Result:
+    """Judge a phase; the verdict is the exit code.
+
+    Args:
+        given: What was typed: the options of GateOptions, with junit and markdown.
+
+    Raises:
+        InvalidInput: An option makes no sense; nothing was asked or sent.
+    """
+    options = _options(session, given)
+    make_order(options, session.world.files)  # refused here, in our words and with our code
+    for path in (given.junit, given.markdown):
+        if path and not Path(path).parent.is_dir():
+            raise InvalidInput(f"{path}: there is no folder {Path(path).parent}")
+    session.out.waiting(f"the gate of phase {options.phase}", LONGEST_S)
+    document = run_gate(options, {"junit": given.junit, "markdown": given.markdown})
+    session.out.waiting("", 0)
+    return Result("\n".join(document_lines(document)), document, int(document["code"]))
+
+
+def _options(session: Session, given: Namespace) -> GateOptions:
+    instance = session.instance()
+    if given.config and given.fingerprint:
+        raise InvalidInput("give either --config or --fingerprint, not both")
+    # A gateway that was only named by its URL may be anybody's: no file here is its plan.
+    ours = bool(given.config or given.home or not given.url) and not given.fingerprint
+    known = ours and (given.config or instance.config.exists())
+    return GateOptions(
+        url=instance.url,
+        phase=given.phase,
+        config=str(instance.config) if known else "",
+        fingerprint=given.fingerprint,
+        key=given.key or ("demo" if instance.demo else DEFAULT_KEY),
+        model=given.model,
+        streams=given.streams,
+        criteria=given.criteria,
+    )

@@ -1,0 +1,9 @@
+"""Probes look at a gateway: they never raise for a sick one and say what they could not measure.
+
+site       what is looked at, and how it is asked
+instances  health, the fingerprint of every worker, providers
+counters   cumulative counters and histograms, and how they grew
+canaries   requests whose right answer is known; pure
+streams    one canary sent, its stream compared with what must have come
+records    audit records of the requests that were sent
+"""
