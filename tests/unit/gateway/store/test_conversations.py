@@ -53,7 +53,7 @@ def turn(at: int, model: str, *, written: int = 0, read: int = 0, **more: object
         rewrite_pico=REWRITE,
         shape=Shape(tools=3, messages=at + 1),
     )
-    return replace(record, **more)  # type: ignore[arg-type]  # fields by name
+    return replace(record, **more)
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_old_records_are_deleted_in_batches_and_the_sums_stay(tmp_path: Path) ->
 
     async def fill(ledger: Ledger) -> None:
         body = {"request_body": b"{}"}
-        records = [replace(a_record(f"o{n}", now - 31 * DAY_US - n), **body) for n in range(old)]  # type: ignore[arg-type]  # one field
+        records = [replace(a_record(f"o{n}", now - 31 * DAY_US - n), **body) for n in range(old)]
         young = replace(a_record("young", now - 29 * DAY_US), request_body=b"{}")
         assert all(await asyncio.gather(*map(ledger.record, [*records, young])))
 
