@@ -24,7 +24,7 @@ STYLE = (
     ("ruff", "format", "--check", "."),
     ("ruff", "check", "."),
     ("mypy",),
-    ("mypy", "--explicit-package-bases", "tests", "benchmarks", "tasks.py"),
+    ("mypy", "--explicit-package-bases", "tests", "benchmarks", "fuzz", "tasks.py"),
     ("lint-imports",),
 )
 TESTS = ((sys.executable, "-m", "pytest", "-n", "3", "--dist", "worksteal", "-m", "not real"),)
