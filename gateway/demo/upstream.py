@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m gateway.demo.upstream", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0 = any free port (default)")
     parser.add_argument("--ready-file", type=Path, help="written when the port is listening")
-    parser.add_argument("--delay-ms", type=float, default=2.0, help="pause before each delta (2)")
+    parser.add_argument("--delay-ms", type=float, default=5.0, help="pause before each delta (5)")
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     upstream = DemoUpstream(known_models(), options.delay_ms / 1000)

@@ -246,7 +246,10 @@ def test_logs_are_followed_until_interrupted(
 ) -> None:
     (home / "daemon.log").write_text("one\ntwo\n")
     argv = [sys.executable, "-m", "gateway", "daemon", "logs", "-n", "1", "-f"]
+    # Where the tests run in the background SIGINT is ignored, and a child would inherit that.
+    heeding = signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(argv, stdout=subprocess.PIPE, env=clean_environ) as process:
+        signal.signal(signal.SIGINT, heeding)
         assert process.stdout is not None
         assert process.stdout.readline() == b"two\n"
         with (home / "daemon.log").open("a") as file:
