@@ -115,9 +115,16 @@ class Clients:
     chat: openai.AsyncOpenAI
 
     async def record(self) -> Json:
-        """Return the record of the last request."""
-        found = await self.messages.get("/gateway/audit?limit=1", cast_to=dict[str, Json])
-        return found["entries"][0]
+        """Return the record of the last request.
+
+        An SDK that raises at an error event has not waited for the answer's last byte, before which
+        the record is there.
+        """
+        async with asyncio.timeout(10):
+            while True:
+                found = await self.messages.get("/gateway/audit?limit=1", cast_to=dict[str, Json])
+                if found["entries"]:
+                    return found["entries"][0]
 
 
 @asynccontextmanager
