@@ -25,7 +25,7 @@ def main(argv: list[str]) -> None:
     mutator = Mutator(corpus.read(target))
 
     def mutate(data: bytes, max_size: int, seed: int) -> bytes:
-        random = Random(seed)  # noqa: S311  # repeats with its seed, as it must
+        random = Random(seed)  # repeats with its seed, as it must
         changed = mutator.changed(data, random) if random.random() < STRUCTURED else None
         if changed is None or len(changed) > max_size:
             return bytes(atheris.Mutate(data, max_size))

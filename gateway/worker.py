@@ -24,6 +24,7 @@ from gateway.serve.channel import Loaded
 from gateway.serve.control import SupervisorLink
 from gateway.serve.http_server import HttpServer, Limits
 from gateway.serve.logs import to_stderr
+from gateway.serve.signals import CUT, FINISH
 from gateway.wire.http import Request, Responder
 from gateway.wire.workers import WorkerDirectory, WorkerIdentity
 
@@ -139,12 +140,13 @@ async def _fail(link: SupervisorLink, error: str) -> int:
 
 
 class _Stop:
-    """Why a worker stops: a signal, or the death of its supervisor; a second signal hurries."""
+    """Why a worker stops: a signal, or the death of its supervisor; one of the two signals cuts."""
 
     def __init__(self, link: SupervisorLink) -> None:
         self.wanted, self.hurry = asyncio.Event(), asyncio.Event()
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._signalled)
+        loop.add_signal_handler(FINISH, self.wanted.set)
+        loop.add_signal_handler(CUT, self._cut)
         self._orphaned = loop.create_task(self._follow(link))
 
     async def unless_wanted(self, starting: asyncio.Task[_Served]) -> _Served | None:
@@ -160,9 +162,8 @@ class _Stop:
         starting.cancel()
         return None
 
-    def _signalled(self) -> None:
-        if self.wanted.is_set():
-            self.hurry.set()
+    def _cut(self) -> None:
+        self.hurry.set()
         self.wanted.set()
 
     async def _follow(self, link: SupervisorLink) -> None:

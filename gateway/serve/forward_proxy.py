@@ -14,6 +14,7 @@ import sys
 
 from .logs import to_stderr
 from .proxy_connection import ProxyConnection, ProxyLimits
+from .signals import CUT, FINISH
 
 __all__ = ["ForwardProxy", "ProxyLimits", "main"]
 
@@ -82,18 +83,18 @@ def main() -> int:
 
 
 async def _run(proxy: ForwardProxy, listener: socket.socket, lifeline: socket.socket) -> None:
-    """Serve until a signal, or until the supervisor is gone; a second signal cuts."""
+    """Serve until told to finish or to cut, or until the supervisor is gone."""
     stop, hurry = asyncio.Event(), asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(
-        signal.SIGTERM, lambda: hurry.set() if stop.is_set() else stop.set()
-    )
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(FINISH, stop.set)
+    loop.add_signal_handler(CUT, hurry.set)
     await proxy.start(listener)
     reader, writer = await asyncio.open_connection(sock=lifeline)
     writer.write(b"ready\n")
     orphaned = asyncio.ensure_future(reader.read(1))  # it ends when the supervisor has died
-    stopped = asyncio.ensure_future(stop.wait())
-    await asyncio.wait((orphaned, stopped), return_when=asyncio.FIRST_COMPLETED)
-    drained, hurried = asyncio.ensure_future(proxy.drain()), asyncio.ensure_future(hurry.wait())
+    stopped, hurried = asyncio.ensure_future(stop.wait()), asyncio.ensure_future(hurry.wait())
+    await asyncio.wait((orphaned, stopped, hurried), return_when=asyncio.FIRST_COMPLETED)
+    drained = asyncio.ensure_future(proxy.drain())
     await asyncio.wait((drained, hurried), return_when=asyncio.FIRST_COMPLETED)
     await proxy.abort()
     for task in (orphaned, stopped, hurried):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import selectors
-import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from gateway.errors import ListenError
 from .listener import address_of, open_listener
 from .notify import for_children
 from .pidfile import LOOPBACK
+from .signals import CUT, FINISH
 
 log = logging.getLogger(__name__)
 
@@ -85,12 +85,12 @@ class LegacyProxy:
             self._listener.close()
             self._listener = None
         if self._current is not None:
-            self._current.leave(self._drain_s + _GRACE_S)
+            self._current.leave(FINISH, self._drain_s + _GRACE_S)
             self._leaving.append(self._current)
             self._current = None
         if hurry:
             for process in self._leaving:
-                process.leave(_GRACE_S)
+                process.leave(CUT, _GRACE_S)
 
     def kill(self) -> None:
         """End what is left at once."""
@@ -187,10 +187,10 @@ class _Process:
             self.ready, self.kill_at = True, None
         return not data
 
-    def leave(self, within_s: float) -> None:
-        """Ask it to end; asked twice it cuts what is open."""
+    def leave(self, number: int, within_s: float) -> None:
+        """Ask it to end, by the signal that finishes or the one that cuts what is open."""
         if self.popen.poll() is None:
-            self.popen.send_signal(signal.SIGTERM)
+            self.popen.send_signal(number)
         self.kill_at = time.monotonic() + within_s
 
     def kill(self) -> None:

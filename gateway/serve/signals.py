@@ -1,4 +1,4 @@
-"""Signals as something a selector can wait for."""
+"""The signals between supervisor and workers, and signals as something a selector can wait for."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ import signal
 import socket
 from collections.abc import Iterable
 from types import FrameType
+
+# What a supervisor sends to its processes. Two signals, not one sent twice: the kernel keeps one
+# pending signal of a kind, so a busy process would see one of the two.
+FINISH = signal.SIGTERM  # take nothing new, finish what is open
+CUT = signal.SIGQUIT  # cut what is open
 
 
 class SignalInbox:

@@ -19,6 +19,7 @@ from gateway.wire.workers import ReloadOutcome, WorkerState
 
 from .channel import Loaded, Message, Table, table_message
 from .logs import now_text
+from .signals import CUT, FINISH
 from .worker_process import WorkerCommand, WorkerProcess
 
 log = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ class WorkerSets:
         self._candidate_until = 0.0
         self._crashes: dict[int, int] = {}  # by slot, since it was last stable
         self._restart_at: dict[int, float] = {}  # by empty slot
-        self._stopping = False
+        self._stopping = self._hurried = False
 
     @property
     def ended(self) -> bool:
@@ -129,12 +130,12 @@ class WorkerSets:
 
     def stop(self, *, hurry: bool) -> None:
         """Let every worker finish what it has; a hurry cuts it. Starts nothing any more."""
-        self._stopping, self._candidate = True, None
+        self._stopping, self._hurried, self._candidate = True, hurry, None
         for worker in self._workers:
             if worker.state is WorkerState.STARTING:
                 worker.signal(signal.SIGKILL)
             elif hurry:
-                worker.signal(signal.SIGTERM)
+                worker.signal(CUT)
                 worker.kill_at = time.monotonic() + _HURRY_S
             elif worker.state is WorkerState.SERVING:
                 self._retire(worker)
@@ -169,7 +170,8 @@ class WorkerSets:
                 worker.error = message["error"]
             case "draining":
                 worker.state = WorkerState.DRAINING
-                worker.kill_at = time.monotonic() + message["within_s"] + _GRACE_S
+                if not self._hurried:
+                    worker.kill_at = time.monotonic() + message["within_s"] + _GRACE_S
             case "shutdown":
                 log.info("asked to stop by a worker slot=%d", worker.slot)
                 self._overseer.asked_to_stop()
@@ -278,4 +280,4 @@ class WorkerSets:
     def _retire(self, worker: WorkerProcess) -> None:
         worker.state = WorkerState.DRAINING
         worker.kill_at = time.monotonic() + self._patience.drain_s + _GRACE_S
-        worker.signal(signal.SIGTERM)
+        worker.signal(FINISH)

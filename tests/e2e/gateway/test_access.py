@@ -141,7 +141,7 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for what happens behind a socket; nothing there can be awaited."""
     async with asyncio.timeout(DEADLINE_S):
-        while not condition():  # noqa: ASYNC110 - as said
+        while not condition():
             await asyncio.sleep(0.005)
 
 

@@ -258,7 +258,7 @@ async def ask_all(port: int, provider: Provider, fates: Iterable[Fate]) -> list[
 
 def mixed() -> list[Fate]:
     fates = [fate for fate, share in SHARES.items() for _ in range(share * REQUESTS // 100)]
-    random.Random(7).shuffle(fates)  # noqa: S311  # the same order every time
+    random.Random(7).shuffle(fates)  # the same order every time
     return fates
 
 
@@ -267,7 +267,7 @@ def mixed() -> list[Fate]:
 
 async def entries_of(gateway: Gateway, expected: int) -> list[Json]:
     """Return the audit's entries, once that of the last client that left is written."""
-    while gateway.get("/gateway/audit?limit=1")["total"] < expected:  # noqa: ASYNC110  # see below
+    while gateway.get("/gateway/audit?limit=1")["total"] < expected:  # see below
         await asyncio.sleep(0.01)  # another process writes them: there is nothing to wait on
     pages = (
         gateway.get(f"/gateway/audit?limit=1000&offset={at}") for at in range(0, expected + 1, 1000)

@@ -285,7 +285,7 @@ async def running(
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     """Poll a condition for at most five seconds."""
     async with asyncio.timeout(5):
-        while not await condition():  # noqa: ASYNC110  # the state is behind a socket: no event
+        while not await condition():  # the state is behind a socket: no event
             await asyncio.sleep(0.01)
 
 

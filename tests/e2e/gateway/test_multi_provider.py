@@ -574,10 +574,10 @@ def test_client_that_leaves_during_a_wait_is_recorded(tmp_path: Path) -> None:
             "POST", "/v1/messages", json.dumps(asking()).encode(), KEY
         )
         async with asyncio.timeout(5):
-            while not gateway.asked("a"):  # noqa: ASYNC110  # the provider is behind a socket
+            while not gateway.asked("a"):  # the provider is behind a socket
                 await asyncio.sleep(0.01)
             writer.close()
-            while not (found := await gateway.audit()):  # noqa: ASYNC110  # likewise
+            while not (found := await gateway.audit()):  # likewise
                 await asyncio.sleep(0.01)
         assert found[0]["status"] == 499
 

@@ -609,12 +609,19 @@ def test_stop_finishes_streams_and_removes_the_pid_file(daemon: Daemon) -> None:
     assert "closed " in daemon.log
 
 
-def test_second_stop_signal_cuts_what_is_open(daemon: Daemon) -> None:
+@pytest.mark.parametrize("worker_is_busy", [False, True])
+def test_second_stop_signal_cuts_what_is_open(daemon: Daemon, worker_is_busy: bool) -> None:
     daemon.start()
     client = open_stream(daemon.port, 100_000)
+    worker = psutil.Process(daemon.ask()["pid"])
+    if worker_is_busy:
+        worker.suspend()  # it sees both signals at once
     os.kill(daemon.pid, signal.SIGTERM)
     until(lambda: "stopping" in daemon.log)
     os.kill(daemon.pid, signal.SIGTERM)
+    until(lambda: "cutting what is open" in daemon.log)
+    if worker_is_busy:
+        worker.resume()
     assert daemon.process is not None
     assert daemon.process.wait(DEADLINE_S) == 0
     assert not read_rest(client).endswith(b"0\r\n\r\n")  # visibly unfinished

@@ -113,7 +113,7 @@ async def running(
 
 def mixed(count: int) -> list[tuple[Json, dict[str, str]]]:
     """Return requests of many shapes, from sessions and sub-agents and from nobody."""
-    draw = random.Random(20261121)  # noqa: S311  # the same requests every time
+    draw = random.Random(20261121)  # the same requests every time
     found = []
     for number in range(count):
         model = draw.choice([OPUS, SONNET, HAIKU, "claude-opus-4-1"])

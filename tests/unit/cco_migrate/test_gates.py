@@ -281,7 +281,7 @@ def test_junit_has_no_skips_and_tells_failures_from_errors(order: Order) -> None
     measured = replace(CASES["one record lost"][0], readings=(counted("b0", 9, 9),))
     draining = replace(measured, after=CASES["draining"][0].after)
     outcome = conclude(order, judged_of(order, draining), ALL[:-1], ())
-    suite = ET.fromstring(junit(outcome))[0]  # noqa: S314  # our own
+    suite = ET.fromstring(junit(outcome))[0]  # our own
     found = {case.get("name"): [child.tag for child in case] for case in suite}
     assert found["gateway-healthy"] == ["failure"]
     assert found["evidence-integrity"] == ["error"]

@@ -84,7 +84,7 @@ def with_cache(
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110  # the state is another task's: no event
+    while not condition():  # the state is another task's: no event
         await asyncio.sleep(0.01)
 
 

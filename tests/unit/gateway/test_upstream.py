@@ -125,7 +125,7 @@ async def fetch(origin: Origin) -> bytes:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(DEADLINE_S):
-        while not condition():  # noqa: ASYNC110 - a pool has no event for each of these
+        while not condition():
             await asyncio.sleep(0.005)
 
 

@@ -169,7 +169,7 @@ def test_confidence_sequence_is_the_published_one(k: int, n: int, low: str, high
 
 @pytest.mark.parametrize("form", list(Form))
 def test_shortcut_agrees_with_the_bound_itself(form: Form) -> None:
-    drawn = random.Random(3)  # noqa: S311  seeded draws, nothing secret
+    drawn = random.Random(3)
     anytime = form is Form.ANYTIME
     lower = binomial.anytime_lower if anytime else binomial.exact_lower
     upper = binomial.anytime_upper if anytime else binomial.exact_upper
@@ -193,7 +193,7 @@ def test_fraction_that_does_not_converge_is_an_error_not_a_figure() -> None:
 
 
 def test_ten_thousand_bounds_agree_with_scipy() -> None:
-    drawn, worst = random.Random(20251202), 0.0  # noqa: S311  seeded draws, nothing secret
+    drawn, worst = random.Random(20251202), 0.0
     for _ in range(5_000):
         n = round(10 ** drawn.uniform(0, 6))
         k = drawn.choice((0, n, drawn.randint(0, n), drawn.randint(0, min(n, 30))))
@@ -209,7 +209,7 @@ def test_ten_thousand_bounds_agree_with_scipy() -> None:
 
 
 def test_e_values_agree_with_scipy_where_it_does_not_underflow() -> None:
-    drawn = random.Random(4)  # noqa: S311  seeded draws, nothing secret
+    drawn = random.Random(4)
     for _ in range(1_000):
         n = round(10 ** drawn.uniform(0, 5))
         p0 = drawn.uniform(0.001, 0.2)

@@ -105,7 +105,7 @@ def test_too_few_windows_for_a_rank_test_are_inconclusive() -> None:
 
 
 def test_p_values_agree_with_scipy() -> None:
-    drawn = random.Random(8)  # noqa: S311  seeded draws, nothing secret
+    drawn = random.Random(8)
     for _ in range(100):
         n_old, n_new = drawn.randint(1, 30), drawn.randint(1, 30)
         old, new = drawn.randint(0, n_old), drawn.randint(0, n_new)

@@ -62,7 +62,7 @@ def test_bounds_are_certain_when_all_have_been_seen(form: Form) -> None:
 
 
 def test_fixed_bounds_agree_with_scipy() -> None:
-    drawn = random.Random(5)  # noqa: S311  seeded draws, nothing secret
+    drawn = random.Random(5)
     for _ in range(300):
         size = drawn.randint(1, 300)
         count, seen = drawn.randint(0, size), drawn.randint(1, size)
@@ -76,7 +76,7 @@ def test_fixed_bounds_agree_with_scipy() -> None:
 
 
 def test_anytime_bounds_keep_their_error_when_looking_after_every_host() -> None:
-    drawn, size, bad = random.Random(6), 40, 2  # noqa: S311  seeded draws, nothing secret
+    drawn, size, bad = random.Random(6), 40, 2
     hosts = [True] * bad + [False] * (size - bad)
     too_high = {
         (seen, k): fewest_bad(size, seen, k, 0.05, Form.ANYTIME) > bad

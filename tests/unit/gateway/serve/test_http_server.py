@@ -87,7 +87,7 @@ class Client:
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for the server to notice; polls, because nothing is awaitable on its side."""
     async with asyncio.timeout(DEADLINE_S):
-        while not condition():  # noqa: ASYNC110 - the server has no event for each of these
+        while not condition():
             await asyncio.sleep(0.005)
 
 

@@ -70,7 +70,7 @@ async def ids(ledger: Ledger) -> list[object]:
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(10):
-        while not await condition():  # noqa: ASYNC110  # the state is another thread's: no event
+        while not await condition():  # the state is another thread's: no event
             await asyncio.sleep(0.01)
 
 
