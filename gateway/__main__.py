@@ -70,7 +70,7 @@ def _plan(arguments: argparse.Namespace, home: Path) -> SupervisorPlan:
         config_dir=config_dir,
         host=server.host if arguments.host is None else arguments.host,
         port=port,
-        workers=server.workers if arguments.workers is None else arguments.workers,
+        workers=arguments.workers or server.workers or _cpus(),
         drain_s=server.drain_s,
         version=version("cco-migrate"),
         run=os.environ.get("CCO_MIGRATE_RUN") or None,
@@ -93,7 +93,7 @@ def _check_config(arguments: argparse.Namespace, home: Path) -> int:
     print(f"Legacy proxy:    {'enabled' if daemon.proxy_enabled else 'disabled'}")
     print(f"Model overrides: {'enabled' if overrides.enabled else 'disabled'}")
     print(f"Override rules:  {len(overrides.rules)}")
-    print(f"Listener:        {server.host} port {port}, workers {server.workers}")
+    print(f"Listener:        {server.host} port {port}, workers {server.workers or _cpus()}")
     for warning in settings.warnings:
         print(f"Warning: {warning}", file=sys.stderr)
     return 0
@@ -212,7 +212,7 @@ def _add_listener(parser: argparse.ArgumentParser) -> None:
         help="address to listen on, loopback unless clients show tokens (default: gateway.toml)",
     )
     parser.add_argument("--port", type=_port, help="0 takes a free one (default: gateway.toml)")
-    parser.add_argument("--workers", type=_positive, help="processes (default: gateway.toml)")
+    parser.add_argument("--workers", type=_workers, help='processes, or "auto" (default: gateway.toml)')
     _add_config_dir(parser)
 
 
@@ -238,6 +238,17 @@ def _positive(word: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{word} is not a number above 0")
     return number
+
+
+def _workers(word: str) -> int:
+    return _cpus() if word == "auto" else _positive(word)
+
+
+def _cpus() -> int:
+    """Return how many CPUs this process may use: a container's share can be smaller than all."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ _LIMITS = tuple(asdict(LimitSettings()))
 
 def parse_server(path: Path, table: Document) -> ServerSettings:
     """Return where and how the gateway listens. Raises ConfigError."""
-    server = ServerSettings(**{**table, "names": tuple(table.get("names", ()))})
+    workers = 0 if table.get("workers") == "auto" else table.get("workers", 1)
+    names = tuple(table.get("names", ()))
+    server = ServerSettings(**{**table, "workers": workers, "names": names})
     if server.max_body_bytes > server.max_buffered_bytes:
         problem = f"a body of {server.max_body_bytes} bytes is accepted and could not be buffered"
         fix = f"write at least {server.max_body_bytes}, or a smaller max_body_bytes"

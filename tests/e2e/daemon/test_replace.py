@@ -21,6 +21,7 @@ import pytest
 Cco = Callable[..., CompletedProcess[str]]
 
 DEADLINE_S = 30.0
+CPUS = len(os.sched_getaffinity(0))
 
 
 def until(condition: Callable[[], Any]) -> Any:  # Any: whatever truth the condition finds
@@ -56,10 +57,10 @@ def elsewhere(home: Path, tmp_path: Path) -> Path:
 
 
 def test_restart_keeps_the_options_of_the_start(home: Path, cco: Cco, elsewhere: Path) -> None:
-    options = ("--config-dir", str(elsewhere), "--host", "127.9.9.9", "--workers", "2")
+    options = ("--config-dir", str(elsewhere), "--host", "127.9.9.9", "--workers", "3")
     assert cco("daemon", "start", *options).returncode == 0
     before, fingerprint = record(home), workers(home)[0]["fingerprint"]
-    for words, count in (((), 2), (("--workers", "1"), 1), ((), 1)):
+    for words, count in (((), 3), (("--workers", "auto"), CPUS), ((), CPUS)):
         again = cco("daemon", "restart", *words)
         assert (again.returncode, again.stderr) == (0, "")
         assert again.stdout.startswith("replaced: pid ")

@@ -86,6 +86,19 @@ def test_every_key_that_has_an_effect_is_read(tmp_path: Path) -> None:
     assert (settings.server.port, settings.server.workers, settings.server.drain_s) == (0, 2, 1.5)
 
 
+@pytest.mark.parametrize(("written", "workers"), [('"auto"', 0), ("3", 3)])
+def test_workers_auto_is_one_for_each_cpu(tmp_path: Path, written: str, workers: int) -> None:
+    write(tmp_path, gateway=f"[server]\nworkers = {written}\n")
+    assert load(tmp_path, tmp_path).server.workers == workers
+
+
+@pytest.mark.parametrize("written", ['"all"', "0", "257"])
+def test_workers_of_no_number_are_refused(tmp_path: Path, written: str) -> None:
+    write(tmp_path, gateway=f"[server]\nworkers = {written}\n")
+    with pytest.raises(ConfigError, match=r"gateway\.toml:2: server\.workers: "):
+        load(tmp_path, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("name", "data", "line", "words"),
     [
