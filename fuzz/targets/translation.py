@@ -10,7 +10,7 @@ from itertools import count
 from fuzz.targets.case import Target, Value, pieces
 from fuzz.targets.grammar import CHECKS
 from gateway.errors import RequestError, UpstreamError
-from gateway.translate import TRANSLATORS, Mint
+from gateway.translate import TRANSLATORS, Mint, translators
 from gateway.wire.formats import Translator, Wire
 
 STATUSES = (400, 404, 429, 500, 529)
@@ -23,8 +23,8 @@ def translation() -> Mapping[str, Target]:
     """Return the targets: `<client>_<upstream>.<kind>`."""
     kinds = {"request": request, "answer": answer, "error": error, "stream": stream}
     return {
-        f"{client}_{upstream}.{kind}": partial(check, partial(_fresh, type(translator)), client)
-        for (client, upstream), translator in TRANSLATORS.items()
+        f"{client}_{upstream}.{kind}": partial(check, partial(_fresh, client, upstream), client)
+        for client, upstream in TRANSLATORS
         for kind, check in kinds.items()
     }
 
@@ -70,9 +70,10 @@ def stream(make: Make, client: Wire, data: bytes) -> None:
     assert ways[0] == ways[1]
 
 
-def _fresh(kind: Callable[[Mint], Translator]) -> Translator:
+def _fresh(client: Wire, upstream: Wire) -> Translator:
     numbers = count(1)
-    return kind(Mint(lambda: f"{next(numbers):04}", lambda: 1_700_000_000.5))
+    mint = Mint(lambda: f"{next(numbers):04}", lambda: 1_700_000_000.5)
+    return translators(mint)[client, upstream]
 
 
 def _object(body: bytes) -> dict[str, Value]:

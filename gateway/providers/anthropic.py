@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.providers.dialect import Dialect, versioned_target, with_key
+from gateway.providers.dialect import Dialect, bearer_headers, versioned_target, with_key
 from gateway.wire.formats import Wire
 from gateway.wire.http import Header
 
@@ -27,8 +27,7 @@ def request_headers(
         return with_key(headers, (), extra)
     if not key.startswith(OAUTH_PREFIX):
         return with_key(headers, ((b"x-api-key", key.encode()),), extra)
-    merged = _with_beta(headers)
-    return with_key(merged, ((b"authorization", b"Bearer " + key.encode()),), extra)
+    return bearer_headers(_with_beta(headers), key, extra)
 
 
 def _with_beta(headers: tuple[Header, ...]) -> tuple[Header, ...]:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from gateway.settings import ProviderSettings
 from gateway.wire.body import Body
 from gateway.wire.formats import Wire
+from gateway.wire.hops import HOP_BY_HOP
 from gateway.wire.http import Header
 
 CREDENTIALS = frozenset(
@@ -17,13 +18,11 @@ CREDENTIALS = frozenset(
 )
 """Headers that may hold a key of the client's."""
 
-# `host`, framing and connection headers belong to one hop; two are meant for the gateway.
-HOP = frozenset(
-    b"host connection keep-alive proxy-connection proxy-authorization te trailer"
-    b" transfer-encoding upgrade expect content-length accept-encoding"
-    b" x-agent-type x-project-id".split()
+# What belongs to one hop, and two headers that are meant for the gateway.
+_DROPPED = HOP_BY_HOP.union(
+    (b"host", b"expect", b"content-length", b"accept-encoding", b"x-agent-type", b"x-project-id")
 )
-_REPLACED = HOP | CREDENTIALS
+_REPLACED = _DROPPED | CREDENTIALS
 _VERSION = re.compile(r"/v\d+[a-z0-9]*/?$")
 
 BuildHeaders = Callable[[tuple[Header, ...], str | None, tuple[Header, ...]], tuple[Header, ...]]
@@ -87,7 +86,7 @@ def with_key(
         added: The gateway's credentials; empty keeps the client's.
         extra: Configured for the provider; each replaces the client's of the same name.
     """
-    dropped = _REPLACED if added else HOP
+    dropped = _REPLACED if added else _DROPPED
     if extra:
         dropped |= {name for name, _ in extra}
     kept = [header for header in headers if header[0] not in dropped]

@@ -7,21 +7,23 @@ those tell the most.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 
 import msgspec
 
 from gateway.errors import UpstreamError, UpstreamFault
 from gateway.translate.error_bodies import Fault
+from gateway.translate.strict import check_text
+from gateway.wire.decoding import UNREADABLE, members
 from gateway.wire.usage import Usage
 
 MAX_CALLS = 1024
 """More tool calls in one answer are taken for a fault of the upstream."""
 
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_T = TypeVar("_T")
 
 
 class StopReason(StrEnum):
@@ -142,6 +144,26 @@ def broken(problem: str) -> UpstreamError:
     return UpstreamError(UpstreamFault.PROTOCOL, problem, sent=True)
 
 
+def decoder(kind: type[_T], problem: str) -> Callable[[bytes], _T]:
+    """Return what decodes an answer or an event of an upstream.
+
+    It is made once a format, so that an event of a stream costs a single call.
+
+    Args:
+        problem: What is said of bytes that cannot be decoded: they raise an UpstreamError.
+    """
+    decode = msgspec.json.Decoder(kind).decode
+
+    def decoded(data: bytes) -> _T:
+        try:
+            check_text(data)
+            return decode(data)
+        except UNREADABLE as error:
+            raise broken(f"{problem}: {error}") from error
+
+    return decoded
+
+
 def ended(reasons: Mapping[str, StopReason], told: str, *, called: bool) -> StopReason:
     """Return the stop reason of an answer that came to an end.
 
@@ -160,8 +182,8 @@ def ended(reasons: Mapping[str, StopReason], told: str, *, called: bool) -> Stop
 def is_object(arguments: str | bytes | msgspec.Raw) -> bool:
     """Return whether a tool's arguments are a complete JSON object."""
     try:
-        _members(arguments)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        members(arguments)
+    except UNREADABLE:
         return False
     return True
 

@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from gateway.errors import UpstreamError
-from gateway.translate import error_bodies, usage
+from gateway.translate import error_bodies
 from gateway.translate.answer import (
     Answer,
     Part,
@@ -20,10 +19,12 @@ from gateway.translate.answer import (
     Thinking,
     ToolCall,
     broken,
+    decoder,
     ended,
     read_input,
 )
-from gateway.translate.strict import check_text
+from gateway.wire.chat_usage import read_usage
+from gateway.wire.decoding import NULL, given
 from gateway.wire.usage import Reading
 
 STOP_REASONS: Mapping[str, StopReason] = {
@@ -41,8 +42,6 @@ STOP_REASONS: Mapping[str, StopReason] = {
 
 BROKEN = frozenset({"error", "abort", "insufficient_system_resource"})
 """Finish reasons of an answer that the upstream gave up: never shown as an end."""
-
-_NONE = msgspec.Raw(b"null")
 
 
 class Function(msgspec.Struct, gc=False):
@@ -92,29 +91,18 @@ class Completion(msgspec.Struct, gc=False):
 
     model: str | None = None
     choices: list[Choice] | None = None
-    usage: msgspec.Raw = _NONE
-    error: msgspec.Raw = _NONE
+    usage: msgspec.Raw = NULL
+    error: msgspec.Raw = NULL
 
 
-_decode = msgspec.json.Decoder(Completion).decode
-
-
-def read(data: bytes) -> Completion:
-    """Return an answer or a chunk; raises UpstreamError when it is neither."""
-    try:
-        check_text(data)
-        return _decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise broken(f"the upstream's answer is no chat completion: {error}") from error
+read = decoder(Completion, "the upstream's answer is no chat completion")
+"""Return an answer or a chunk; raises UpstreamError when it is neither."""
 
 
 def reading(body: bytes) -> Reading:
-    """Return tokens and model of a whole answer; empty when it is none."""
-    try:
-        completion = read(body)
-    except UpstreamError:
-        return Reading()
-    return Reading(usage.from_chat(completion.usage), completion.model)
+    """Return tokens and model of a whole answer; raises UpstreamError when it is none."""
+    completion = read(body)
+    return Reading(read_usage(completion.usage), completion.model)
 
 
 def stop_reason(finish_reason: str, sequence: str | None, *, called: bool) -> StopReason:
@@ -138,7 +126,7 @@ def stop_reason(finish_reason: str, sequence: str | None, *, called: bool) -> St
 def answer(body: bytes) -> Answer:
     """Return a whole answer; raises UpstreamError when it is none."""
     completion = read(body)
-    if bytes(completion.error) != b"null":
+    if given(completion.error) is not None:
         raise broken(error_bodies.read(None, body).message)
     choice = next((one for one in completion.choices or () if not one.index), None)
     if choice is None or choice.message is None:
@@ -151,7 +139,7 @@ def answer(body: bytes) -> Answer:
         parts=tuple(_parts(said, truncated=truncated)),
         stop_reason=stop_reason(finish, sequence, called=bool(said.tool_calls)),
         stop_sequence=sequence,
-        usage=usage.from_chat(completion.usage),
+        usage=read_usage(completion.usage),
     )
 
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-import msgspec
-
-from gateway.translate.answer import is_object
 from gateway.translate.chat_request import (
     AssistantMessage,
     Call,
@@ -19,10 +16,12 @@ from gateway.translate.chat_request import (
     TextPart,
     ToolMessage,
     UserMessage,
+    arguments_of,
     base64_of,
 )
 from gateway.translate.message_answer import clean_call_id
-from gateway.translate.strict import given, inexpressible, invalid
+from gateway.translate.strict import inexpressible, invalid
+from gateway.wire.decoding import given
 
 Block: TypeAlias = Mapping[str, object]
 Message: TypeAlias = SystemMessage | DeveloperMessage | UserMessage | AssistantMessage | ToolMessage
@@ -140,12 +139,9 @@ def _said(message: AssistantMessage, field: str) -> str | list[Block]:
 
 
 def _call(call: Call, field: str) -> Block:
-    arguments = call.function.arguments.strip() or "{}"
-    if not is_object(arguments):
-        raise invalid(f"{field}.function.arguments: must be a JSON object")
     return {
         "type": "tool_use",
         "id": clean_call_id(call.id),
         "name": call.function.name,
-        "input": msgspec.Raw(arguments.encode()),
+        "input": arguments_of(call, field),
     }

@@ -3,19 +3,16 @@
 What has another form there:
 * System and developer messages in front become `system`; later ones keep their place.
 * Tool messages become the beginning of the next user message.
-* An output limit is required: without one `default_max_tokens` is sent.
+* An output limit is required: without one `DEFAULT_MAX_TOKENS` is sent.
 * Thinking is shown as `reasoning_content`; a refusal has the finish reason `content_filter`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import msgspec
 
-from gateway.translate import chat_completion, error_bodies, message_reading
-from gateway.translate.chat_chunks import ChatChunks
 from gateway.translate.chat_content import UPSTREAM, conversation
 from gateway.translate.chat_request import (
     NO_PARAMETERS,
@@ -30,13 +27,8 @@ from gateway.translate.chat_request import (
     Tool,
     read,
 )
-from gateway.translate.message_stream import MessageStream
-from gateway.translate.mint import Mint
-from gateway.translate.sse import EventReader
-from gateway.translate.stream import Stream
-from gateway.translate.strict import given
-from gateway.wire.formats import StreamTranslator
-from gateway.wire.usage import Reading, read_message
+from gateway.translate.fields import present
+from gateway.wire.decoding import given
 
 NOT_NEEDED: Mapping[str, str] = {
     "detail": "a hint on an image's resolution; Anthropic chooses by its size",
@@ -84,62 +76,31 @@ _CHECKS: Checks = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ChatMessages:
-    """Translator of (CHAT, MESSAGES).
-
-    Attributes:
-        mint: Source of answer ids and of the time.
-        default_max_tokens: Sent when the client sets no limit.
-    """
-
-    mint: Mint
-    default_max_tokens: int = DEFAULT_MAX_TOKENS
-    path: bytes = b"/v1/messages"
-
-    def request(self, body: bytes, model: str) -> bytes:
-        """Return the upstream's request; raises RequestError (400)."""
-        request = read(body, UPSTREAM, _CHECKS)
-        system, messages = conversation(request.messages)
-        limit = request.limit or self.default_max_tokens
-        document: dict[str, object] = {"model": model, "max_tokens": limit}
-        if system:
-            document["system"] = system
-        document["messages"] = messages
-        document |= _sampling(request) | _tools(request) | _work(request)
-        if request.stream:
-            document["stream"] = True
-        return msgspec.json.encode(document)
-
-    def answer(self, body: bytes) -> bytes:
-        """Return the client's form of an answer; raises UpstreamError."""
-        return chat_completion.encode(message_reading.answer(body), self.mint)
-
-    def error(self, status: int, body: bytes) -> bytes:
-        """Return the client's form of an error."""
-        return error_bodies.to_chat(error_bodies.read(status, body))
-
-    def reading(self, body: bytes) -> Reading:
-        """Return tokens and model of an upstream's answer."""
-        return read_message(body)
-
-    def stream(self, *, trailing_usage: bool = True) -> StreamTranslator:
-        """Return a translator of one streamed answer."""
-        chunks = ChatChunks(self.mint, trailing_usage=trailing_usage)
-        return Stream(EventReader(), MessageStream(chunks), chunks)
+def translate_request(body: bytes, model: str) -> bytes:
+    """Return the upstream's request; raises RequestError (400)."""
+    request = read(body, UPSTREAM, _CHECKS)
+    system, messages = conversation(request.messages)
+    limit = request.limit or DEFAULT_MAX_TOKENS
+    document: dict[str, object] = {"model": model, "max_tokens": limit}
+    if system:
+        document["system"] = system
+    document["messages"] = messages
+    document |= _sampling(request) | _tools(request) | _work(request)
+    if request.stream:
+        document["stream"] = True
+    return msgspec.json.encode(document)
 
 
 def _sampling(request: ChatRequest) -> dict[str, object]:
     user = request.user or request.safety_identifier
     tier = request.service_tier
-    fields = {
-        "temperature": request.temperature,
-        "top_p": request.top_p,
-        "stop_sequences": request.stops,
-        "metadata": {"user_id": user} if user else None,
-        "service_tier": None if tier is None else TIERS[tier],
-    }
-    return {name: value for name, value in fields.items() if value is not None}
+    return present(
+        temperature=request.temperature,
+        top_p=request.top_p,
+        stop_sequences=request.stops,
+        metadata={"user_id": user} if user else None,
+        service_tier=None if tier is None else TIERS[tier],
+    )
 
 
 def _tools(request: ChatRequest) -> dict[str, object]:
@@ -159,14 +120,13 @@ def _tools(request: ChatRequest) -> dict[str, object]:
 
 def _tool(tool: Tool) -> dict[str, object]:
     function = tool.function
-    fields = {
-        "name": function.name,
-        "description": function.description,
-        "input_schema": given(function.parameters) or NO_PARAMETERS,
-        "strict": function.strict,
-        "cache_control": given(tool.cache_control),
-    }
-    return {name: value for name, value in fields.items() if value is not None}
+    return present(
+        name=function.name,
+        description=function.description,
+        input_schema=given(function.parameters) or NO_PARAMETERS,
+        strict=function.strict,
+        cache_control=given(tool.cache_control),
+    )
 
 
 def _work(request: ChatRequest) -> dict[str, object]:

@@ -12,13 +12,9 @@ What has another form there:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
-from gateway.translate import chat_completion, error_bodies, ollama_answer
-from gateway.translate.answer import is_object
-from gateway.translate.chat_chunks import ChatChunks
 from gateway.translate.chat_request import (
     NO_PARAMETERS,
     ONE_TIER,
@@ -34,13 +30,12 @@ from gateway.translate.chat_request import (
     TextPart,
     ToolMessage,
     UserMessage,
+    arguments_of,
     base64_of,
     read,
 )
-from gateway.translate.mint import Mint
 from gateway.translate.ollama_request import (
     LEVELS,
-    PATH,
     UPSTREAM,
     Call,
     Calls,
@@ -54,12 +49,8 @@ from gateway.translate.ollama_request import (
     assistant,
     turn,
 )
-from gateway.translate.ollama_stream import OllamaStream
-from gateway.translate.stream import Stream
-from gateway.translate.strict import given, inexpressible, invalid
-from gateway.wire.formats import StreamTranslator
-from gateway.wire.ndjson import LineReader
-from gateway.wire.usage import Reading
+from gateway.translate.strict import inexpressible
+from gateway.wire.decoding import given
 
 NOT_NEEDED: Mapping[str, str] = {
     "cache_control": "steers Anthropic's cache; Ollama keeps the last prompt by itself",
@@ -86,47 +77,19 @@ _CHECKS: Checks = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ChatOllama:
-    """Translator of (CHAT, OLLAMA).
-
-    Attributes:
-        mint: Source of ids of answers, and of calls: older servers give them none.
-    """
-
-    mint: Mint
-    path: bytes = PATH
-
-    def request(self, body: bytes, model: str) -> bytes:
-        """Return the upstream's request; raises RequestError (400)."""
-        request = read(body, UPSTREAM, _CHECKS)
-        translated = OllamaRequest(
-            model=model,
-            messages=tuple(_messages(request)),
-            stream=bool(request.stream),
-            options=_options(request),
-            tools=tuple(_tools(request)),
-            think=_think(request),
-            format=_format(request),
-        )
-        return msgspec.json.encode(translated)
-
-    def answer(self, body: bytes) -> bytes:
-        """Return the client's form of an answer; raises UpstreamError."""
-        return chat_completion.encode(ollama_answer.answer(body), self.mint)
-
-    def error(self, status: int, body: bytes) -> bytes:
-        """Return the client's form of an error."""
-        return error_bodies.to_chat(error_bodies.read(status, body))
-
-    def reading(self, body: bytes) -> Reading:
-        """Return tokens and model of an upstream's answer."""
-        return ollama_answer.reading(body)
-
-    def stream(self, *, trailing_usage: bool = True) -> StreamTranslator:
-        """Return a translator of one streamed answer."""
-        chunks = ChatChunks(self.mint, trailing_usage=trailing_usage)
-        return Stream(LineReader(), OllamaStream(chunks), chunks)
+def translate_request(body: bytes, model: str) -> bytes:
+    """Return the upstream's request; raises RequestError (400)."""
+    request = read(body, UPSTREAM, _CHECKS)
+    translated = OllamaRequest(
+        model=model,
+        messages=tuple(_messages(request)),
+        stream=bool(request.stream),
+        options=_options(request),
+        tools=tuple(_tools(request)),
+        think=_think(request),
+        format=_format(request),
+    )
+    return msgspec.json.encode(translated)
 
 
 def _messages(request: ChatRequest) -> Iterator[Message]:
@@ -148,11 +111,8 @@ def _said(message: AssistantMessage, field: str, calls: Calls) -> Message:
     parts = [content] if isinstance(content, str) else [_words(part) for part in content]
     made: list[Call] = []
     for at, call in enumerate(message.tool_calls or ()):
-        arguments = call.function.arguments.strip() or "{}"
-        if not is_object(arguments):
-            name = f"{field}.tool_calls.{at}.function.arguments"
-            raise invalid(f"{name}: must be a JSON object")
-        made.append(calls.call(call.id, call.function.name, msgspec.Raw(arguments.encode())))
+        arguments = arguments_of(call, f"{field}.tool_calls.{at}")
+        made.append(calls.call(call.id, call.function.name, arguments))
     thinking = message.reasoning_content or message.reasoning or ""
     return assistant([*parts, message.refusal or ""], [thinking], made)
 

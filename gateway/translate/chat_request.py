@@ -14,7 +14,9 @@ from typing import Literal, TypeAlias
 import msgspec
 from msgspec import UNSET
 
-from gateway.translate.strict import NULL, Strict, Unused, decode, inexpressible
+from gateway.translate.answer import is_object
+from gateway.translate.strict import Strict, Unused, decode, inexpressible, invalid
+from gateway.wire.decoding import NULL
 
 NOT_NEEDED: Mapping[str, str] = {
     "annotations": "where words of an earlier answer came from; the words themselves are sent",
@@ -282,3 +284,14 @@ def base64_of(url: str) -> tuple[str, str] | None:
     """Return media type and base64 of a data URL; None when the URL is none, or not in base64."""
     parts = _DATA_URL.fullmatch(url)
     return None if parts is None else (parts["type"], parts["data"])
+
+
+def arguments_of(call: Call, field: str) -> msgspec.Raw:
+    """Return a call's arguments; none are an empty object.
+
+    Raises RequestError (400) when they are no JSON object; `field` names the call in it.
+    """
+    arguments = call.function.arguments.strip() or "{}"
+    if not is_object(arguments):
+        raise invalid(f"{field}.function.arguments: must be a JSON object")
+    return msgspec.Raw(arguments.encode())

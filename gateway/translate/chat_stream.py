@@ -6,9 +6,10 @@ the chunk with the usage follows it.
 
 from __future__ import annotations
 
-from gateway.translate import chat_answer, error_bodies, usage
+from gateway.translate import chat_answer, error_bodies
 from gateway.translate.answer import AnswerWriter, broken
 from gateway.translate.chat_answer import Call, Choice, Function
+from gateway.wire.chat_usage import read_usage
 from gateway.wire.usage import Reading, Usage
 
 _NULL = b"null"
@@ -46,7 +47,7 @@ class ChatStream:
             return
         self._model = chunk.model or self._model
         if bytes(chunk.usage) != _NULL:
-            self._usage = usage.from_chat(chunk.usage) or self._usage
+            self._usage = read_usage(chunk.usage) or self._usage
         for choice in chunk.choices or ():
             if not choice.index:
                 self._start()

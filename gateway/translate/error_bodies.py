@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from gateway.wire.decoding import UNREADABLE
+
 MAX_TEXT_BYTES = 4096
 """A body that is no JSON (a proxy's page) is quoted up to here."""
 
@@ -119,7 +121,7 @@ def to_chat(fault: Fault) -> bytes:
 def _parsed(body: bytes) -> _Document:
     try:
         return _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return _Document()
 
 

@@ -14,8 +14,6 @@ from gateway.translate.messages_request import (
     Text,
     ToolReference,
     check_document,
-    image_url,
-    reference_text,
 )
 from gateway.translate.strict import inexpressible
 
@@ -27,9 +25,6 @@ SEPARATOR = "\n\n"
 
 FILE_NAME = "document.pdf"
 """OpenAI wants a name for every file."""
-
-SCHEMA_NAME = "answer"
-"""OpenAI wants a name for the form of an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +77,8 @@ def plain(content: str | Iterable[Text]) -> str:
 
 
 def text_of(block: Text | ToolReference) -> str:
-    """Return the words of a block."""
-    return block.text if isinstance(block, Text) else reference_text(block)
+    """Return the words of a block; of a tool that was found the request has told already."""
+    return block.text if isinstance(block, Text) else f"Tool found: {block.tool_name}"
 
 
 def titled(title: str | None, text: str) -> str:
@@ -95,7 +90,7 @@ def _part(block: Block, field: str, forms: PartForms) -> Part:
     if isinstance(block, Text | ToolReference):
         return forms.text(text_of(block))
     if isinstance(block, Image):
-        return forms.image(image_url(block))
+        return forms.image(block.source.url)
     check_document(block, field, forms.upstream)
     if isinstance(block.source, PlainText):
         return forms.text(titled(block.title, block.source.data))

@@ -14,9 +14,8 @@ from gateway.translate.answer import (
     Text,
     Thinking,
     ToolCall,
-    broken,
+    decoder,
 )
-from gateway.translate.strict import check_text
 from gateway.wire.usage import read_message
 
 _NONE = msgspec.Raw(b"")
@@ -72,17 +71,10 @@ class _Message(msgspec.Struct, gc=False):
     stop_details: StopDetails | None = None
 
 
-_decode_message = msgspec.json.Decoder(_Message).decode
-_decode_event = msgspec.json.Decoder(Event).decode
+_read = decoder(_Message, "the upstream's answer is no message")
 
-
-def read_event(data: bytes) -> Event:
-    """Return a streamed event; raises UpstreamError when it is none."""
-    try:
-        check_text(data)
-        return _decode_event(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise broken(f"the upstream's event cannot be read: {error}") from error
+read_event = decoder(Event, "the upstream's event cannot be read")
+"""Return a streamed event; raises UpstreamError when it is none."""
 
 
 def stop_reason(told: str | None) -> StopReason:
@@ -92,11 +84,7 @@ def stop_reason(told: str | None) -> StopReason:
 
 def answer(body: bytes) -> Answer:
     """Return a whole answer; raises UpstreamError when it is none."""
-    try:
-        check_text(body)
-        message = _decode_message(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise broken(f"the upstream's answer is no message: {error}") from error
+    message = _read(body)
     return Answer(
         model=message.model,
         parts=tuple(_parts(message)),

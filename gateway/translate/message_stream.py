@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway.translate import error_bodies, message_reading
 from gateway.translate.answer import AnswerWriter, StopReason
 from gateway.translate.message_reading import Block, Delta
-from gateway.wire.usage import Reading, Usage, read_message
+from gateway.wire.usage import Reading, Tally
 
 
 class _Call:
@@ -28,7 +28,7 @@ class MessageStream:
         "_refusal",
         "_sequence",
         "_stop_reason",
-        "_usage",
+        "_tally",
         "complete",
     )
 
@@ -36,7 +36,7 @@ class MessageStream:
         self.complete = False
         self._out = out
         self._model: str | None = None
-        self._usage: Usage | None = None
+        self._tally = Tally()
         self._stop_reason = StopReason.END_TURN
         self._sequence: str | None = None
         self._refusal = ""
@@ -65,16 +65,15 @@ class MessageStream:
     def finish(self) -> None:
         """Write the closing events."""
         self._out.refusal(self._refusal)
-        self._out.finish(self._stop_reason, self._sequence, self._usage)
+        self._out.finish(self._stop_reason, self._sequence, self._tally.usage())
 
     def reading(self) -> Reading:
         """Return tokens and model so far."""
-        return Reading(self._usage, self._model)
+        return Reading(self._tally.usage(), self._model)
 
     def _start(self, message: bytes) -> None:
-        told = read_message(message)
-        self._model, self._usage = told.model, told.usage
-        self._out.start(told.model or "", told.usage)
+        self._model = self._tally.read(message)
+        self._out.start(self._model or "", self._tally.usage())
 
     def _begin(self, index: int, block: Block) -> None:
         if block.type == "tool_use":
@@ -101,22 +100,9 @@ class MessageStream:
             self._out.pause()
 
     def _ending(self, delta: Delta, data: bytes) -> None:
-        self._usage = _later(self._usage, read_message(data).usage)
+        self._tally.read(data)
         if delta.stop_reason is not None:
             self._stop_reason = message_reading.stop_reason(delta.stop_reason)
             self._sequence = delta.stop_sequence
         if delta.stop_details is not None:
             self._refusal = delta.stop_details.explanation or ""
-
-
-def _later(before: Usage | None, now: Usage | None) -> Usage | None:
-    """Return the usage after a further report: output is the last one's, the rest the largest."""
-    if before is None or now is None:
-        return now or before
-    return Usage(
-        max(before.input_tokens, now.input_tokens),
-        now.output_tokens,
-        max(before.cache_write_5m_tokens, now.cache_write_5m_tokens),
-        max(before.cache_write_1h_tokens, now.cache_write_1h_tokens),
-        max(before.cache_read_tokens, now.cache_read_tokens),
-    )

@@ -11,23 +11,18 @@ What has another form there:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import msgspec
 
-from gateway.translate import chat_answer, error_bodies, message_answer, message_parts
-from gateway.translate.chat_stream import ChatStream
-from gateway.translate.message_events import MessageEvents
+from gateway.translate import message_parts, messages_openai
+from gateway.translate.fields import present
 from gateway.translate.message_parts import Part, PartForms
 from gateway.translate.messages_request import (
-    CHOICES,
     ERROR_PREFIX,
-    TIERS,
     AssistantMessage,
     Document,
     Image,
     MessagesRequest,
-    Named,
     SystemMessage,
     Text,
     Tool,
@@ -37,12 +32,7 @@ from gateway.translate.messages_request import (
     UserMessage,
     read,
 )
-from gateway.translate.mint import Mint
-from gateway.translate.sse import EventReader
-from gateway.translate.stream import Stream
 from gateway.translate.strict import inexpressible
-from gateway.wire.formats import StreamTranslator
-from gateway.wire.usage import Reading
 
 NOT_NEEDED: Mapping[str, str] = {
     "content.thinking": "thinking of earlier turns; OpenAI takes none back in clear text",
@@ -63,46 +53,15 @@ _FORMS = PartForms(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class MessagesChat:
-    """Translator of (MESSAGES, CHAT).
-
-    Attributes:
-        mint: Source of message ids.
-        limit_field: The upstream's name for the output limit; older servers know only `max_tokens`.
-    """
-
-    mint: Mint
-    limit_field: str = "max_completion_tokens"
-    path: bytes = b"/v1/chat/completions"
-
-    def request(self, body: bytes, model: str) -> bytes:
-        """Return the upstream's request; raises RequestError (400)."""
-        request = read(body, UPSTREAM)
-        document: dict[str, object] = {"model": model, "messages": list(_messages(request))}
-        document[self.limit_field] = request.max_tokens
-        document |= _sampling(request) | _tools(request) | _form(request)
-        if request.stream:
-            document |= {"stream": True, "stream_options": {"include_usage": True}}
-        return msgspec.json.encode(document)
-
-    def answer(self, body: bytes) -> bytes:
-        """Return the client's form of an answer; raises UpstreamError."""
-        return message_answer.encode(chat_answer.answer(body), self.mint)
-
-    def error(self, status: int, body: bytes) -> bytes:
-        """Return the client's form of an error."""
-        return error_bodies.to_messages(error_bodies.read(status, body))
-
-    def reading(self, body: bytes) -> Reading:
-        """Return tokens and model of an upstream's answer."""
-        return chat_answer.reading(body)
-
-    def stream(self, *, trailing_usage: bool = True) -> StreamTranslator:
-        """Return a translator of one streamed answer; its usage stands in the closing events."""
-        del trailing_usage
-        events = MessageEvents(self.mint)
-        return Stream(EventReader(), ChatStream(events), events)
+def translate_request(body: bytes, model: str) -> bytes:
+    """Return the upstream's request; raises RequestError (400)."""
+    request = read(body, UPSTREAM)
+    document: dict[str, object] = {"model": model, "messages": list(_messages(request))}
+    document["max_completion_tokens"] = request.max_tokens
+    document |= _sampling(request) | _tools(request) | _form(request)
+    if request.stream:
+        document |= {"stream": True, "stream_options": {"include_usage": True}}
+    return msgspec.json.encode(document)
 
 
 def _messages(request: MessagesRequest) -> Iterator[Part]:
@@ -175,47 +134,36 @@ def _sampling(request: MessagesRequest) -> dict[str, object]:
         raise inexpressible("top_k", UPSTREAM)
     if len(request.stop_sequences or ()) > MAX_STOPS:
         raise inexpressible("stop_sequences", UPSTREAM, f"more than {MAX_STOPS}")
-    tier = request.service_tier
-    fields = {
-        "temperature": request.temperature,
-        "top_p": request.top_p,
-        "stop": request.stop_sequences or None,
-        "reasoning_effort": request.effort,
-        "user": request.user,
-        "service_tier": None if tier is None else TIERS[tier],
-    }
-    return {name: value for name, value in fields.items() if value is not None}
+    return present(
+        temperature=request.temperature,
+        top_p=request.top_p,
+        stop=request.stop_sequences or None,
+        reasoning_effort=messages_openai.effort(request),
+        user=messages_openai.user(request),
+        service_tier=messages_openai.tier(request),
+    )
 
 
 def _tools(request: MessagesRequest) -> dict[str, object]:
     if not request.tools:
         return {}
     tools = [{"type": "function", "function": _function(tool)} for tool in request.tools]
-    fields: dict[str, object] = {"tools": tools}
-    choice = request.tool_choice
-    if choice is None:
-        return fields
-    if isinstance(choice, Named):
-        fields["tool_choice"] = {"type": "function", "function": {"name": choice.name}}
-    else:
-        fields["tool_choice"] = CHOICES[choice.kind]
-    if choice.disable_parallel_tool_use:
-        fields["parallel_tool_calls"] = False
-    return fields
+    return {"tools": tools} | messages_openai.tool_choice(
+        request, lambda name: {"type": "function", "function": {"name": name}}
+    )
 
 
 def _function(tool: Tool) -> Part:
-    fields = {
-        "name": tool.name,
-        "description": tool.full_description(),
-        "parameters": tool.input_schema,
-        "strict": tool.strict,
-    }
-    return {name: value for name, value in fields.items() if value is not None}
+    return present(
+        name=tool.name,
+        description=tool.full_description(),
+        parameters=tool.input_schema,
+        strict=tool.strict,
+    )
 
 
 def _form(request: MessagesRequest) -> dict[str, object]:
-    if request.schema is None:
+    schema = messages_openai.schema(request)
+    if schema is None:
         return {}
-    schema = {"name": message_parts.SCHEMA_NAME, "schema": request.schema, "strict": True}
     return {"response_format": {"type": "json_schema", "json_schema": schema}}

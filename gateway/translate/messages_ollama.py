@@ -11,13 +11,11 @@ What has another form there:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import msgspec
 
-from gateway.translate import error_bodies, message_answer, message_parts, ollama_answer
+from gateway.translate import message_parts
 from gateway.translate.answer import is_object
-from gateway.translate.message_events import MessageEvents
 from gateway.translate.messages_request import (
     ERROR_PREFIX,
     AnyTool,
@@ -41,10 +39,8 @@ from gateway.translate.messages_request import (
     check_document,
     read,
 )
-from gateway.translate.mint import Mint
 from gateway.translate.ollama_request import (
     LEVELS,
-    PATH,
     UPSTREAM,
     Call,
     Calls,
@@ -58,12 +54,7 @@ from gateway.translate.ollama_request import (
     assistant,
     turn,
 )
-from gateway.translate.ollama_stream import OllamaStream
-from gateway.translate.stream import Stream
 from gateway.translate.strict import inexpressible, invalid
-from gateway.wire.formats import StreamTranslator
-from gateway.wire.ndjson import LineReader
-from gateway.wire.usage import Reading
 
 NOT_NEEDED: Mapping[str, str] = {
     "budget_tokens": "how long to think; Ollama lets a model think or not",
@@ -74,48 +65,19 @@ NOT_NEEDED: Mapping[str, str] = {
 """Fields that are left out on the way there, beside those that every upstream goes without."""
 
 
-@dataclass(frozen=True, slots=True)
-class MessagesOllama:
-    """Translator of (MESSAGES, OLLAMA).
-
-    Attributes:
-        mint: Source of ids of messages, and of calls: older servers give them none.
-    """
-
-    mint: Mint
-    path: bytes = PATH
-
-    def request(self, body: bytes, model: str) -> bytes:
-        """Return the upstream's request; raises RequestError (400)."""
-        request = read(body, UPSTREAM)
-        translated = OllamaRequest(
-            model=model,
-            messages=tuple(_messages(request)),
-            stream=bool(request.stream),
-            options=_options(request),
-            tools=tuple(_tools(request)),
-            think=_think(request),
-            format=request.schema,
-        )
-        return msgspec.json.encode(translated)
-
-    def answer(self, body: bytes) -> bytes:
-        """Return the client's form of an answer; raises UpstreamError."""
-        return message_answer.encode(ollama_answer.answer(body), self.mint)
-
-    def error(self, status: int, body: bytes) -> bytes:
-        """Return the client's form of an error."""
-        return error_bodies.to_messages(error_bodies.read(status, body))
-
-    def reading(self, body: bytes) -> Reading:
-        """Return tokens and model of an upstream's answer."""
-        return ollama_answer.reading(body)
-
-    def stream(self, *, trailing_usage: bool = True) -> StreamTranslator:
-        """Return a translator of one streamed answer; its usage stands in the closing events."""
-        del trailing_usage
-        events = MessageEvents(self.mint)
-        return Stream(LineReader(), OllamaStream(events), events)
+def translate_request(body: bytes, model: str) -> bytes:
+    """Return the upstream's request; raises RequestError (400)."""
+    request = read(body, UPSTREAM)
+    translated = OllamaRequest(
+        model=model,
+        messages=tuple(_messages(request)),
+        stream=bool(request.stream),
+        options=_options(request),
+        tools=tuple(_tools(request)),
+        think=_think(request),
+        format=request.schema,
+    )
+    return msgspec.json.encode(translated)
 
 
 def _messages(request: MessagesRequest) -> Iterator[Message]:
@@ -217,7 +179,6 @@ def _think(request: MessagesRequest) -> bool | str | None:
     """Return whether to think, or the level of an effort; None leaves it to the model."""
     if isinstance(request.thinking, ThinkingOff):
         return False
-    effort = request.output_config.effort if request.output_config is not None else None
-    if effort is not None:
-        return LEVELS[effort]
+    if request.effort is not None:
+        return LEVELS[request.effort]
     return True if isinstance(request.thinking, ThinkingOn) else None

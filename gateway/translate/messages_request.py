@@ -8,7 +8,6 @@ refused, or listed with a reason, in the module of that direction.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import Literal
 
 import msgspec
@@ -31,27 +30,6 @@ NOT_NEEDED: Mapping[str, str] = {
 
 BILLING_TEXT = "x-anthropic-billing-header:"
 """A system text that begins so is accounting between client and Anthropic: not sent elsewhere."""
-
-MAX_USER_CHARS = 64
-"""OpenAI refuses a longer `user`; it gets the SHA-256 (64 characters) instead."""
-
-EFFORTS: Mapping[str, str] = {
-    "low": "low",
-    "medium": "medium",
-    "high": "high",
-    "xhigh": "xhigh",
-    "max": "xhigh",
-}
-"""OpenAI's `reasoning_effort` for Anthropic's `output_config.effort`."""
-
-BUDGETS: tuple[tuple[int, str], ...] = ((4096, "low"), (16384, "medium"))
-"""`reasoning_effort` for a thinking budget up to so many tokens; `high` above."""
-
-CHOICES: Mapping[str, str] = {"auto": "auto", "any": "required", "none": "none"}
-"""OpenAI's `tool_choice`, but for a named tool."""
-
-TIERS: Mapping[str, str] = {"auto": "auto", "standard_only": "default"}
-"""OpenAI's `service_tier`."""
 
 ERROR_PREFIX = "Error: "
 """In front of a failed tool's result: others have no mark for it."""
@@ -288,15 +266,8 @@ class MessagesRequest(Strict):
 
     @property
     def effort(self) -> str | None:
-        """OpenAI's reasoning effort; None leaves it to the model."""
-        if isinstance(self.thinking, ThinkingOff):
-            return None
-        if self.output_config is not None and self.output_config.effort is not None:
-            return EFFORTS[self.output_config.effort]
-        if isinstance(self.thinking, ThinkingOn):
-            budget = self.thinking.budget_tokens
-            return next((effort for limit, effort in BUDGETS if budget <= limit), "high")
-        return None
+        """How hard to work, in Anthropic's words; None leaves it to the model."""
+        return None if self.output_config is None else self.output_config.effort
 
     @property
     def schema(self) -> msgspec.Raw | None:
@@ -304,14 +275,6 @@ class MessagesRequest(Strict):
         form = self.output_config.format if self.output_config is not None else None
         form = form or self.output_format
         return None if form is None else form.schema
-
-    @property
-    def user(self) -> str | None:
-        """OpenAI's `user`: stable, and not longer than it takes."""
-        user = self.metadata.user_id if self.metadata is not None else None
-        if user is None or len(user) <= MAX_USER_CHARS:
-            return user
-        return sha256(user.encode()).hexdigest()
 
     @property
     def system_text(self) -> str:
@@ -340,13 +303,3 @@ def check_document(document: Document, field: str, upstream: str) -> None:
         raise inexpressible(f"{field}.context", upstream)
     if document.citations is not None and document.citations.enabled:
         raise inexpressible(f"{field}.citations", upstream)
-
-
-def image_url(image: Image) -> str:
-    """Return an image as OpenAI takes it: an address or a data URL."""
-    return image.source.url
-
-
-def reference_text(reference: ToolReference) -> str:
-    """Return the words for a tool that was found: the request has told of it already."""
-    return f"Tool found: {reference.tool_name}"

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from gateway.errors import UpstreamError
 from gateway.translate import error_bodies, usage
 from gateway.translate.answer import (
     Answer,
@@ -20,11 +19,12 @@ from gateway.translate.answer import (
     Thinking,
     ToolCall,
     broken,
+    decoder,
     ended,
     read_input,
 )
 from gateway.translate.chat_answer import Function
-from gateway.translate.strict import check_text
+from gateway.wire.decoding import NULL, given
 from gateway.wire.usage import Reading
 
 STOP_REASONS: Mapping[str, StopReason] = {
@@ -32,8 +32,6 @@ STOP_REASONS: Mapping[str, StopReason] = {
     "length": StopReason.MAX_TOKENS,
 }
 """What a `done_reason` means; one that is not listed (`load`, `unload`) ends the turn."""
-
-_NONE = msgspec.Raw(b"null")
 
 
 class Call(msgspec.Struct, gc=False):
@@ -58,33 +56,22 @@ class Line(msgspec.Struct, gc=False):
     message: Said | None = None
     done: bool = False
     done_reason: str | None = None
-    error: msgspec.Raw = _NONE
+    error: msgspec.Raw = NULL
 
     @property
     def failed(self) -> bool:
         """Whether the line is an error instead of an answer."""
-        return bytes(self.error) != b"null"
+        return given(self.error) is not None
 
 
-_decode = msgspec.json.Decoder(Line).decode
-
-
-def read(data: bytes) -> Line:
-    """Return an answer or a line of it; raises UpstreamError when it is neither."""
-    try:
-        check_text(data)
-        return _decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise broken(f"the upstream's answer is no chat answer of Ollama: {error}") from error
+read = decoder(Line, "the upstream's answer is no chat answer of Ollama")
+"""Return an answer or a line of it; raises UpstreamError when it is neither."""
 
 
 def reading(body: bytes) -> Reading:
-    """Return tokens and model of a whole answer; empty when it is none."""
-    try:
-        line = read(body)
-    except UpstreamError:
-        return Reading()
-    return Reading(usage.from_ollama(body), line.model)
+    """Return tokens and model of a whole answer; raises UpstreamError when it is none."""
+    model = read(body).model
+    return Reading(usage.from_ollama(body), model)
 
 
 def stop_reason(line: Line, *, called: bool) -> StopReason:

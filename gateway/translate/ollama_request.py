@@ -15,8 +15,6 @@ from gateway.translate.strict import invalid
 
 UPSTREAM = "Ollama's chat API"
 
-PATH = b"/api/chat"
-
 LEVELS: Mapping[str, str] = {
     "minimal": "low",
     "low": "low",

@@ -7,7 +7,6 @@ from enum import StrEnum
 
 import msgspec
 
-from gateway.errors import UpstreamError
 from gateway.translate import error_bodies, usage
 from gateway.translate.answer import (
     Answer,
@@ -18,13 +17,12 @@ from gateway.translate.answer import (
     Thinking,
     ToolCall,
     broken,
+    decoder,
     read_input,
 )
 from gateway.translate.error_bodies import Fault
-from gateway.translate.strict import check_text
+from gateway.wire.decoding import NULL, given
 from gateway.wire.usage import Reading
-
-_NULL = msgspec.Raw(b"null")
 
 SUMMARY_SEPARATOR = "\n\n"
 """Between the parts of a reasoning summary, which become one thinking block."""
@@ -77,8 +75,8 @@ class Response(msgspec.Struct, gc=False):
     model: str | None = None
     status: str | None = None
     incomplete_details: Incomplete | None = None
-    error: msgspec.Raw = _NULL
-    usage: msgspec.Raw = _NULL
+    error: msgspec.Raw = NULL
+    usage: msgspec.Raw = NULL
 
 
 class Event(msgspec.Struct, gc=False):
@@ -92,40 +90,24 @@ class Event(msgspec.Struct, gc=False):
     response: Response | None = None
 
 
-_decode = msgspec.json.Decoder(Response).decode
-_decode_event = msgspec.json.Decoder(Event).decode
+_PROBLEM = "the upstream's answer is no response"
 
+read = decoder(Response, _PROBLEM)
+"""Return a whole answer; raises UpstreamError when it is none."""
 
-def read(body: bytes) -> Response:
-    """Return a whole answer; raises UpstreamError when it is none."""
-    try:
-        check_text(body)
-        return _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _unreadable(error) from error
-
-
-def read_event(data: bytes) -> Event:
-    """Return a streamed event; raises UpstreamError when it is none."""
-    try:
-        check_text(data)
-        return _decode_event(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _unreadable(error) from error
+read_event = decoder(Event, _PROBLEM)
+"""Return a streamed event; raises UpstreamError when it is none."""
 
 
 def reading(body: bytes) -> Reading:
-    """Return tokens and model of a whole answer; empty when it is none."""
-    try:
-        response = read(body)
-    except UpstreamError:
-        return Reading()
+    """Return tokens and model of a whole answer; raises UpstreamError when it is none."""
+    response = read(body)
     return Reading(usage.from_responses(response.usage), response.model)
 
 
 def fault(response: Response) -> Fault:
     """Return why an answer failed."""
-    if bytes(response.error) == b"null":
+    if given(response.error) is None:
         return Fault("api_error", "the upstream's answer failed without a reason")
     return error_bodies.read(None, b'{"error":%b}' % bytes(response.error))
 
@@ -140,7 +122,7 @@ def stop_reason(response: Response, *, called: bool) -> StopReason:
     Raises:
         UpstreamError: It has not ended, or failed.
     """
-    if response.status == Status.FAILED or bytes(response.error) != b"null":
+    if response.status == Status.FAILED or given(response.error) is not None:
         raise broken(fault(response).message)
     if response.status == Status.INCOMPLETE:
         details = response.incomplete_details or Incomplete()
@@ -185,7 +167,3 @@ def _parts(items: list[Item], *, truncated: bool) -> Iterator[Part]:
             tool_input = read_input(item.arguments or "", truncated=truncated)
             if tool_input is not None:
                 yield ToolCall(item.call_id, item.name or "", tool_input)
-
-
-def _unreadable(error: Exception) -> UpstreamError:
-    return broken(f"the upstream's answer is no response: {error}")

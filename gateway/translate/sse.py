@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gateway.errors import UpstreamError, UpstreamFault
+from gateway.translate.answer import broken
 
 MAX_EVENT_BYTES = 8 * 1024 * 1024
 """The Responses API repeats the whole answer, and the request's tools, in its last event."""
@@ -49,9 +49,7 @@ class EventReader:
             del buffer[:start]
         self._seen = max(0, len(buffer) - 1)
         if len(buffer) > MAX_EVENT_BYTES:
-            raise UpstreamError(
-                UpstreamFault.PROTOCOL, "an event of the answer is too long", sent=True
-            )
+            raise broken("an event of the answer is too long")
 
     def end(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield nothing: an event that no blank line ended is not one."""

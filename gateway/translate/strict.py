@@ -13,9 +13,6 @@ from gateway.errors import RequestError
 Unused: TypeAlias = msgspec.Raw | msgspec.UnsetType
 """Type of a field that is known and left out; each is listed in a table `NOT_NEEDED`."""
 
-NULL = msgspec.Raw(b"null")
-"""Default of a field that is passed on undecoded: absent and null are the same."""
-
 _T = TypeVar("_T")
 _ERROR = re.compile(r"(?P<problem>.*?)(?: - at `\$\.?(?P<path>.*)`)?", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
@@ -53,11 +50,6 @@ def check_text(data: bytes) -> None:
     """Raise UnicodeDecodeError when JSON is not UTF-8: undecoded values are not looked at else."""
     if not data.isascii():
         data.decode()
-
-
-def given(raw: msgspec.Raw) -> msgspec.Raw | None:
-    """Return an undecoded value; None when it is absent or null."""
-    return None if bytes(raw) == b"null" else raw
 
 
 def invalid(message: str) -> RequestError:

@@ -12,6 +12,7 @@ import msgspec
 from gateway.wire import sse
 from gateway.wire.body import Body
 from gateway.wire.chat_usage import read_chat
+from gateway.wire.decoding import NULL, UNREADABLE, given, members
 from gateway.wire.usage import Reading
 
 MAX_EVENT_BYTES = 64 * 1024
@@ -19,14 +20,11 @@ MAX_EVENT_BYTES = 64 * 1024
 
 _OPTIONS = "stream_options"
 _WORD = b"prompt_tokens"
-_NULL = b"null"
-
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class _Chunk(msgspec.Struct, gc=False):
     choices: list[msgspec.Raw] | None = None
-    usage: msgspec.Raw = msgspec.Raw(_NULL)
+    usage: msgspec.Raw = NULL
 
 
 _decode = msgspec.json.Decoder(_Chunk).decode
@@ -46,11 +44,11 @@ def can_be_added(body: Body) -> bool:
 
 def added(request: bytes) -> bytes:
     """Return a request that asks for the usage; all other members keep their bytes."""
-    members = _members(request)
-    given = members.get(_OPTIONS)
-    options = {} if given is None or bytes(given) == _NULL else _members(given)
+    fields = members(request)
+    found = given(fields.get(_OPTIONS, NULL))
+    options = {} if found is None else members(found)
     asking = options | {"include_usage": msgspec.Raw(b"true")}
-    return msgspec.json.encode(members | {_OPTIONS: msgspec.Raw(msgspec.json.encode(asking))})
+    return msgspec.json.encode(fields | {_OPTIONS: msgspec.Raw(msgspec.json.encode(asking))})
 
 
 class UsageFilter:
@@ -105,6 +103,6 @@ class UsageFilter:
 def _is_usage(payload: bytes) -> bool:
     try:
         chunk = _decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return False
-    return chunk.choices == [] and bytes(chunk.usage) != _NULL
+    return chunk.choices == [] and given(chunk.usage) is not None

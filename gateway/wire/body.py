@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from gateway.errors import RequestError
+from gateway.wire.decoding import members
 from gateway.wire.edits import Edit, edited, members_of, refuse_twice
 
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _string = msgspec.json.Decoder(str).decode
 _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _SINGULAR = frozenset({"model", "stream", "agent_type", "project_id"})
@@ -129,7 +129,7 @@ def _parse(data: bytes, *, ascii_only: bool) -> Mapping[str, msgspec.Raw]:
     try:
         if not ascii_only:
             data.decode()  # nested strings are skipped over below, their encoding is not looked at
-        return _members(data)
+        return members(data)
     except msgspec.ValidationError:
         raise _invalid("the request body is not a JSON object") from None
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -6,45 +6,71 @@ tokens include those read from the cache; here they are kept apart, as everywher
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import msgspec
 
 from gateway.wire import sse
-from gateway.wire.usage import Reading, StreamMeter, Usage
+from gateway.wire.decoding import NULL, UNREADABLE
+from gateway.wire.usage import Count, Reading, StreamError, StreamMeter, Usage
 
-_Count = Annotated[int, msgspec.Meta(ge=0, le=10**10)]
 
+class Details(msgspec.Struct, gc=False):
+    """The parts of a prompt that were read from the cache or written to it."""
 
-class _Details(msgspec.Struct, gc=False):
-    cached_tokens: _Count | None = None
+    cached_tokens: Count | None = None
+    cache_write_tokens: Count | None = None  # not OpenAI's: other gateways' name for it
 
 
 class _Usage(msgspec.Struct, gc=False):
-    prompt_tokens: _Count | None = None
-    completion_tokens: _Count | None = None
-    prompt_tokens_details: _Details | None = None
-    prompt_cache_hit_tokens: _Count | None = None
-
-
-class _Error(msgspec.Struct, gc=False):
-    type: str | None = None
-    message: str | None = None
+    prompt_tokens: Count | None = None
+    completion_tokens: Count | None = None
+    prompt_tokens_details: Details | None = None
+    prompt_cache_hit_tokens: Count | None = None  # DeepSeek's name for the cached part
 
 
 class _Chunk(msgspec.Struct, gc=False):
     model: str | None = None
-    usage: _Usage | None = None
-    error: _Error | None = None
+    usage: msgspec.Raw = NULL
+    error: StreamError | None = None
 
 
 _decode = msgspec.json.Decoder(_Chunk).decode
+_decode_usage = msgspec.json.Decoder(_Usage | None).decode
 
 
 def read_chat(body: bytes) -> Reading:
     """Return what a complete JSON answer says; an empty reading when it is no completion."""
     chunk = _chunk(body)
-    return Reading(None if chunk.usage is None else _usage(chunk.usage), chunk.model)
+    return Reading(read_usage(chunk.usage), chunk.model)
+
+
+def read_usage(usage: bytes | msgspec.Raw) -> Usage | None:
+    """Return what the value of `usage` says; None when it is null or nonsense."""
+    try:
+        told = _decode_usage(usage)
+    except UNREADABLE:
+        return None
+    if told is None:
+        return None
+    details = told.prompt_tokens_details or Details()
+    cached = details.cached_tokens or told.prompt_cache_hit_tokens
+    return counted(told.prompt_tokens, cached, details.cache_write_tokens, told.completion_tokens)
+
+
+def counted(
+    prompt: int | None, cached: int | None, written: int | None, output: int | None
+) -> Usage:
+    """Return OpenAI's counts with the cached parts, which its prompt includes, taken off it."""
+    prompt = prompt or 0
+    cached = min(cached or 0, prompt)
+    written = min(written or 0, prompt - cached)
+    return Usage(
+        input_tokens=prompt - cached - written,
+        output_tokens=output or 0,
+        cache_write_5m_tokens=written,
+        cache_read_tokens=cached,
+    )
 
 
 class ChatMeter(StreamMeter):
@@ -72,25 +98,13 @@ class ChatMeter(StreamMeter):
             return
         chunk = _chunk(payload)
         self._model = chunk.model or self._model
-        if chunk.usage is not None:
-            self._usage = _usage(chunk.usage)
+        self._usage = read_usage(chunk.usage) or self._usage
         if chunk.error is not None:
-            self.error = f"{chunk.error.type or 'error'}: {chunk.error.message or 'no message'}"
+            self.error = str(chunk.error)
 
 
 def _chunk(data: bytes) -> _Chunk:
     try:
         return _decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return _Chunk()
-
-
-def _usage(found: _Usage) -> Usage:
-    details = found.prompt_tokens_details
-    cached = (details and details.cached_tokens) or found.prompt_cache_hit_tokens or 0
-    prompt = found.prompt_tokens or 0
-    return Usage(
-        input_tokens=max(0, prompt - cached),
-        output_tokens=found.completion_tokens or 0,
-        cache_read_tokens=min(cached, prompt),
-    )

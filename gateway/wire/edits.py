@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from gateway.errors import RequestError
+from gateway.wire.decoding import members
 
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _string = msgspec.json.Decoder(str).decode
 _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _BLANK = re.compile(rb"[ \t\n\r]*")
@@ -167,7 +167,7 @@ def _layout(value: bytes, *, array: bool) -> tuple[Member, ...] | None:
         return None
     if array:
         return tuple(_walk_items(value))
-    layout = members_of(value, _members(value))
+    layout = members_of(value, members(value))
     refuse_twice(layout)
     return layout
 
@@ -176,7 +176,7 @@ def _says_nothing(value: bytes) -> bool:
     """Return whether a value is an empty object, or a message without any content."""
     if value[0] != ord("{"):
         return False
-    left = dict(_members(value))
+    left = dict(members(value))
     left.pop("role", None)
     content = left.pop("content", None)
     return not left and (content is None or bytes(content) in _NO_CONTENT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .http import Header
+from gateway.wire.http import Header
 
 # RFC 9110 §7.6.1, with the obsolete ones that are still seen.
 HOP_BY_HOP = frozenset(

@@ -12,12 +12,13 @@ import msgspec
 from msgspec.structs import replace
 
 from gateway.wire import sse
+from gateway.wire.decoding import UNREADABLE
 
 MAX_EVENT_BYTES = 256 * 1024
 """A longer event is passed on without being looked at."""
 
-# More tokens than any model can take: a nonsensical number must not reach the ledger's integers.
-_Count = Annotated[int, msgspec.Meta(ge=0, le=10**10)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=10**10)]
+"""Tokens, less than which no model can take: nonsense must not reach the ledger's integers."""
 
 
 class Terms(msgspec.Struct, frozen=True, gc=False):
@@ -85,19 +86,19 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Creation(msgspec.Struct, gc=False):
-    ephemeral_5m_input_tokens: _Count | None = None
-    ephemeral_1h_input_tokens: _Count | None = None
+    ephemeral_5m_input_tokens: Count | None = None
+    ephemeral_1h_input_tokens: Count | None = None
 
 
 class _ServerTools(msgspec.Struct, gc=False):
-    web_search_requests: _Count | None = None
+    web_search_requests: Count | None = None
 
 
 class _Tokens(msgspec.Struct, gc=False):
-    input_tokens: _Count | None = None
-    output_tokens: _Count | None = None
-    cache_creation_input_tokens: _Count | None = None
-    cache_read_input_tokens: _Count | None = None
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    cache_creation_input_tokens: Count | None = None
+    cache_read_input_tokens: Count | None = None
     cache_creation: _Creation | None = None
 
 
@@ -119,16 +120,21 @@ class _Message(msgspec.Struct, gc=False):
     usage: _Usage | None = None
 
 
-class _Error(msgspec.Struct, gc=False):
+class StreamError(msgspec.Struct, gc=False):
+    """The error that ends a stream, in Anthropic's format and OpenAI's alike."""
+
     type: str | None = None
     message: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.type or 'error'}: {self.message or 'no message'}"
 
 
 class _Event(msgspec.Struct, gc=False):
     type: str | None = None
     message: _Message | None = None
     usage: _Usage | None = None
-    error: _Error | None = None
+    error: StreamError | None = None
 
 
 _decode_message = msgspec.json.Decoder(_Message).decode
@@ -137,14 +143,9 @@ _decode_event = msgspec.json.Decoder(_Event).decode
 
 def read_message(body: bytes) -> Reading:
     """Return what a complete JSON answer says; an empty reading when it is no message."""
-    try:
-        message = _decode_message(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Reading()
-    tally = _Tally()
-    if message.usage is not None:
-        tally.add(message.usage)
-    return Reading(tally.usage(), message.model)
+    tally = Tally()
+    model = tally.read(body)
+    return Reading(tally.usage(), model)
 
 
 class StreamMeter:
@@ -167,7 +168,7 @@ class StreamMeter:
     def __init__(self) -> None:
         self.stop_at: int | None = None
         self.error: str | None = None
-        self._tally = _Tally()
+        self._tally = Tally()
         self._model: str | None = None
         self._tail = b""
         self._skipping = False
@@ -227,14 +228,13 @@ class StreamMeter:
         name, payload = sse.fields(event)
         try:
             data = _decode_event(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             data = _Event()
         kind = data.type or name
         if kind == "message_stop" and self.stop_at is None:
             self.stop_at = at
         elif kind == "error":
-            error = data.error or _Error()
-            self.error = f"{error.type or 'error'}: {error.message or 'no message'}"
+            self.error = str(data.error or StreamError())
         if data.message is not None:
             self._model = data.message.model or self._model
         usage = data.usage if data.message is None else data.message.usage
@@ -243,10 +243,11 @@ class StreamMeter:
             self._final = self._final or kind == "message_delta"
 
 
-class _Tally:
-    """Adds up usage objects: output, terms and steps are the last one's, all else the largest seen.
+class Tally:
+    """Adds up the usage objects of one answer.
 
-    A later object repeats the input counts, leaves them out, or (after server tools) raises them.
+    Output, terms and steps are the last one's, all else is the largest seen: a later object repeats
+    the input counts, leaves them out, or (after server tools) raises them.
     """
 
     __slots__ = (
@@ -261,7 +262,18 @@ class _Tally:
         self._steps: tuple[_Step, ...] = ()
         self._terms = STANDARD
 
+    def read(self, data: bytes) -> str | None:
+        """Add the `usage` of a message or event, if any, and return its `model`, None if unsaid."""
+        try:
+            message = _decode_message(data)
+        except UNREADABLE:
+            return None
+        if message.usage is not None:
+            self.add(message.usage)
+        return message.model
+
     def add(self, usage: _Usage) -> None:
+        """Add one usage object."""
         self.add_tokens(usage)
         if usage.server_tool_use is not None:
             searches = usage.server_tool_use.web_search_requests or 0
@@ -271,6 +283,7 @@ class _Tally:
         self._steps = usage.iterations or self._steps
 
     def add_tokens(self, tokens: _Tokens) -> None:
+        """Add the tokens of one usage object, or of one step."""
         self._seen = True
         if tokens.output_tokens is not None:
             self._output = tokens.output_tokens
@@ -283,7 +296,10 @@ class _Tally:
             self._hour = max(self._hour, creation.ephemeral_1h_input_tokens or 0)
 
     def usage(self) -> Usage | None:
-        """Return the sum; cache writes without a stated lifetime count as five minutes."""
+        """Return the sum; cache writes without a stated lifetime count as five minutes.
+
+        None when no usage object was added.
+        """
         if not self._seen:
             return None
         minutes = max(self._minutes, self._cached - self._hour)
@@ -316,6 +332,6 @@ def _terms(usage: _Usage, before: Terms) -> Terms:
 
 def _step(step: _Step) -> tuple[str | None, Usage]:
     """Return one step; only an adviser is another model than the one that answered."""
-    tally = _Tally()
+    tally = Tally()
     tally.add_tokens(step)
     return step.model or "" if step.type == "advisor_message" else None, tally.usage() or Usage()

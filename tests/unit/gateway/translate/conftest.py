@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.translate import TRANSLATORS, Mint, Translator
+from gateway.translate import Mint, Translator
+from gateway.translate import translators as every_direction
 
-Kind = Callable[[Mint], Translator]
 Translators = Callable[[], Mapping[str, Translator]]
 
 
@@ -25,10 +25,8 @@ def translators() -> Translators:
     def make() -> Mapping[str, Translator]:
         numbers = count(1)
         mint = Mint(lambda: f"{next(numbers):04}", lambda: 1_700_000_000.5)
-        kinds: dict[str, Kind] = {
-            f"{client}_{upstream}": type(row) for (client, upstream), row in TRANSLATORS.items()
-        }
-        return {direction: kind(mint) for direction, kind in kinds.items()}
+        rows = every_direction(mint).items()
+        return {f"{client}_{upstream}": row for (client, upstream), row in rows}
 
     return make
 

@@ -11,6 +11,7 @@ from gateway.errors import UpstreamError
 from gateway.translate import TRANSLATORS, Translator, Wire, ollama_answer
 from gateway.translate.chat_answer import STOP_REASONS
 from gateway.translate.chat_completion import FINISH_REASONS
+from gateway.wire.chat_usage import read_chat
 from gateway.wire.usage import Reading, Usage
 
 Translators = Callable[[], Mapping[str, Translator]]
@@ -122,7 +123,7 @@ def test_malformed_arguments_of_a_finished_answer_are_an_error(translators: Tran
             },
             Usage(2, 2, 3, 0, 4),
         ),
-        ({"prompt_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}}, Usage(0, 0, 0, 0, 4)),
+        ({"prompt_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}}, Usage(0, 0, 0, 0, 3)),
         ({"prompt_tokens": 9, "prompt_cache_hit_tokens": 8}, Usage(1, 0, 0, 0, 8)),
         ({"prompt_tokens": -1}, None),
         ({"prompt_tokens": 10**20}, None),
@@ -135,6 +136,7 @@ def test_usage_takes_cached_tokens_off_the_prompt(
 ) -> None:
     body = json.dumps({"model": "m", "choices": [], "usage": usage}).encode()
     assert translators()["messages_chat"].reading(body) == Reading(expected, "m")
+    assert read_chat(body) == Reading(expected, "m")  # billed alike when passed on
 
 
 @pytest.mark.parametrize(

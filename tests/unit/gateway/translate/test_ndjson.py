@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gateway.errors import UpstreamError
-from gateway.wire import ndjson
-from gateway.wire.ndjson import LineReader
+from gateway.translate import ndjson
+from gateway.translate.ndjson import LineReader
 
 CASES: tuple[tuple[bytes, list[bytes]], ...] = (
     (b'{"a":1}\n', [b'{"a":1}']),

@@ -12,8 +12,7 @@ import anthropic
 import openai
 import pytest
 
-from gateway.translate import StreamTranslator, Translator, chat_chunks, message_events, sse
-from gateway.wire import ndjson
+from gateway.translate import StreamTranslator, Translator, chat_chunks, message_events, ndjson, sse
 from gateway.wire.usage import Usage
 
 Translators = Callable[[], Mapping[str, Translator]]
@@ -193,33 +192,6 @@ def test_arguments_without_a_call_end_a_responses_stream(translators: Translator
     for direction in ("messages_responses", "chat_responses"):
         produced = translators()[direction].stream().feed(event(told))
         assert last_error(produced) == "arguments of a tool call that has not begun"
-
-
-@pytest.mark.parametrize(
-    ("direction", "name", "usage", "model"),
-    [
-        ("messages_chat", "text", Usage(8, 5, 0, 0, 12), "gpt-x-2026"),
-        ("messages_chat", "usage-first", Usage(8, 5, 0, 0, 12), "gpt-x-2026"),
-        ("messages_chat", "usage-every", Usage(9, 2), "gpt-x-2026"),
-        ("messages_chat", "usage-none", None, "gpt-x-2026"),
-        ("chat_messages", "text", Usage(8, 5, 3, 0, 12), "claude-sonnet-4-5-20250929"),
-        ("chat_messages", "cut", Usage(8, 1, 3, 0, 12), "claude-sonnet-4-5-20250929"),
-        ("chat_messages", "no-usage", None, "claude"),
-        ("messages_responses", "text", Usage(8, 5, 0, 0, 12), "gpt-x-codex"),
-        ("messages_responses", "cut", None, "gpt-x-codex"),
-        ("chat_responses", "text", Usage(8, 5, 0, 0, 12), "gpt-x-codex"),
-        ("messages_ollama", "text", Usage(26, 298), "qwen3:8b"),
-        ("chat_ollama", "text", Usage(26, 298), "qwen3:8b"),
-        ("chat_ollama", "cut", None, "qwen3:8b"),
-        ("chat_ollama", "no-counts", None, "qwen3:8b"),
-    ],
-)
-def test_stream_is_metered_as_the_upstream_told(
-    direction: str, name: str, usage: Usage | None, model: str, translators: Translators
-) -> None:
-    stream = translators()[direction].stream()
-    stream.feed(source(ROOT / direction / f"{name}.stream.out.sse").read_bytes())
-    assert (stream.reading().usage, stream.reading().model) == (usage, model)
 
 
 def test_usage_chunk_is_left_out_for_a_client_that_did_not_ask(translators: Translators) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gateway.errors import UpstreamError, UpstreamFault
+from gateway.translate.answer import broken
 
 MAX_LINE_BYTES = 8 * 1024 * 1024
 
@@ -43,6 +43,4 @@ class LineReader:
     def _take(self, part: bytes) -> None:
         self._buffer += part
         if len(self._buffer) > MAX_LINE_BYTES:
-            raise UpstreamError(
-                UpstreamFault.PROTOCOL, "a line of the answer is too long", sent=True
-            )
+            raise broken("a line of the answer is too long")
