@@ -12,8 +12,8 @@ import msgspec
 from gateway import describe
 from gateway.agents import Agent
 from gateway.body_log import AnswerLog
-from gateway.candidates import Asked
-from gateway.dispatch import Candidate, Sent
+from gateway.candidates import Asked, Candidate
+from gateway.dispatch import Sent
 from gateway.pricing import Pricing, usd_text
 from gateway.redact import redact
 from gateway.shape import Shape, read_shape
@@ -22,7 +22,7 @@ from gateway.store.records import AuditRecord, CacheOutcome, Endpoint
 from gateway.wire.body import Body
 from gateway.wire.formats import Wire
 from gateway.wire.http import Header, Request
-from gateway.wire.usage import Reading
+from gateway.wire.usage import Reading, Usage
 
 WIRES: Mapping[Endpoint, Wire] = {
     Endpoint.MESSAGES: Wire.MESSAGES,
@@ -30,6 +30,9 @@ WIRES: Mapping[Endpoint, Wire] = {
     Endpoint.CHAT: Wire.CHAT,
 }
 """The format spoken at each endpoint."""
+
+LEFT = "the client left before the answer's end"
+"""What went wrong with an answer that nobody waited for."""
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
@@ -46,14 +49,6 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     error: str | None
     stream: bool
     begun: bool
-
-
-@dataclass(slots=True)
-class Counts:
-    """What this worker has done since it started."""
-
-    overrides: int = 0
-    doubled_v1: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +112,19 @@ class Account:
         self._cost_pico: int | None = None
 
     @property
+    def id_header(self) -> Header:
+        """What every answer carries."""
+        return (b"x-gateway-request-id", self.id.encode())
+
+    @property
     def session_id(self) -> str | None:
         """The client's session, or None."""
         return self._sender.session_id
+
+    @property
+    def requested(self) -> str | None:
+        """The client's model; None before it is known."""
+        return None if self.body is None else self.body.model
 
     @property
     def conversation(self) -> ConversationKey | None:
@@ -134,7 +139,7 @@ class Account:
         sender = self._sender
         return Asked(
             agent=agent,
-            requested="" if self.body is None else self.body.model,
+            requested=self.requested or "",
             shape=self._shape,
             unit=sender.session_id or self.id,
             project=sender.project_id,
@@ -192,14 +197,11 @@ class Account:
         """Return the record of this exchange, now that it is over."""
         candidate, reading = self.candidate, outcome.reading
         cost = self._cost_pico = self._cost(reading, books.pricing)
-        billing = self._billing()
+        billing, overridden = self._billing(), self.overridden
         counted = not self.counting and books.track_statistics
-        requested = None if self.body is None else self.body.model
         saved, rewrite = None, (0, 0)
-        overridden = self.overridden
-        if counted and overridden and reading.usage and requested and billing == "metered":
-            saved = books.pricing.cost_saved(reading.usage, requested, cost)
-            rewrite = books.pricing.rewrite(reading.usage, requested)
+        if counted and overridden and billing == "metered":
+            saved, rewrite = self._saved(reading.usage, cost, books.pricing)
         first = self.first_at
         return AuditRecord(
             request_id=self.id,
@@ -209,7 +211,7 @@ class Account:
             endpoint=self.endpoint,
             provider=candidate.link.name if candidate else books.default_provider,
             model=candidate.model if candidate else None,
-            requested_model=requested,
+            requested_model=self.requested,
             status=outcome.status,
             success=outcome.error is None and 200 <= outcome.status < 300,
             partial=outcome.error is not None and outcome.begun,
@@ -254,6 +256,15 @@ class Account:
         cost = pricing.cost(reading.usage, model)
         # A provider may call the model by a name of its own that nobody priced.
         return cost if cost is not None or asked is None else pricing.cost(reading.usage, asked)
+
+    def _saved(
+        self, usage: Usage | None, cost: int | None, pricing: Pricing
+    ) -> tuple[int | None, tuple[int, int]]:
+        """Return what the override saved, and what a token cached again costs; see AuditRecord."""
+        requested = self.requested
+        if usage is None or not requested:
+            return None, (0, 0)
+        return pricing.cost_saved(usage, requested, cost), pricing.rewrite(usage, requested)
 
     def _billing(self) -> str:
         if self.candidate is None:

@@ -15,13 +15,13 @@ from enum import StrEnum
 import msgspec
 
 from gateway.agent_links import Key
+from gateway.shape import header_name
 from gateway.shape import name as clean
 from gateway.wire.body import Body
 from gateway.wire.http import Request
 
 MAIN, SUBAGENT = "main", "subagent"
 
-_AGENT_ID = b"x-claude-code-agent-id"
 _CUSTOM = "custom"  # what clients call every agent their users defined themselves
 _HEAD_CHARS = 64
 _MARK = b"You are the "
@@ -118,13 +118,13 @@ def identify(
     found = linked or _hinted(request) or _prompted(body, known)
     if found is not None:
         return found
-    alone = _header(request, _AGENT_ID) is None
+    alone = agent_id_of(request) is None
     return Agent(MAIN if alone else SUBAGENT, AgentSource.THREAD)
 
 
 def sub_agent(request: Request, body: Body) -> Key | None:
     """Return the sub-agent a request comes from; None for a main thread, or an explicit name."""
-    agent_id = _header(request, _AGENT_ID)
+    agent_id = agent_id_of(request)
     if agent_id is None or _explicit(request, body) is not None:
         return None
     return Key(session_of(request) or "", agent_id)
@@ -154,11 +154,16 @@ def first_prompt(body: Body) -> str | None:
 
 def session_of(request: Request) -> str | None:
     """Return the client's session id, or None."""
-    return _header(request, b"x-claude-code-session-id")
+    return header_name(request, b"x-claude-code-session-id")
+
+
+def agent_id_of(request: Request) -> str | None:
+    """Return the client's own id of a sub-agent; None for a session's main thread."""
+    return header_name(request, b"x-claude-code-agent-id")
 
 
 def _explicit(request: Request, body: Body) -> Agent | None:
-    header = _header(request, b"x-agent-type")
+    header = header_name(request, b"x-agent-type")
     if header is not None:
         return Agent(header, AgentSource.HEADER)
     if body.agent_type is not None:
@@ -167,7 +172,7 @@ def _explicit(request: Request, body: Body) -> Agent | None:
 
 
 def _hinted(request: Request) -> Agent | None:
-    name = _header(request, b"x-claude-code-agent-type")
+    name = header_name(request, b"x-claude-code-agent-type")
     return None if name is None or name == _CUSTOM else Agent(name, AgentSource.HINT)
 
 
@@ -208,8 +213,3 @@ def _texts(raw: bytes) -> Iterator[str]:
         yield system
     else:
         yield from (block.text for block in system)
-
-
-def _header(request: Request, name: bytes) -> str | None:
-    value = request.header(name)
-    return clean(value.decode("latin-1")) if value else None

@@ -15,7 +15,6 @@ from functools import partial
 
 from gateway.account import WIRES
 from gateway.clients import basic_password, presented
-from gateway.config import Settings
 from gateway.errors import RequestError
 from gateway.exchange import Exchange
 from gateway.links import open_links
@@ -24,6 +23,7 @@ from gateway.operator.api import OperatorApi
 from gateway.operator.parts import close_parts, open_parts
 from gateway.passthrough import pass_through
 from gateway.service import Service, open_service
+from gateway.settings import Settings
 from gateway.store import durations
 from gateway.store.records import Endpoint
 from gateway.wire.answers import refuse, reply_error

@@ -15,7 +15,6 @@ from msgspec.structs import replace
 from gateway.adaptation import Adaptation, adapt
 from gateway.agents import Agent, AgentSource
 from gateway.capabilities import Capabilities, Capability
-from gateway.dispatch import UNCHANGED, Candidate
 from gateway.links import Link
 from gateway.overrides import Overrides
 from gateway.rollout import ApplyTo, Left, Rollout
@@ -28,6 +27,8 @@ MAX_KNOWN, MAX_KNOWN_CHARS = 1024, 200
 
 Key = tuple[str, bool, str, str, bool]
 """Agent type, whether it is inferred, requested and chosen model, whether a subscriber pays."""
+
+_UNCHANGED = Adaptation()
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -46,6 +47,25 @@ class Asked(msgspec.Struct, frozen=True):
     unit: str
     project: str | None = None
     subscription: bool = False
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """One provider that may be asked, and for what.
+
+    Attributes:
+        model: Its own name of the model.
+        chosen: The model before the provider's alias.
+        reason: Why this provider.
+        retries: Attempts after the first.
+        adaptation: What is changed in the request so that the model accepts it.
+    """
+
+    link: Link
+    model: str
+    chosen: str
+    reason: str
+    retries: int
+    adaptation: Adaptation = _UNCHANGED
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -172,7 +192,7 @@ class Policy:
 
     def _adaptation(self, asked: Asked, candidate: Candidate) -> Adaptation:
         if candidate.model == asked.requested:
-            return UNCHANGED
+            return _UNCHANGED
         own = candidate.chosen == asked.requested
         known = self.capabilities.of(candidate.model) if own else self.capability(candidate)
         return adapt(asked.shape, known, self.capabilities.of(asked.requested))

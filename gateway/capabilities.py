@@ -5,12 +5,11 @@ What is not known of a model is left out of the table, and stays None here.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_DATE = re.compile(r"-\d{8}$")
+from gateway import model_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +66,13 @@ class Capabilities:
         rows: dict[str, Mapping[str, object]] = dict(document["models"])
         for model, row in (own or {}).items():
             # What is known of `NAME` holds for `NAME-20251001`, too, of which one fact is told.
-            known = rows.get(model) or rows.get(_DATE.sub("", model), {})
+            known = model_ids.find(rows, model) or {}
             rows[model] = {**known, **row}
         return cls({model: _capability(row) for model, row in rows.items()})
 
     def of(self, model: str) -> Capability | None:
         """Return what a model accepts; None when it is not in the table: it is never adapted."""
-        found = self._models.get(model)
-        return found if found is not None else self._models.get(_DATE.sub("", model))
+        return model_ids.find(self._models, model)
 
 
 def _capability(row: Mapping[str, Any]) -> Capability:  # Any: JSON or TOML

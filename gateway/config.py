@@ -8,48 +8,23 @@ from datetime import date
 from pathlib import Path
 
 from gateway import resources
-from gateway.access_config import (
-    parse_clients,
-    parse_credentials,
-    parse_limits,
-    parse_server,
-)
+from gateway.access_config import parse_clients, parse_credentials, parse_limits, parse_server
 from gateway.cache_config import cache_warnings, parse_cache
 from gateway.cost_config import cost_warnings, parse_costs
 from gateway.daemon_config import parse_daemon, read
 from gateway.documents import KINDS, ConfigName, Document, check, fingerprint
-from gateway.provider_config import (
-    SUPPORTED_TYPES,
-    parse_providers,
-    parse_routing,
-    without_effect,
-)
+from gateway.provider_config import parse_providers, parse_routing, without_effect
 from gateway.rollout import ApplyTo, Rollout
 from gateway.settings import (
     AuditSettings,
-    CacheSettings,
-    ClientSettings,
     OnTargetDown,
     OverrideSettings,
-    ProviderSettings,
     ReportFormat,
     RoutingSettings,
-    ServerSettings,
     Settings,
 )
 
-__all__ = [
-    "SUPPORTED_TYPES",
-    "AuditSettings",
-    "CacheSettings",
-    "ClientSettings",
-    "OverrideSettings",
-    "ProviderSettings",
-    "RoutingSettings",
-    "ServerSettings",
-    "Settings",
-    "load",
-]
+__all__ = ["Settings", "load"]
 
 
 def load(config_dir: Path, home: Path, today: date | None = None) -> Settings:

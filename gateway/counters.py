@@ -12,7 +12,6 @@ import contextlib
 import logging
 import mmap
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -78,13 +77,6 @@ class Counters:
     def own(self) -> Mapping[Series, int]:
         """Return this process's values."""
         return {series: self._values[slot] for series, slot in self._slots.items() if slot}
-
-    def total(self) -> Mapping[Series, int]:
-        """Return the sums over all processes of this owner, the ended ones too."""
-        total = Counter(dict(self.own()))
-        for _, values in self._others():
-            total.update(values)
-        return total
 
     def by_process(self) -> Mapping[str, Mapping[Series, int]]:
         """Return the values of each process of this owner, by boot id."""

@@ -12,22 +12,17 @@ import msgspec
 from msgspec.structs import replace
 
 from gateway import describe
-from gateway.account import Account
+from gateway.account import LEFT, Account
 from gateway.body_log import LoggedSink
+from gateway.commit_wait import committed
 from gateway.dispatch import Sent
-from gateway.errors import RequestError, UpstreamError
+from gateway.errors import NoRoom, RequestError, UpstreamError
 from gateway.metrics import Metrics, Stopwatch
 from gateway.passthrough import forwarded_headers
 from gateway.redact import redact
-from gateway.relay import (
-    COMMIT_WAIT_S,
-    FilteredRelay,
-    PlainRelay,
-    StreamRelay,
-    TranslatedRelay,
-)
+from gateway.relay import FilteredRelay, PlainRelay, StreamRelay, TranslatedRelay
 from gateway.spawn_gate import SpawnGate
-from gateway.spawns import TOOL_NAMES, read_spawns
+from gateway.spawns import can_spawn, read_spawns
 from gateway.store.ledger import Ledger
 from gateway.sub_agents import SubAgents
 from gateway.translate import usage_chunk
@@ -48,10 +43,7 @@ SMALL_BYTES = 64 * 1024
 
 # Of a translated answer the provider's other headers would describe what the client never sees.
 _TRANSLATED = frozenset({b"retry-after", b"x-should-retry", b"request-id", b"x-request-id"})
-_RETRY: tuple[Header, ...] = ((b"retry-after", b"5"),)
 _EVENT_STREAM: Header = (b"content-type", b"text/event-stream; charset=utf-8")
-_SPAWNING = tuple(f'"{name}"'.encode() for name in TOOL_NAMES)
-_LEFT = "the client left before the answer's end"
 
 
 class Record(Protocol):
@@ -98,7 +90,7 @@ class Delivery(msgspec.Struct, frozen=True):
             raise await _own_key_refusal(sent)
         if sent.translator is not None and encoded:
             raise _unusable(sent, "the answer is encoded, so it cannot be translated")
-        if stream and not encoded and 200 <= answer.status < 300:
+        if stream and not encoded and sent.ok:
             await self._watched_stream(sent)
         elif stream and sent.translator is None:
             await self._plain(sent, PlainRelay(self.responder, keep_last=False))
@@ -117,7 +109,7 @@ class Delivery(msgspec.Struct, frozen=True):
                 raise _unusable(sent, "the answer is too large to be translated")
             await self._plain(sent, PlainRelay(self.responder, keep_last=True, first=body))
             return
-        ok = 200 <= answer.status < 300
+        ok = sent.ok
         headers = self._unsized_headers(sent)
         reading = Reading()
         if sent.translator is not None:
@@ -148,8 +140,9 @@ class Delivery(msgspec.Struct, frozen=True):
             return body, whole
         if not self.account.request.memory.try_more(room):
             if sent.translator is not None:
-                text = "the gateway has no memory left to translate the answer; try again later"
-                raise RequestError(503, "overloaded_error", text, headers=_RETRY)
+                raise NoRoom(
+                    "the gateway has no memory left to translate the answer; try again later"
+                )
             return body, False
         rest, whole = await answer.read(MAX_BUFFERED_BYTES - len(body), idle_timeout_s=timeout_s)
         return body + rest, whole
@@ -160,8 +153,7 @@ class Delivery(msgspec.Struct, frozen=True):
         self._start(answer.status, self._headers(sent))
         await self._pump(sent, relay)
         account.first_at = account.first_at or relay.first_at
-        ok = 200 <= answer.status < 300
-        error = None if ok else describe.error_text(answer.status, b"")
+        error = None if sent.ok else describe.error_text(answer.status, b"")
         await committed(self.ledger, self.record(answer.status, error=error))
         relay.close()
         self.responder.end()
@@ -202,7 +194,7 @@ class Delivery(msgspec.Struct, frozen=True):
             relay.finish()
         except asyncio.CancelledError:
             account.first_at = relay.first_at
-            self.record(answer.status, relay.reading(), error=_LEFT, stream=True)
+            self.record(answer.status, relay.reading(), error=LEFT, stream=True)
             raise
         await relay.settled()
         self.ledger.late += relay.late
@@ -273,38 +265,16 @@ class Delivery(msgspec.Struct, frozen=True):
         account = self.account
         if account.wire is not Wire.MESSAGES or account.body is None or not account.session_id:
             return None
-        tools = account.body.raw("tools")
-        named = any(tools.find(name) >= 0 for name in _SPAWNING)
-        return account.session_id if named else None
+        return account.session_id if can_spawn(account.body.raw("tools")) else None
 
     def _unsized_headers(self, sent: Sent) -> list[Header]:
         return [header for header in self._headers(sent) if header[0] != b"content-length"]
 
     def _headers(self, sent: Sent) -> tuple[Header, ...]:
-        own = (b"x-gateway-request-id", self.account.id.encode())
         headers = forwarded_headers(sent.answer)
         if sent.translator is not None:
             headers = tuple(header for header in headers if header[0] in _TRANSLATED)
-        return (*headers, own)
-
-
-async def committed(ledger: Ledger, future: asyncio.Future[bool]) -> None:
-    """Wait for a record, but not longer than a client should notice."""
-    waiting = future.get_loop().create_future()
-
-    def over(_: object = None) -> None:
-        if not waiting.done():
-            waiting.set_result(None)
-
-    # As asyncio.wait does it, without what is needed for several: each answer passes here.
-    future.add_done_callback(over)
-    timer = future.get_loop().call_later(COMMIT_WAIT_S, over)
-    try:
-        await waiting
-    finally:
-        timer.cancel()
-        future.remove_done_callback(over)
-    ledger.late += not future.done()
+        return (*headers, self.account.id_header)
 
 
 async def _own_key_refusal(sent: Sent) -> RequestError:

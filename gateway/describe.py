@@ -6,9 +6,10 @@ from urllib.parse import quote
 
 import msgspec
 
+from gateway.agents import agent_id_of, session_of
 from gateway.providers.anthropic import OAUTH_PREFIX
 from gateway.redact import redact
-from gateway.shape import name
+from gateway.shape import header_name, name
 from gateway.wire.body import Body
 from gateway.wire.http import Header, Request
 
@@ -43,10 +44,10 @@ def sender(request: Request, body: Body | None = None) -> Sender:
     """Return who sent a request. What a readable body says of its project counts first."""
     project = None if body is None else body.project_id
     return Sender(
-        session_id=_text(request, b"x-claude-code-session-id"),
-        agent_id=_text(request, b"x-claude-code-agent-id"),
-        client=_text(request, b"user-agent"),
-        project_id=_text(request, b"x-project-id") if project is None else name(project),
+        session_id=session_of(request),
+        agent_id=agent_id_of(request),
+        client=header_name(request, b"user-agent"),
+        project_id=header_name(request, b"x-project-id") if project is None else name(project),
     )
 
 
@@ -89,8 +90,3 @@ def error_text(status: int, body: bytes) -> str:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, LookupError, TypeError):
         message = ""
     return redact(f"HTTP {status}: {message}" if message else f"HTTP {status}")
-
-
-def _text(request: Request, header: bytes) -> str | None:
-    value = request.header(header)
-    return name(value.decode("latin-1")) if value else None

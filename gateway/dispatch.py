@@ -8,69 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import msgspec
 from msgspec.structs import replace
 
-from gateway.adaptation import Adaptation
 from gateway.breakers import Circuit, Circuits, RetryBudget, back_off_s, parse_retry_after
+from gateway.candidates import Candidate
 from gateway.errors import RequestError, UpstreamError, UpstreamFault
-from gateway.links import Link
-from gateway.translate import usage_chunk
+from gateway.provider_request import Call, ProviderRequest, Translators, prepare
 from gateway.upstream import Answer
-from gateway.wire.body import Body
-from gateway.wire.formats import Translator, Wire
-from gateway.wire.http import Header, Request
+from gateway.wire.formats import Translator
 
 log = logging.getLogger(__name__)
 
 INEXPRESSIBLE = "inexpressible"
 """Why a provider was not asked: its wire format has no word for something in the request."""
 
-UNCHANGED = Adaptation()
-
-_RETRY: tuple[Header, ...] = ((b"retry-after", b"5"),)
-
 LONG_WAIT_S = 5.0
 """Rather than wait longer than this, the next candidate is asked when there is one."""
-
-
-class Call(msgspec.Struct, frozen=True):
-    """A client's request as every provider would get it.
-
-    Attributes:
-        wire: The client's format.
-        target: Path and query in the client's API.
-        vendor: Whose key the client shows; None when it shows a token of the gateway's.
-    """
-
-    request_id: str
-    wire: Wire
-    request: Request
-    body: Body
-    target: bytes
-    vendor: str | None
-
-
-class Candidate(msgspec.Struct, frozen=True):
-    """One provider that may be asked, and for what.
-
-    Attributes:
-        model: Its own name of the model.
-        chosen: The model before the provider's alias.
-        reason: Why this provider.
-        retries: Attempts after the first.
-        adaptation: What is changed in the request so that the model accepts it.
-    """
-
-    link: Link
-    model: str
-    chosen: str
-    reason: str
-    retries: int
-    adaptation: Adaptation = UNCHANGED
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -85,6 +42,11 @@ class Sent(msgspec.Struct, frozen=True):
     answer: Answer
     translator: Translator | None
     after: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the provider served the request."""
+        return 200 <= self.answer.status < 300
 
     @property
     def in_trouble(self) -> bool:
@@ -110,7 +72,7 @@ class Dispatcher:
     jitter: Callable[[], float]
     circuits: Circuits = field(default_factory=Circuits)
     budget: RetryBudget = field(default_factory=RetryBudget)
-    translators: Mapping[tuple[Wire, Wire], Translator] = field(default_factory=dict)
+    translators: Translators = field(default_factory=dict)
 
     async def send(self, call: Call, candidates: tuple[Candidate, ...]) -> Sent:
         """Return the first good answer, else the first bad one; the caller must release it.
@@ -157,7 +119,7 @@ class Dispatcher:
     ) -> Sent | RequestError | UpstreamError:
         """Ask one candidate, as often as it is worth it."""
         try:
-            prepared = _prepare(call, candidate, self.translators)
+            prepared = prepare(call, candidate, self.translators)
         except RequestError as error:
             return error
         held: Sent | None = None
@@ -184,7 +146,7 @@ class Dispatcher:
             raise
         return held or found
 
-    async def _once(self, prepared: _Prepared) -> Sent | UpstreamError:
+    async def _once(self, prepared: ProviderRequest) -> Sent | UpstreamError:
         link, circuit = prepared.candidate.link, self._circuit(prepared.candidate)
         log.info("Forwarding to provider: %s", link.name)
         try:
@@ -220,42 +182,6 @@ class Dispatcher:
 
     def _circuit(self, candidate: Candidate) -> Circuit:
         return self.circuits.of(candidate.link.name, candidate.model)
-
-
-class _Prepared(msgspec.Struct, frozen=True):
-    candidate: Candidate
-    target: bytes
-    headers: tuple[Header, ...]
-    body: bytes
-    translator: Translator | None
-
-
-def _prepare(
-    call: Call, candidate: Candidate, translators: Mapping[tuple[Wire, Wire], Translator]
-) -> _Prepared:
-    """Return what to send. Raises RequestError."""
-    link, adaptation = candidate.link, candidate.adaptation
-    link.ready(call.vendor)
-    headers = adaptation.headers(call.request.headers)
-    body = call.body.forwarded(candidate.model, adaptation.edits)
-    path, _, query = call.target.partition(b"?")
-    translator = None
-    if link.wire is not call.wire:
-        translator = translators.get((call.wire, link.wire))
-        if translator is None:
-            text = (
-                f"provider {link.name} speaks {link.wire}, which {call.wire} is not translated to"
-            )
-            raise RequestError(400, "invalid_request_error", text)
-        body, path, query = translator.request(body, candidate.model), translator.path, b""
-    elif link.adds_usage(call.wire, call.body):
-        body = usage_chunk.added(body)
-    if body is not call.request.body and not call.request.memory.try_more(len(body)):
-        text = "there is no room for the request as its provider needs it"
-        raise RequestError(503, "overloaded_error", text, headers=_RETRY)
-    target = link.dialect.target(link.settings, path, query, candidate.model)
-    sent = link.headers(headers, call.wire, call.vendor)
-    return _Prepared(candidate, target, sent, body, translator)
 
 
 @dataclass(slots=True)

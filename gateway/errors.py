@@ -5,6 +5,7 @@ GatewayError
 ├── ListenError      the address cannot be listened on
 ├── AlreadyRunning   another daemon holds this state root
 ├── RequestError     the client's request cannot be served as it is (has an HTTP status)
+│   └── NoRoom       the worker has no memory left for what the request needs
 └── UpstreamError    the provider could not be reached or broke the protocol
 """
 
@@ -73,6 +74,13 @@ class RequestError(GatewayError):
         super().__init__(message)
 
 
+class NoRoom(RequestError):
+    """The worker has no memory left for what a request needs: 503 with `retry-after`."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(503, "overloaded_error", message, headers=((b"retry-after", b"5"),))
+
+
 class UpstreamFault(StrEnum):
     """What went wrong between the gateway and a provider."""
 
@@ -93,3 +101,9 @@ class UpstreamError(GatewayError):
     def __init__(self, fault: UpstreamFault, message: str, *, sent: bool) -> None:
         self.fault, self.sent = fault, sent
         super().__init__(message)
+
+    def refusal(self, provider: str) -> RequestError:
+        """Return what a client is told when the named provider's answer never began."""
+        status = 504 if self.fault is UpstreamFault.TIMEOUT else 502
+        text = f"provider {provider} failed ({self.fault}): {self}"
+        return RequestError(status, "api_error", text)

@@ -11,17 +11,20 @@ import logging
 import time
 
 from gateway import describe, estimate
-from gateway.account import Account, Outcome
+from gateway.account import LEFT, Account, Outcome
 from gateway.agents import Agent
 from gateway.answer_cache import Lookup, asked, replay_headers
 from gateway.body_log import AnswerLog
 from gateway.cache import Kept
-from gateway.delivery import Delivery, committed
-from gateway.dispatch import INEXPRESSIBLE, Call, Candidate, Sent
-from gateway.errors import RequestError, UpstreamError, UpstreamFault
+from gateway.candidates import Candidate
+from gateway.commit_wait import committed
+from gateway.delivery import Delivery
+from gateway.dispatch import INEXPRESSIBLE, Sent
+from gateway.errors import RequestError, UpstreamError
 from gateway.limits import Admission
 from gateway.links import key_vendor
 from gateway.metrics import Stopwatch
+from gateway.provider_request import Call
 from gateway.redact import redact
 from gateway.service import Service
 from gateway.store.records import CacheOutcome, Endpoint
@@ -75,7 +78,7 @@ class Exchange:
         except asyncio.CancelledError:
             sent = account.sent if self._responder.started else None
             status = sent.answer.status if sent is not None else CLIENT_LEFT
-            self._record(status, error="the client left before the answer's end")
+            self._record(status, error=LEFT)
             raise
         except Exception as error:
             self._record(500, error=f"internal error: {type(error).__name__}")
@@ -155,9 +158,7 @@ class Exchange:
         account.first_at = time.perf_counter()
         nothing = Reading(Usage())
         await committed(service.ledger, self._record(200, nothing, stream=kept.stream))
-        own = (b"x-gateway-request-id", account.id.encode())
-        about = account.annotations()
-        headers = (*replay_headers(kept), *about, own)
+        headers = (*replay_headers(kept), *account.annotations(), account.id_header)
         self._responder.start(200, headers, kept.body)
         self._responder.end()
 
@@ -199,7 +200,7 @@ class Exchange:
         if sent.answer.resent:
             log.info("Request sent again on a new connection: request_id=%s", account.id)
         if sent.candidate.chosen != first.chosen:
-            account.skipped = "inexpressible" if sent.after == INEXPRESSIBLE else "target_down"
+            account.skipped = INEXPRESSIBLE if sent.after == INEXPRESSIBLE else "target_down"
             names = (_line(first.chosen), _line(sent.candidate.chosen))
             log.warning("Model override reverted: %s → %s request_id=%s", *names, account.id)
 
@@ -217,10 +218,10 @@ class Exchange:
 
     async def _estimate(self, body: Body) -> None:
         """Answer a token count that no provider can be asked for."""
+        account = self._account
         data = to_json({"input_tokens": estimate.input_tokens(body)})
         await committed(self._service.ledger, self._record(200))
-        own = (b"x-gateway-request-id", self._account.id.encode())
-        headers = (*self._account.names(), own, (b"x-gateway-estimate", b"true"))
+        headers = (*account.names(), account.id_header, (b"x-gateway-estimate", b"true"))
         self._responder.reply(200, data, headers=headers)
 
     # -- refusals
@@ -243,10 +244,8 @@ class Exchange:
             self._record(account.sent.answer.status if account.sent else 502, error=text)
             self._responder.abort()
             return
-        status = 504 if error.fault is UpstreamFault.TIMEOUT else 502
         name = account.candidate.link.name if account.candidate else "unknown"
-        text = f"provider {name} failed ({error.fault}): {error}"
-        await self._refuse(RequestError(status, "api_error", text))
+        await self._refuse(error.refusal(name))
 
     # -- the record
 

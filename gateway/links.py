@@ -6,13 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gateway.clients import presented
-from gateway.config import ProviderSettings
 from gateway.errors import RequestError
 from gateway.providers import CREDENTIALS, PROVIDERS, Dialect
 from gateway.providers.anthropic import KEY_PREFIX
 from gateway.redact import redact
 from gateway.routing import ModelNames
-from gateway.settings import Credentials
+from gateway.settings import Credentials, ProviderSettings
 from gateway.translate import usage_chunk
 from gateway.upstream import Origin
 from gateway.wire.body import Body

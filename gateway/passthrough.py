@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from gateway.errors import RequestError, UpstreamError, UpstreamFault
+from gateway.errors import RequestError, UpstreamError
 from gateway.links import Link, key_vendor
 from gateway.redact import redact
 from gateway.upstream import Answer
-from gateway.wire.answers import reply_error
+from gateway.wire.answers import refuse, reply_error
 from gateway.wire.formats import Wire
 from gateway.wire.http import Header, Request, Responder
 
@@ -30,11 +30,10 @@ async def pass_through(
     try:
         status, headers, body = await _fetch(link, request, target, authenticated=authenticated)
     except RequestError as error:
-        reply_error(responder, error.status, error.kind, str(error), request_id)
+        refuse(responder, error, request_id)
     except UpstreamError as error:
-        status = 504 if error.fault is UpstreamFault.TIMEOUT else 502
-        text = redact(f"provider {link.name} failed ({error.fault}): {error}")
-        reply_error(responder, status, "api_error", text, request_id)
+        told = error.refusal(link.name)
+        reply_error(responder, told.status, told.kind, redact(str(told)), request_id)
     else:
         framing = (b"content-length", b"%d" % len(body))
         own = (b"x-gateway-request-id", request_id.encode())

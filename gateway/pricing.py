@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gateway import tariffs
+from gateway import model_ids, tariffs
 from gateway.tariffs import CostSettings, Price, Tariff
 from gateway.wire.usage import STANDARD, Terms, Usage
 
@@ -54,7 +54,7 @@ class Pricing:
 
     def price(self, model: str) -> Price | None:
         """Return a model's plain price; None when it is not in the table."""
-        tariff = tariffs.find(self._table, model)
+        tariff = model_ids.find(self._table, model)
         return None if tariff is None else tariff.price
 
     def cost(self, usage: Usage, model: str) -> int | None:
@@ -102,18 +102,18 @@ class Pricing:
         return (total * over + under // 2) // under
 
     def _tariff(self, model: str, terms: Terms) -> Tariff | None:
-        tariff = tariffs.find(self._table, model)
+        tariff = model_ids.find(self._table, model)
         return None if tariff is None else tariff.on(terms)
 
     def _advice(self, adviser: str, terms: Terms) -> Tariff | None:
         # Whether an adviser works on the terms of the model it advises, nobody says.
         usual = replace(terms, geo=None) == STANDARD
-        return tariffs.find(self._table, adviser) if usual else None
+        return model_ids.find(self._table, adviser) if usual else None
 
     def _searches(self, usage: Usage, model: str) -> int | None:
         if not usage.web_searches:
             return 0
-        tariff = tariffs.find(self._table, model)
+        tariff = model_ids.find(self._table, model)
         if tariff is None or tariff.web_search is None:
             return None
         return usage.web_searches * tariff.web_search

@@ -10,13 +10,11 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from gateway.commit_wait import COMMIT_WAIT_S
 from gateway.translate.usage_chunk import UsageFilter
 from gateway.wire.formats import StreamTranslator
 from gateway.wire.http import Responder
 from gateway.wire.usage import Reading, StreamMeter
-
-COMMIT_WAIT_S = 0.25
-"""Longest time the last byte of an answer waits for its record."""
 
 _MAX_HELD_BYTES = 64 * 1024
 

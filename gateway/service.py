@@ -1,4 +1,4 @@
-"""What every exchange of a worker shares; reads the price table and agent definitions once."""
+"""What every exchange of a worker shares; reads agent definitions once."""
 
 from __future__ import annotations
 
@@ -7,23 +7,30 @@ import random
 import time
 from dataclasses import dataclass, field
 
-from gateway.account import Books, Counts
+from gateway.account import Books
 from gateway.agents import DefinitionIndex
 from gateway.answer_cache import AnswerCache
 from gateway.candidates import Policy, open_policy
 from gateway.clients import Clients
-from gateway.config import Settings
 from gateway.definitions import read_definitions
 from gateway.dispatch import Dispatcher
 from gateway.limits import RateLimiter, Share, cells_needed
 from gateway.metrics import Metrics
 from gateway.operator.answers import Parts
 from gateway.sessions import Sessions
-from gateway.settings import LimitSettings
+from gateway.settings import LimitSettings, Settings
 from gateway.shared_cells import open_cells
 from gateway.store.ledger import Ledger
 from gateway.sub_agents import SubAgents
 from gateway.translate import TRANSLATORS
+
+
+@dataclass(slots=True)
+class Counts:
+    """What this worker has done since it started."""
+
+    overrides: int = 0
+    doubled_v1: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +57,7 @@ class Service:
 
 
 def open_service(settings: Settings, parts: Parts) -> Service:
-    """Return a worker's service. Blocks. Raises OSError when the price table is not installed."""
+    """Return a worker's service; blocks."""
     overrides, routing = settings.overrides, settings.routing
     return Service(
         policy=open_policy(settings, parts.links, parts.capabilities),

@@ -85,6 +85,12 @@ def name(text: str) -> str:
     return _known(text) if len(text) <= MAX_NAME_CHARS else redact(text)[:MAX_NAME_CHARS]
 
 
+def header_name(request: Request, header: bytes) -> str | None:
+    """Return what a header (its name in lower case) calls something; None when it is not there."""
+    value = request.header(header)
+    return name(value.decode("latin-1")) if value else None
+
+
 # Clients, betas and sessions come again and again, and looking for secrets is not cheap.
 _known = lru_cache(4096)(redact)
 

@@ -11,7 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
-from gateway.relay import COMMIT_WAIT_S
+from gateway.commit_wait import COMMIT_WAIT_S
 from gateway.spawns import Spawn, SpawnReader
 from gateway.wire.http import Header, ReadSide, Responder
 

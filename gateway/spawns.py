@@ -18,6 +18,8 @@ DEFAULT_AGENT = "general-purpose"
 MAX_CALL_BYTES = 256 * 1024
 """A longer call, or event, is not looked into."""
 
+_NAMES_AS_JSON = tuple(f'"{name}"'.encode() for name in TOOL_NAMES)
+
 
 @dataclass(frozen=True, slots=True)
 class Spawn:
@@ -29,6 +31,11 @@ class Spawn:
 
     agent_type: str
     prompt: bytes
+
+
+def can_spawn(tools: bytes) -> bool:
+    """Return whether a request's tools, as JSON, may hold the one that starts sub-agents."""
+    return any(tools.find(name) >= 0 for name in _NAMES_AS_JSON)
 
 
 def prompt_digest(prompt: str) -> bytes:

@@ -17,7 +17,7 @@ from functools import partial
 from gateway import agents
 from gateway.agent_links import AgentLinks, Key, Name
 from gateway.agents import Agent, AgentSource, DefinitionIndex
-from gateway.relay import COMMIT_WAIT_S
+from gateway.commit_wait import COMMIT_WAIT_S
 from gateway.shape import name as clean
 from gateway.spawns import Spawn, prompt_digest
 from gateway.store import links

@@ -5,7 +5,6 @@ Money is whole picodollars (1e-12 USD); prices are told in USD per million token
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, InvalidOperation
@@ -13,6 +12,7 @@ from typing import Any
 
 from msgspec import structs
 
+from gateway.model_ids import find, undated
 from gateway.wire.usage import STANDARD, Terms, Usage
 
 MAX_PRICE = 10_000
@@ -21,7 +21,6 @@ MAX_PRICE = 10_000
 # What a provider with prompt caching usually takes, in prices of an input token.
 _WRITE_5M, _WRITE_1H, _READ = Decimal("1.25"), Decimal(2), Decimal("0.1")
 _HOUR = _WRITE_1H / _WRITE_5M
-_DATE = re.compile(r"-\d{8}$")
 _EXACT = Context(prec=40, traps=[Inexact, InvalidOperation])
 
 
@@ -138,16 +137,10 @@ def parse(
     given = dict(overrides)
     found = {model: _replaced(model, find(listed, model), row) for model, row in given.items()}
     for model in listed.keys() - given.keys():
-        row = given.get(_DATE.sub("", model))
+        row = given.get(undated(model))
         if row is not None:
             found[model] = _replaced(model, listed[model], row)
     return {**listed, **found}
-
-
-def find(tariffs: Mapping[str, Tariff], model: str) -> Tariff | None:
-    """Return the tariff of a model's id, else of its id without `-YYYYMMDD`, else None."""
-    found = tariffs.get(model)
-    return found if found is not None else tariffs.get(_DATE.sub("", model))
 
 
 def _tariff(where: str, row: Mapping[str, Any]) -> Tariff:  # Any: a JSON document

@@ -36,8 +36,7 @@ class Load:
 
     def plus(self, usage: Usage) -> Load:
         """Return it with one request more."""
-        written = usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
-        asked = self.input_tokens + usage.input_tokens + written
+        asked = self.input_tokens + usage.input_tokens + _written(usage)
         return Load(self.requests + 1, asked, self.output_tokens + usage.output_tokens)
 
     def highest(self, other: Load) -> Load:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import logging
 import os
 import re
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,8 +24,11 @@ from gateway.demo.answer import Answer, answer, as_events, as_json
 from gateway.demo.request import Prompt, parse
 from gateway.demo.usage import PromptCache
 from gateway.errors import RequestError
+from gateway.model_ids import undated
 from gateway.resources import prices
+from gateway.serve import state_file
 from gateway.serve.http_server import HttpServer, Limits
+from gateway.wire.answers import error_body
 from gateway.wire.http import Header, Request, Responder
 
 log = logging.getLogger(__name__)
@@ -94,7 +96,7 @@ class DemoUpstream:
         try:
             await self._route(call)
         except RequestError as error:
-            call.reply(error.status, _error_body(error, call.request_id))
+            call.reply(error.status, error_body(error.kind, str(error), call.request_id))
 
     async def _route(self, call: Call) -> None:
         method, path = call.request.method, call.request.path
@@ -141,7 +143,7 @@ class DemoUpstream:
 
     def _known(self, model: str) -> str:
         """Return the model's id if it, or it without its date, is in the price table."""
-        if model in self._models or re.sub(r"-\d{8}$", "", model) in self._models:
+        if model in self._models or undated(model) in self._models:
             return model
         raise RequestError(404, "not_found_error", f"model: {model}")
 
@@ -173,7 +175,7 @@ async def _serve(upstream: DemoUpstream, port: int, ready_file: Path | None) -> 
     listener = await loop.create_server(server.protocol, HOST, port)
     bound = listener.sockets[0].getsockname()[1]
     if ready_file is not None:
-        _write_ready(ready_file, bound)
+        state_file.write(ready_file, _ready(bound))
     log.info("event=demo_upstream_listening url=http://%s:%d", HOST, bound)
     await stop.wait()
     listener.close()
@@ -181,36 +183,20 @@ async def _serve(upstream: DemoUpstream, port: int, ready_file: Path | None) -> 
     log.info("event=demo_upstream_stopped cut=%s", not whole)
 
 
-def _write_ready(path: Path, port: int) -> None:
-    """Write the ready file in one piece: a reader sees all of it or nothing."""
+def _ready(port: int) -> Mapping[str, object]:
+    """Return what the ready file says: who listens, and where."""
     started = datetime.fromtimestamp(psutil.Process().create_time(), UTC)
-    record = {
+    return {
         "pid": os.getpid(),
         "port": port,
         "started_at": started.isoformat().replace("+00:00", "Z"),
     }
-    new = path.with_name(f"{path.name}.{os.getpid()}.new")
-    with new.open("w") as file:
-        json.dump(record, file)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
 
 
 def _authenticate(request: Request) -> None:
     """Accept any credential: the demo only insists that there is one, as the provider does."""
     if not (request.header(b"x-api-key") or request.header(b"authorization")):
         raise RequestError(401, "authentication_error", "x-api-key header is required")
-
-
-def _error_body(error: RequestError, request_id: str) -> bytes:
-    return msgspec.json.encode(
-        {
-            "type": "error",
-            "error": {"type": error.kind, "message": str(error)},
-            "request_id": request_id,
-        }
-    )
 
 
 def _model(model: str) -> dict[str, object]:

@@ -14,7 +14,6 @@ from gateway import resources
 from gateway.answer_cache import AnswerCache
 from gateway.breakers import Circuits
 from gateway.capabilities import Capabilities
-from gateway.config import Settings
 from gateway.errors import RequestError
 from gateway.exposition import OPENMETRICS_TYPE, TEXT_TYPE, openmetrics_wanted, render
 from gateway.links import Link
@@ -24,7 +23,8 @@ from gateway.operator import openapi, query
 from gateway.operator.admin import require_admin
 from gateway.operator.health import ProviderHealth
 from gateway.pricing import Pricing
-from gateway.store import entries, queries, schema
+from gateway.settings import Settings
+from gateway.store import entries, queries, sums
 from gateway.store.ledger import Ledger
 from gateway.wire.answers import to_json
 from gateway.wire.http import Request
@@ -157,7 +157,7 @@ class OperatorAnswers:
     async def reset_metrics(self, _: Request) -> Answer:
         """Let the sums of `/gateway/metrics` begin anew; nothing is deleted."""
         now_us = time.time_ns() // 1000
-        if not await self._ledger.write(partial(schema.set_baseline, at_us=now_us)):
+        if not await self._ledger.write(partial(sums.set_baseline, at_us=now_us)):
             raise RequestError(503, "api_error", "the ledger cannot be written")
         text = "the metrics count from now; records, totals and budgets are as they were"
         return _json({"status": "ok", "message": text})

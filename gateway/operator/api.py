@@ -14,7 +14,7 @@ from gateway.operator.admin import require_admin
 from gateway.operator.answers import Answer, OperatorAnswers, Parts
 from gateway.operator.live import LiveStream
 from gateway.operator.what_if import what_if
-from gateway.wire.answers import reply_error
+from gateway.wire.answers import refuse, reply_error
 from gateway.wire.http import Header, Request, Responder
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class OperatorApi:
         try:
             await self._handle(request, responder, own)
         except RequestError as error:
-            reply_error(responder, error.status, error.kind, str(error), request_id)
+            refuse(responder, error, request_id)
         except sqlite3.Error as error:
             log.warning("the ledger cannot be read: %s", error)
             reply_error(responder, 503, "api_error", "the ledger cannot be read", request_id)

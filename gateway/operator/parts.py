@@ -12,7 +12,6 @@ from gateway import resources
 from gateway.answer_cache import AnswerCache, open_answer_cache
 from gateway.cache_config import URL_KEY
 from gateway.capabilities import Capabilities
-from gateway.config import Settings
 from gateway.counters import Counters
 from gateway.documents import KINDS, ConfigName
 from gateway.errors import ConfigError
@@ -22,6 +21,7 @@ from gateway.operator.admin import admin_token
 from gateway.operator.answers import Parts
 from gateway.operator.override_report import override_report
 from gateway.pricing import Pricing
+from gateway.settings import Settings
 from gateway.store import queries
 from gateway.store.ledger import Ledger
 from gateway.wire.workers import WorkerDirectory, WorkerIdentity

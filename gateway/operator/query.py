@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Collection
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
 from gateway.errors import RequestError
@@ -14,6 +14,7 @@ from gateway.wire.http import Request
 
 MAX_LIMIT = 1000
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WORDS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -60,15 +61,25 @@ class Query:
             moment = datetime.fromisoformat(text.replace(" ", "+"))
         except ValueError:
             raise _bad(name, "must be an RFC 3339 time") from None
-        if moment.tzinfo is None:
-            raise _bad(name, "must name its time zone")
-        since = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
-        return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+        return micros(moment, name)
 
     def names(self, name: str) -> tuple[str, ...]:
         """Return all values, given repeatedly or with commas."""
         found = ",".join(self._values.get(name, [])).split(",")
         return tuple(dict.fromkeys(value for value in found if value))
+
+
+def micros(moment: datetime, name: str) -> int:
+    """Return a time as microseconds since the epoch.
+
+    Args:
+        name: What the time is called, for messages.
+
+    Raises RequestError (400) when it does not say its time zone.
+    """
+    if moment.tzinfo is None:
+        raise _bad(name, "must name its time zone")
+    return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def audit_filter(request: Request) -> AuditFilter:

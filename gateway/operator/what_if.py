@@ -14,6 +14,7 @@ import msgspec
 from gateway.candidates import open_policy
 from gateway.errors import RequestError
 from gateway.operator.answers import Answer, Parts
+from gateway.operator.query import micros
 from gateway.pricing import usd
 from gateway.replay import Decision, Replay
 from gateway.rollout import ApplyTo, Rollout
@@ -79,10 +80,7 @@ async def what_if(parts: Parts, request: Request) -> Answer:
     """Decide recorded requests again and say what would differ. Raises RequestError (400)."""
     question = _question(request)
     now_us = time.time_ns() // 1000
-    window = Window(
-        _micros(question.start_time, "start_time", 0),
-        _micros(question.end_time, "end_time", now_us),
-    )
+    window = _window(question, now_us)
     ledger, after = parts.ledger, (0, 0)
     start_us = await ledger.read(
         partial(recorded.latest_start, window=window, limit=question.limit)
@@ -160,13 +158,12 @@ def _question(request: Request) -> Question:
         raise RequestError(400, "invalid_request_error", f"what-if: {error}") from None
 
 
-def _micros(moment: datetime | None, name: str, default: int) -> int:
-    if moment is None:
-        return default
-    if moment.tzinfo is None:
-        text = f"{name}: must name its time zone"
-        raise RequestError(400, "invalid_request_error", text)
-    return int(moment.timestamp()) * 1_000_000 + moment.microsecond
+def _window(question: Question, now_us: int) -> Window:
+    start, end = question.start_time, question.end_time
+    return Window(
+        0 if start is None else micros(start, "start_time"),
+        now_us if end is None else micros(end, "end_time"),
+    )
 
 
 def _tried(settings: Settings, question: Question) -> Settings:

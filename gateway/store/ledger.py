@@ -20,7 +20,7 @@ from typing import TypeVar
 
 import msgspec
 
-from gateway.store import conversations, links, schema
+from gateway.store import conversations, links, writing
 from gateway.store.opening import connect
 from gateway.store.reader import Reader
 from gateway.store.records import AuditRecord
@@ -183,10 +183,11 @@ class Ledger:
                 for job in group:
                     self._commit([job])
                 return
-            self._failed(1, str(error))
+            self._failed(len(_records(group)), str(error))
         except sqlite3.Error as error:
-            records = [job.work for job in group if isinstance(job.work, AuditRecord)]
-            self._failed(len(records), f"{error}; {self._set_aside(records)}")
+            records = _records(group)
+            aside = f"; {self._set_aside(records)}" if records else ""
+            self._failed(len(records), f"{error}{aside}")
         else:
             self.healthy = True
             self._loop.call_soon_threadsafe(self._committed, group)
@@ -203,10 +204,10 @@ class Ledger:
                     records.append(work)
                     continue
                 # A task sees what was queued before it.
-                schema.insert_all(connection, records, keep_entries=self._keep_entries)
+                writing.insert(connection, records, keep_entries=self._keep_entries)
                 records.clear()
                 work(connection)
-            schema.insert_all(connection, records, keep_entries=self._keep_entries)
+            writing.insert(connection, records, keep_entries=self._keep_entries)
             connection.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(sqlite3.Error):
@@ -235,7 +236,7 @@ class Ledger:
                 self._delete(links.forget_names, links.NAMES_KEPT_US),
             ]
             if self._keep_days is not None:
-                deleted.append(self._delete(schema.delete_before, self._keep_days * _DAY_US))
+                deleted.append(self._delete(writing.delete_before, self._keep_days * _DAY_US))
             if SWEEP_ROWS in deleted:  # there is more
                 self._sweep_at = time.monotonic()
         except (sqlite3.Error, OSError) as error:
@@ -267,7 +268,7 @@ class Ledger:
     # -- back in the event loop
 
     def _committed(self, group: list[_Job]) -> None:
-        records = sum(isinstance(job.work, AuditRecord) for job in group)
+        records = len(_records(group))
         if records:
             self.on_commit(records)
         self._resolve(group, True)
@@ -277,3 +278,7 @@ class Ledger:
         for job in group:
             if not job.future.done():
                 job.future.set_result(written)
+
+
+def _records(group: Iterable[_Job]) -> list[AuditRecord]:
+    return [job.work for job in group if isinstance(job.work, AuditRecord)]

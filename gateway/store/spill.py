@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.store import schema
+from gateway.store import writing
 from gateway.store.records import AuditRecord
 
 log = logging.getLogger(__name__)
@@ -30,11 +30,6 @@ class Spill:
     def __init__(self, ledger: Path) -> None:
         self._ledger = ledger
         self._file: int | None = None
-
-    @property
-    def used(self) -> bool:
-        """Whether there are records that this process has spilled and not given back."""
-        return self._file is not None
 
     def add(self, records: Iterable[AuditRecord]) -> None:
         """Append records, one JSON object a line. Raises OSError."""
@@ -93,7 +88,7 @@ def _bring_in(
             for record in _records(path, lines):
                 # A record that is there already was committed after all.
                 with contextlib.suppress(sqlite3.IntegrityError):
-                    schema.insert(connection, record, keep_entry=keep_entries)
+                    writing.insert(connection, (record,), keep_entries=keep_entries)
                     found += 1
         connection.execute("COMMIT")
     except BaseException:

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from gateway import resources
-from gateway.config import SUPPORTED_TYPES, ProviderSettings, load
+from gateway.config import load
 from gateway.documents import KINDS, ConfigName, fingerprint
 from gateway.errors import ConfigError
+from gateway.provider_config import SUPPORTED_TYPES
 from gateway.providers import PROVIDERS
-from gateway.settings import OnTargetDown
+from gateway.settings import OnTargetDown, ProviderSettings
 
 VECTORS = json.loads((resources.schema_dir() / "fingerprint-vectors.json").read_bytes())["vectors"]
 

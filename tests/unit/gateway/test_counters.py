@@ -25,9 +25,10 @@ sys.stdin.read()
 """
 
 
-def test_counts_of_a_killed_process_stay_in_the_sum(tmp_path: Path) -> None:
+def test_counts_of_a_killed_process_stay(tmp_path: Path) -> None:
     own = Counters(tmp_path, "7", "own")
     own.add(("requests", "a b", "x?y"), 5)
+    both = {name: {("requests", "a b", "x?y"): n} for name, n in (("own", 5), ("other", 1000))}
     with subprocess.Popen(
         [sys.executable, "-c", COUNT, str(tmp_path)],
         stdin=subprocess.PIPE,
@@ -35,20 +36,19 @@ def test_counts_of_a_killed_process_stay_in_the_sum(tmp_path: Path) -> None:
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"counted\n"
-        assert own.total() == {("requests", "a b", "x?y"): 1005}
+        assert own.by_process() == both
         process.send_signal(signal.SIGKILL)
-    assert own.total() == {("requests", "a b", "x?y"): 1005}
-    assert set(own.by_process()) == {"own", "other"}
+    assert own.by_process() == both
     own.close()
 
 
-def test_closed_process_stays_in_the_sum(tmp_path: Path) -> None:
+def test_counts_of_a_closed_process_stay(tmp_path: Path) -> None:
     first, second = Counters(tmp_path, "7", "first"), Counters(tmp_path, "7", "second")
     first.add(("n",), 3)
     first.put(("gauge",), 9)
     first.close()
     second.add(("n",))
-    assert second.total() == {("n",): 4, ("gauge",): 9}
+    assert second.by_process() == {"first": {("n",): 3, ("gauge",): 9}, "second": {("n",): 1}}
     second.close()
 
 
@@ -56,7 +56,7 @@ def test_files_of_another_owner_are_removed(tmp_path: Path) -> None:
     old = Counters(tmp_path, "6", "old")
     old.add(("n",))
     new = Counters(tmp_path, "66", "new")
-    assert new.total() == {}
+    assert new.by_process() == {"new": {}}
     assert [path.name for path in tmp_path.iterdir()] == ["66-new.counters"]
     old.add(("n",))  # a worker that still finishes its streams goes on
     assert old.own() == {("n",): 2}
@@ -67,7 +67,7 @@ def test_files_of_another_owner_are_removed(tmp_path: Path) -> None:
 def test_zero_makes_a_series_visible(tmp_path: Path) -> None:
     own, other = Counters(tmp_path, "7", "own"), Counters(tmp_path, "7", "other")
     own.add(("n",), 0)
-    assert other.total() == {("n",): 0}
+    assert other.by_process()["own"] == {("n",): 0}
     own.close()
     other.close()
 
@@ -80,7 +80,8 @@ def test_series_beyond_the_bound_are_not_told_apart(
     for n in range(20):
         own.add((f"n{n}",), 1)
     own.add(("n0",))
-    assert own.total() == other.total() == {("n0",): 2, ("n1",): 1, ("n2",): 1}
+    seen = {("n0",): 2, ("n1",): 1, ("n2",): 1}
+    assert own.own() == other.by_process()["own"] == seen
     own.close()
     other.close()
 
@@ -89,7 +90,7 @@ def test_without_a_disk_the_counts_are_this_processs_own(tmp_path: Path) -> None
     (tmp_path / "file").write_text("")
     own = Counters(tmp_path / "file", "7", "own")
     own.add(("n",), 2)
-    assert own.total() == {("n",): 2}
+    assert own.by_process() == {"own": {("n",): 2}}
     own.close()
 
 
@@ -98,7 +99,7 @@ def test_file_just_begun_is_passed_over(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "7-new.counters").write_bytes(content)
     own = Counters(tmp_path, "7", "own")
     own.add(("n",), 2)
-    assert own.total() == {("n",): 2}
+    assert own.by_process() == {"own": {("n",): 2}}
     own.close()
 
 
@@ -106,5 +107,5 @@ def test_several_counters_are_added_to_at_once(tmp_path: Path) -> None:
     own = Counters(tmp_path, "7", "own")
     own.add(("a",))
     own.add_all([(("a",), 2), (("b", "x"), 0), (("c",), 5), (("a",), 1)])
-    assert own.total() == {("a",): 4, ("b", "x"): 0, ("c",): 5}
+    assert own.own() == {("a",): 4, ("b", "x"): 0, ("c",): 5}
     own.close()

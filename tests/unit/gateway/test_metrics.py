@@ -17,27 +17,14 @@ from gateway.metrics import Known, Metrics, Stopwatch
 from gateway.store.records import AuditRecord, Endpoint
 from gateway.wire.usage import Usage
 
-RECORD = AuditRecord(
-    request_id="r1",
-    boot_id="boot",
-    seq=1,
-    at_us=0,
-    endpoint=Endpoint.MESSAGES,
-    provider="p",
-    model="b",
-    requested_model="a",
-    status=200,
-    success=True,
-    partial=False,
-    stream=True,
-    overridden=True,
-    counted=True,
-    latency_us=2_000_000,
-    ttft_us=600_000,
-    usage=Usage(10, 20, 1, 2, 30),
-    cost_pico=3,
-)
 KNOWN = Known(("p", "q"), ("a", "b"), (("a", "b"), ("c", "d"), ("a", "z")))
+
+
+@pytest.fixture
+def record(record: AuditRecord) -> AuditRecord:
+    """Return a stream of two seconds that read most of its prompt from the cache."""
+    usage = Usage(10, 20, 1, 2, 30)
+    return replace(record, latency_us=2_000_000, ttft_us=600_000, usage=usage, cost_pico=3)
 
 
 @pytest.fixture
@@ -80,10 +67,12 @@ def test_series_are_there_at_zero_from_the_start(pair: tuple[Metrics, Metrics]) 
         assert name in found
 
 
-def test_requests_of_all_workers_are_added_up(pair: tuple[Metrics, Metrics]) -> None:
+def test_requests_of_all_workers_are_added_up(
+    pair: tuple[Metrics, Metrics], record: AuditRecord
+) -> None:
     one, two = pair
-    one.observe(RECORD)
-    two.observe(replace(RECORD, cost_pico=None, ttft_us=None))
+    one.observe(record)
+    two.observe(replace(record, cost_pico=None, ttft_us=None))
     two.committed(2)
     two.overhead(0.0007)
     assert lines(one, "one") == lines(two, "two")
@@ -122,14 +111,16 @@ def test_requests_of_all_workers_are_added_up(pair: tuple[Metrics, Metrics]) -> 
     ],
 )
 def test_values_from_outside_become_other(
-    pair: tuple[Metrics, Metrics], change: dict[str, object], line: str
+    pair: tuple[Metrics, Metrics], change: dict[str, object], line: str, record: AuditRecord
 ) -> None:
-    pair[0].observe(replace(RECORD, **change))
+    pair[0].observe(replace(record, **change))
     assert lines(pair[0], "one")[line] == "1"
 
 
-def test_token_count_is_no_override_and_no_tokens(pair: tuple[Metrics, Metrics]) -> None:
-    pair[0].observe(replace(RECORD, endpoint=Endpoint.COUNT_TOKENS))
+def test_token_count_is_no_override_and_no_tokens(
+    pair: tuple[Metrics, Metrics], record: AuditRecord
+) -> None:
+    pair[0].observe(replace(record, endpoint=Endpoint.COUNT_TOKENS))
     found = lines(pair[0], "one")
     assert found['cco_overrides_total{from="a",to="b"}'] == "0"
     assert found['gateway_tokens_total{kind="input"}'] == "0"

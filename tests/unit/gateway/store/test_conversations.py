@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from gateway.shape import Shape
-from gateway.store import conversations, schema
+from gateway.store import conversations, schema, writing
 from gateway.store.conversations import ConversationKey
 from gateway.store.records import AuditRecord, Endpoint
 from gateway.wire.usage import Usage
@@ -122,8 +122,8 @@ def test_sub_agent_is_a_conversation_of_its_own(file: sqlite3.Connection) -> Non
 
 
 def test_insert_takes_the_rewriting_off_the_saving(file: sqlite3.Connection) -> None:
-    schema.insert(file, turn(0, "big", written=900), keep_entry=True)
-    schema.insert(file, turn(1, "small", written=1000), keep_entry=True)
+    turns = (turn(0, "big", written=900), turn(1, "small", written=1000))
+    writing.insert(file, turns, keep_entries=True)
     expected = 10_000_000 - 900 * REWRITE[0]
     assert file.execute("SELECT saved_pico FROM overrides").fetchone()[0] == expected
     assert file.execute("SELECT saved_pico FROM audit WHERE overridden").fetchone()[0] == expected

@@ -9,40 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator
+from msgspec.structs import replace
 
 from gateway import resources
 from gateway.shape import Shape
 from gateway.store.entries import AuditFilter, audit
 from gateway.store.ledger import Ledger
-from gateway.store.records import AuditRecord, Endpoint
+from gateway.store.records import AuditRecord
 from gateway.wire.answers import to_json
 from gateway.wire.usage import Usage
 
 OLD = '{"effort":"low","thinking":null,"betas":["a"],"max_tokens":1,"tools":2,"messages":3}'
 SHAPE = Shape(effort="high", message_efforts=("low",), sampling=("top_k",), context_tokens=900)
-
-
-def record(name: str, usage: Usage | None) -> AuditRecord:
-    return AuditRecord(
-        request_id=name,
-        boot_id="boot",
-        seq=1,
-        at_us=1,
-        endpoint=Endpoint.MESSAGES,
-        provider="anthropic",
-        model="b",
-        requested_model="a",
-        status=200,
-        success=True,
-        partial=False,
-        stream=False,
-        overridden=True,
-        counted=True,
-        latency_us=1,
-        usage=usage,
-        shape=SHAPE,
-        adapted=("effort", "beta:x"),
-    )
 
 
 async def served(path: Path) -> dict[str, dict[str, Any]]:  # Any: a JSON answer
@@ -54,12 +32,14 @@ async def served(path: Path) -> dict[str, dict[str, Any]]:  # Any: a JSON answer
     return {entry["request_id"]: entry for entry in answer["entries"]}
 
 
-def test_shape_is_served_whole_with_what_was_measured(tmp_path: Path) -> None:
+def test_shape_is_served_whole_with_what_was_measured(tmp_path: Path, record: AuditRecord) -> None:
+    shaped = replace(record, shape=SHAPE, adapted=("effort", "beta:x"))
+
     async def main() -> None:
         path = tmp_path / "ledger.db"
         ledger = Ledger(path, keep_entries=True)
         for name, usage in (("measured", Usage(10, 20, 1, 2, 3)), ("guessed", None), ("old", None)):
-            assert await ledger.record(record(name, usage))
+            assert await ledger.record(replace(shaped, request_id=name, usage=usage))
         await ledger.close()
         with sqlite3.connect(path) as database:
             database.execute("UPDATE audit SET shape = ? WHERE request_id = 'old'", (OLD,))

@@ -13,35 +13,19 @@ from msgspec.structs import replace
 
 from gateway.redact import MAX_BODY_BYTES
 from gateway.store import ledger as ledger_module
-from gateway.store import opening, queries, schema
+from gateway.store import opening, queries, schema, sums
 from gateway.store.entries import AuditFilter, audit
 from gateway.store.ledger import Ledger
-from gateway.store.records import AuditRecord, CacheOutcome, Endpoint
-from gateway.wire.usage import Usage
+from gateway.store.records import AuditRecord, CacheOutcome
 
 DAY_US = 86_400_000_000
 
 
-def a_record(request_id: str, at_us: int | None = None) -> AuditRecord:
-    return AuditRecord(
-        request_id=request_id,
-        boot_id="boot",
-        seq=1,
-        at_us=time.time_ns() // 1000 if at_us is None else at_us,
-        endpoint=Endpoint.MESSAGES,
-        provider="p",
-        model="m",
-        requested_model="m",
-        status=200,
-        success=True,
-        partial=False,
-        stream=False,
-        overridden=False,
-        counted=True,
-        latency_us=2500,
-        usage=Usage(10, 20, 1, 2, 3),
-        cost_pico=5 * 10**12,
-    )
+@pytest.fixture
+def record(record: AuditRecord) -> AuditRecord:
+    """Return a request of just now that cost five dollars."""
+    now_us = time.time_ns() // 1000
+    return replace(record, at_us=now_us, overridden=False, cost_pico=5 * 10**12)
 
 
 def on_ledger(
@@ -74,15 +58,19 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.01)
 
 
-def test_old_records_are_deleted_in_batches_and_the_sums_stay(tmp_path: Path) -> None:
+def test_old_records_are_deleted_in_batches_and_the_sums_stay(
+    tmp_path: Path, record: AuditRecord
+) -> None:
     now = time.time_ns() // 1000
     old = 2 * ledger_module.SWEEP_ROWS + 3
     path = tmp_path / "ledger.db"
 
     async def fill(ledger: Ledger) -> None:
-        body = {"request_body": b"{}"}
-        records = [replace(a_record(f"o{n}", now - 31 * DAY_US - n), **body) for n in range(old)]
-        young = replace(a_record("young", now - 29 * DAY_US), request_body=b"{}")
+        kept = replace(record, request_body=b"{}")
+        records = [
+            replace(kept, request_id=f"o{n}", at_us=now - 31 * DAY_US - n) for n in range(old)
+        ]
+        young = replace(kept, request_id="young", at_us=now - 29 * DAY_US)
         assert all(await asyncio.gather(*map(ledger.record, [*records, young])))
 
     async def swept(ledger: Ledger) -> None:
@@ -113,11 +101,10 @@ SECRET = b"sk-ant-api03-abcdefghij"
     ],
 )
 def test_bodies_are_kept_without_secrets(
-    tmp_path: Path, body: bytes | None, kept: str | None
+    tmp_path: Path, body: bytes | None, kept: str | None, record: AuditRecord
 ) -> None:
     async def work(ledger: Ledger) -> None:
-        record = replace(a_record("r"), request_body=body, response_body=b"answer")
-        assert await ledger.record(record)
+        assert await ledger.record(replace(record, request_body=body, response_body=b"answer"))
         found = await ledger.read(lambda db: audit(db, AuditFilter(bodies=True)))
         entries = found["entries"]
         assert isinstance(entries, list)
@@ -132,9 +119,9 @@ def test_bodies_are_kept_without_secrets(
     on_ledger(tmp_path / "ledger.db", work)
 
 
-def test_long_body_is_cut_and_says_so(tmp_path: Path) -> None:
+def test_long_body_is_cut_and_says_so(tmp_path: Path, record: AuditRecord) -> None:
     async def work(ledger: Ledger) -> None:
-        await ledger.record(replace(a_record("r"), request_body=b"x" * (MAX_BODY_BYTES + 1)))
+        await ledger.record(replace(record, request_body=b"x" * (MAX_BODY_BYTES + 1)))
         found = await ledger.read(lambda db: audit(db, AuditFilter(bodies=True)))
         entries = found["entries"]
         assert isinstance(entries, list)
@@ -163,17 +150,15 @@ def repair(path: Path) -> None:
 
 @pytest.mark.parametrize("entries", [True, False])
 def test_records_that_cannot_be_written_are_brought_in_at_the_next_start(
-    tmp_path: Path, entries: bool
+    tmp_path: Path, entries: bool, record: AuditRecord
 ) -> None:
     path = tmp_path / "ledger.db"
-    record = replace(
-        a_record("r1"), cache=CacheOutcome.MISS, adapted=("effort",), request_body=b"\xff"
-    )
+    first = replace(record, cache=CacheOutcome.MISS, adapted=("effort",), request_body=b"\xff")
 
     async def fail(ledger: Ledger) -> None:
         break_inserts(path)
-        assert not await ledger.record(record)
-        assert not await ledger.record(a_record("r2"))
+        assert not await ledger.record(first)
+        assert not await ledger.record(replace(record, request_id="r2"))
         assert (ledger.healthy, ledger.failures, ledger.spilled) == (False, 2, 2)
         assert spills(path)[0].stat().st_mode & 0o777 == 0o600
         with spills(path)[0].open("ab") as file:
@@ -192,12 +177,12 @@ def test_records_that_cannot_be_written_are_brought_in_at_the_next_start(
     assert spills(path) == []
 
 
-def test_spilled_file_is_brought_in_once(tmp_path: Path) -> None:
+def test_spilled_file_is_brought_in_once(tmp_path: Path, record: AuditRecord) -> None:
     path = tmp_path / "ledger.db"
 
     async def fail(ledger: Ledger) -> None:
         break_inserts(path)
-        await ledger.record(a_record("r1"))
+        await ledger.record(record)
 
     on_ledger(path, fail, entries=False)
     repair(path)
@@ -216,63 +201,69 @@ def test_spilled_file_is_brought_in_once(tmp_path: Path) -> None:
     on_ledger(path, one, entries=False)
 
 
-def test_file_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
+def test_file_of_a_living_process_is_left_alone(tmp_path: Path, record: AuditRecord) -> None:
     path = tmp_path / "ledger.db"
 
     async def main() -> None:
         first = Ledger(path, keep_entries=True)
         break_inserts(path)
-        await first.record(a_record("r1"))
+        await first.record(record)
         repair(path)
         second = Ledger(path, keep_entries=True)
-        assert await second.record(a_record("r2"))
+        assert await second.record(replace(record, request_id="r2"))
         await second.close()
         assert len(spills(path)) == 1
-        assert not await first.record(a_record("r2")), "r2 is there already"
+        assert not await first.record(replace(record, request_id="r2")), "r2 is there already"
         await first.close()
 
     asyncio.run(main())
 
 
-def test_metrics_count_from_the_baseline_and_totals_do_not(tmp_path: Path) -> None:
+def test_metrics_count_from_the_baseline_and_totals_do_not(
+    tmp_path: Path, record: AuditRecord
+) -> None:
     async def work(ledger: Ledger) -> None:
-        await ledger.record(a_record("r1"))
-        assert await ledger.write(lambda db: schema.set_baseline(db, 1))
+        await ledger.record(record)
+        assert await ledger.write(lambda db: sums.set_baseline(db, 1))
         empty = await ledger.read(lambda db: queries.metrics(db, queries.MetricsFilter()))
         summary = empty["summary"]
         assert isinstance(summary, dict)
         assert set(summary.values()) == {0}
         assert (empty["by_model"], empty["by_provider"]) == ({}, {})
-        await ledger.record(a_record("r2"))
+        await ledger.record(replace(record, request_id="r2"))
         assert (await ledger.read(queries.summary))["total_requests"] == 1
         assert (await ledger.read(queries.machine))["totalCalls"] == 2
-        assert await ledger.write(lambda db: schema.set_baseline(db, 2))
+        assert await ledger.write(lambda db: sums.set_baseline(db, 2))
         assert (await ledger.read(queries.summary))["total_requests"] == 0
 
     on_ledger(tmp_path / "ledger.db", work)
 
 
-def test_task_that_fails_is_told_and_undone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("statement", ["no SQL", "INSERT INTO spilled VALUES (NULL)"])
+def test_task_that_fails_is_told_and_undone(
+    tmp_path: Path, statement: str, record: AuditRecord
+) -> None:
     def fail(connection: sqlite3.Connection) -> None:
         connection.execute("DELETE FROM totals")
-        connection.execute("no SQL")
+        connection.execute(statement)
 
     async def work(ledger: Ledger) -> None:
-        await ledger.record(a_record("r1"))
+        await ledger.record(record)
         assert not await ledger.write(fail)
         assert (await ledger.read(queries.summary))["total_requests"] == 1
+        assert (ledger.failures, ledger.spilled, spills(tmp_path / "ledger.db")) == (0, 0, [])
 
     on_ledger(tmp_path / "ledger.db", work)
 
 
-def test_trends_compare_a_day_with_the_day_before(tmp_path: Path) -> None:
+def test_trends_compare_a_day_with_the_day_before(tmp_path: Path, record: AuditRecord) -> None:
     now = 10 * DAY_US
 
     async def work(ledger: Ledger) -> None:
         empty = await ledger.read(lambda db: queries.project(db, now))
         assert (empty["calls"], empty["callsTrend"]) == (0, {"value": None, "period": "24h"})
         for n, at_us in enumerate((now - DAY_US - 1, now - 1, now - 2, now - 3 * DAY_US)):
-            await ledger.record(a_record(f"r{n}", at_us))
+            await ledger.record(replace(record, request_id=f"r{n}", at_us=at_us))
         found = await ledger.read(lambda db: queries.project(db, now))
         assert (found["calls"], found["tokens"], found["cost"]) == (4, 144, 20)
         assert found["callsTrend"] == {"value": 100.0, "period": "24h"}
@@ -305,7 +296,7 @@ def test_time_filters_use_the_index(tmp_path: Path, wanted: AuditFilter) -> None
     on_ledger(tmp_path / "ledger.db", work)
 
 
-def test_ledger_of_the_first_version_is_brought_up(tmp_path: Path) -> None:
+def test_ledger_of_the_first_version_is_brought_up(tmp_path: Path, record: AuditRecord) -> None:
     path = tmp_path / "ledger.db"
     connection = sqlite3.connect(path)
     for statement in schema.TABLES:
@@ -320,7 +311,7 @@ def test_ledger_of_the_first_version_is_brought_up(tmp_path: Path) -> None:
     connection.close()
 
     async def work(ledger: Ledger) -> None:
-        assert await ledger.record(a_record("new"))
+        assert await ledger.record(replace(record, request_id="new"))
         assert await ids(ledger) == ["new", "old"]
 
     on_ledger(path, work)

@@ -20,31 +20,14 @@ from gateway.store import entries, queries
 from gateway.store.entries import AuditFilter
 from gateway.store.ledger import Ledger
 from gateway.store.queries import MetricsFilter
-from gateway.store.records import AuditRecord, CacheOutcome, Endpoint
-from gateway.wire.usage import Usage
+from gateway.store.records import AuditRecord, CacheOutcome
 
-RECORD = AuditRecord(
-    request_id="r1",
-    boot_id="boot",
-    seq=1,
-    at_us=1_763_700_000_123_456,
-    endpoint=Endpoint.MESSAGES,
-    provider="anthropic",
-    model="b",
-    requested_model="a",
-    status=200,
-    success=True,
-    partial=False,
-    stream=True,
-    overridden=True,
-    counted=True,
-    latency_us=2500,
-    ttft_us=1500,
-    usage=Usage(10, 20, 1, 2, 3),
-    cost_pico=3 * 10**9,
-    saved_pico=7 * 10**9,
-    agent_type="reviewer",
-)
+AT_US = 1_763_700_000_123_456
+
+
+@pytest.fixture
+def record(record: AuditRecord) -> AuditRecord:
+    return replace(record, at_us=AT_US)
 
 
 def on_ledger(path: Path, work: Callable[[Ledger], object], *, keep: bool = True) -> None:
@@ -60,14 +43,14 @@ def on_ledger(path: Path, work: Callable[[Ledger], object], *, keep: bool = True
     asyncio.run(main())
 
 
-def test_record_and_sums_are_written_together(tmp_path: Path) -> None:
+def test_record_and_sums_are_written_together(tmp_path: Path, record: AuditRecord) -> None:
     async def work(ledger: Ledger) -> None:
         plain = replace(
-            RECORD, request_id="r2", model="a", overridden=False, cost_pico=None, agent_type=None
+            record, request_id="r2", model="a", overridden=False, cost_pico=None, agent_type=None
         )
         failed = replace(plain, request_id="r3", success=False, usage=None, stream=False)
-        for record in (RECORD, plain, failed):
-            assert await ledger.record(record)
+        for each in (record, plain, failed):
+            assert await ledger.record(each)
         found = await ledger.read(lambda db: queries.metrics(db, MetricsFilter(by_project=True)))
         assert found["summary"] == {
             "total_requests": 3,
@@ -101,17 +84,19 @@ def test_record_and_sums_are_written_together(tmp_path: Path) -> None:
         (AuditFilter(agent_type="x"), ["r2"]),
         (AuditFilter(provider="other"), []),
         (AuditFilter(project_id="p"), []),
-        (AuditFilter(start_us=RECORD.at_us + 1), ["r3", "r2"]),
-        (AuditFilter(end_us=RECORD.at_us), ["r1"]),
+        (AuditFilter(start_us=AT_US + 1), ["r3", "r2"]),
+        (AuditFilter(end_us=AT_US), ["r1"]),
         (AuditFilter(request_ids=("r1", "r3", "r9")), ["r3", "r1"]),
     ],
 )
-def test_audit_filters(tmp_path: Path, wanted: AuditFilter, ids: list[str]) -> None:
+def test_audit_filters(
+    tmp_path: Path, wanted: AuditFilter, ids: list[str], record: AuditRecord
+) -> None:
     async def work(ledger: Ledger) -> None:
-        later = RECORD.at_us + 5
-        await ledger.record(RECORD)
-        await ledger.record(replace(RECORD, request_id="r2", at_us=later, agent_type="x"))
-        await ledger.record(replace(RECORD, request_id="r3", at_us=later, success=False))
+        later = AT_US + 5
+        await ledger.record(record)
+        await ledger.record(replace(record, request_id="r2", at_us=later, agent_type="x"))
+        await ledger.record(replace(record, request_id="r3", at_us=later, success=False))
         found = await ledger.read(lambda db: entries.audit(db, wanted))
         page = found["entries"]
         assert isinstance(page, list)
@@ -136,11 +121,15 @@ def test_audit_filters(tmp_path: Path, wanted: AuditFilter, ids: list[str]) -> N
     ],
 )
 def test_saving_is_a_sum_or_unknown(
-    tmp_path: Path, saved: list[int | None], text: str | None, exact: Decimal | None
+    tmp_path: Path,
+    saved: list[int | None],
+    text: str | None,
+    exact: Decimal | None,
+    record: AuditRecord,
 ) -> None:
     async def work(ledger: Ledger) -> None:
         for index, pico in enumerate(saved):
-            await ledger.record(replace(RECORD, request_id=f"r{index}", saved_pico=pico))
+            await ledger.record(replace(record, request_id=f"r{index}", saved_pico=pico))
         stats = await ledger.read(lambda db: queries.overrides(db, enabled=True))
         assert stats["overrides_by_model"] == {
             "a": {
@@ -155,24 +144,24 @@ def test_saving_is_a_sum_or_unknown(
     on_ledger(tmp_path / "ledger.db", work)
 
 
-def test_statistics_are_kept_without_entries(tmp_path: Path) -> None:
+def test_statistics_are_kept_without_entries(tmp_path: Path, record: AuditRecord) -> None:
     async def work(ledger: Ledger) -> None:
-        await ledger.record(RECORD)
+        await ledger.record(record)
         assert (await ledger.read(lambda db: entries.audit(db, AuditFilter())))["total"] == 0
         assert (await ledger.read(queries.summary))["total_requests"] == 1
 
     on_ledger(tmp_path / "ledger.db", work, keep=False)
 
 
-def test_one_bad_record_takes_no_other_with_it(tmp_path: Path) -> None:
+def test_one_bad_record_takes_no_other_with_it(tmp_path: Path, record: AuditRecord) -> None:
     async def work(ledger: Ledger) -> None:
-        bad = replace(RECORD, request_id="bad", cost_pico=2**70)
-        good = [replace(RECORD, request_id=f"g{n}") for n in range(20)]
-        futures = [ledger.record(record) for record in (*good[:10], bad, RECORD, *good[10:])]
+        bad = replace(record, request_id="bad", cost_pico=2**70)
+        good = [replace(record, request_id=f"g{n}") for n in range(20)]
+        futures = [ledger.record(each) for each in (*good[:10], bad, record, *good[10:])]
         written = await asyncio.gather(*futures)
         assert written.count(False) == 1
         assert ledger.failures == 1
-        twice = await ledger.record(RECORD)
+        twice = await ledger.record(record)
         assert not twice, "a request id stands once"
         assert not ledger.healthy
         summary = await ledger.read(queries.summary)
@@ -181,13 +170,13 @@ def test_one_bad_record_takes_no_other_with_it(tmp_path: Path) -> None:
     on_ledger(tmp_path / "ledger.db", work)
 
 
-def test_two_ledgers_share_a_file(tmp_path: Path) -> None:
+def test_two_ledgers_share_a_file(tmp_path: Path, record: AuditRecord) -> None:
     path = tmp_path / "ledger.db"
 
     async def main() -> None:
         ledgers = [Ledger(path, keep_entries=True) for _ in range(2)]
         futures = [
-            ledger.record(replace(RECORD, request_id=f"{index}-{n}"))
+            ledger.record(replace(record, request_id=f"{index}-{n}"))
             for n in range(100)
             for index, ledger in enumerate(ledgers)
         ]
@@ -200,13 +189,13 @@ def test_two_ledgers_share_a_file(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_queued_records_are_written_on_close(tmp_path: Path) -> None:
+def test_queued_records_are_written_on_close(tmp_path: Path, record: AuditRecord) -> None:
     path = tmp_path / "ledger.db"
 
     async def main() -> None:
         ledger = Ledger(path, keep_entries=True)
         for n in range(600):
-            ledger.record(replace(RECORD, request_id=f"r{n}"))
+            ledger.record(replace(record, request_id=f"r{n}"))
         await ledger.close()
 
     asyncio.run(main())
@@ -215,7 +204,9 @@ def test_queued_records_are_written_on_close(tmp_path: Path) -> None:
     connection.close()
 
 
-def test_records_of_one_turn_are_one_transaction_with_a_task_in_its_place(tmp_path: Path) -> None:
+def test_records_of_one_turn_are_one_transaction_with_a_task_in_its_place(
+    tmp_path: Path, record: AuditRecord
+) -> None:
     groups: list[int] = []
     seen: list[int] = []
 
@@ -224,9 +215,9 @@ def test_records_of_one_turn_are_one_transaction_with_a_task_in_its_place(tmp_pa
 
     async def work(ledger: Ledger) -> None:
         ledger.on_commit = groups.append
-        small = replace(RECORD, overridden=False, usage=None, cost_pico=None, latency_us=1)
-        records = [replace(RECORD, request_id=f"r{n}") for n in range(3)]
-        before = [ledger.record(record) for record in records]
+        small = replace(record, overridden=False, usage=None, cost_pico=None, latency_us=1)
+        records = [replace(record, request_id=f"r{n}") for n in range(3)]
+        before = [ledger.record(each) for each in records]
         task = ledger.enqueue(count)
         after = ledger.record(replace(small, request_id="other"))
         assert await asyncio.gather(*before, task, after) == [True] * 5
@@ -304,14 +295,14 @@ def test_unusable_file_is_a_config_error(tmp_path: Path, content: bytes | None) 
     asyncio.run(main())
 
 
-def test_events_after_a_record_come_once_and_in_order(tmp_path: Path) -> None:
+def test_events_after_a_record_come_once_and_in_order(tmp_path: Path, record: AuditRecord) -> None:
     async def work(ledger: Ledger) -> None:
-        await ledger.record(RECORD)
+        await ledger.record(record)
         last, _ = await ledger.read(lambda db: entries.events_after(db, 2**62))
         for n in (2, 3):
-            await ledger.record(replace(RECORD, request_id=f"r{n}", model=f"m{n}"))
-        await ledger.record(replace(RECORD, request_id="r4", overridden=False))
-        plain = replace(RECORD, overridden=False, cache=CacheOutcome.HIT)
+            await ledger.record(replace(record, request_id=f"r{n}", model=f"m{n}"))
+        await ledger.record(replace(record, request_id="r4", overridden=False))
+        plain = replace(record, overridden=False, cache=CacheOutcome.HIT)
         await ledger.record(replace(plain, request_id="r5"))
         await ledger.record(replace(plain, request_id="r6", success=False, cache=None))
         newest, found = await ledger.read(lambda db: entries.events_after(db, last))
