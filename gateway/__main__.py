@@ -212,7 +212,9 @@ def _add_listener(parser: argparse.ArgumentParser) -> None:
         help="address to listen on, loopback unless clients show tokens (default: gateway.toml)",
     )
     parser.add_argument("--port", type=_port, help="0 takes a free one (default: gateway.toml)")
-    parser.add_argument("--workers", type=_workers, help='processes, or "auto" (default: gateway.toml)')
+    parser.add_argument(
+        "--workers", type=_workers, help='processes, or "auto" (default: gateway.toml)'
+    )
     _add_config_dir(parser)
 
 

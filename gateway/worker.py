@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import uvloop
 
@@ -73,9 +73,7 @@ class WorkerArguments:
 def main(open_application: OpenApplication | None = None) -> int:
     """Run a worker as the command line says; return its exit code."""
     to_stderr()
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # a terminal's Ctrl-C is the supervisor's to act on
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the supervisor's
     return uvloop.run(serve(open_application or _open_gateway, _arguments(sys.argv[1:])))
 
 
@@ -93,23 +91,20 @@ async def serve(open_application: OpenApplication, arguments: WorkerArguments) -
         return await _fail(link, f"{type(error).__name__}: {error}")
     if served is None:
         return await _fail(link, "told to stop before it was ready")
-    settings, application, server, listener = served
     _settle_memory()
-    link.ready(arguments.identity.boot_id, os.getpid(), _loaded(settings))
+    link.ready(arguments.identity.boot_id, os.getpid(), _loaded(served.settings))
     await stop.wanted.wait()
-    listener.close()
-    server.draining = True
-    application.begin_draining()
-    link.draining(settings.server.drain_s)
-    drain_s = drain_deadline_s(await application.longest_stream_s(), settings.server.drain_s)
-    link.draining(drain_s)
-    await _drain(server, settings.server.linger_s, drain_s, stop)
-    await application.close()
-    await link.close()
+    await _leave(served, link, stop)
     return 0
 
 
-_Served = tuple[Settings, ServedApplication, HttpServer, asyncio.Server]
+class _Served(NamedTuple):
+    """What a worker has opened when it is ready."""
+
+    settings: Settings
+    application: ServedApplication
+    server: HttpServer
+    listener: asyncio.Server
 
 
 async def _start(
@@ -123,7 +118,7 @@ async def _start(
     listener = await asyncio.get_running_loop().create_server(
         server.protocol, sock=socket.socket(fileno=arguments.listen_fd), backlog=_BACKLOG
     )
-    return settings, application, server, listener
+    return _Served(settings, application, server, listener)
 
 
 def _settle_memory() -> None:
@@ -137,6 +132,20 @@ async def _fail(link: SupervisorLink, error: str) -> int:
     link.failed(error)
     await link.close()
     return 1
+
+
+async def _leave(served: _Served, link: SupervisorLink, stop: _Stop) -> None:
+    """Take nothing new, finish what is open, and close."""
+    settings, application, server, listener = served
+    listener.close()
+    server.draining = True
+    application.begin_draining()
+    link.draining(settings.server.drain_s)
+    drain_s = drain_deadline_s(await application.longest_stream_s(), settings.server.drain_s)
+    link.draining(drain_s)
+    await _drain(server, settings.server.linger_s, drain_s, stop)
+    await application.close()
+    await link.close()
 
 
 class _Stop:

@@ -54,7 +54,7 @@ def restart(arguments: Namespace, home: Path) -> int:
     config_dir = run_words.option(words, "--config-dir")
     settings = load(home / "config" if config_dir is None else Path(config_dir), home)
     if not _moves(words, settings, record):
-        return replace(arguments, home)
+        return _replace(arguments, home, run_words.given(arguments))
     print(f"stopping: pid {record.pid} finishes what is open", file=sys.stderr)
     stopped = daemon.stop(home, settings.server.drain_s + _DRAIN_GRACE_S)
     if stopped is not None and stopped.killed:
@@ -64,14 +64,7 @@ def restart(arguments: Namespace, home: Path) -> int:
 
 def replace(arguments: Namespace, home: Path) -> int:
     """Replace supervisor and workers by new processes, on the same sockets."""
-    before = daemon.running(home)
-    words = run_words.given(arguments) if hasattr(arguments, "workers") else ()
-    request = Request(_interpreter(arguments.python), words)
-    record = daemon.replace(home, request, arguments.timeout)
-    old = "?" if before is None else before.pid
-    print(f"replaced: pid {old} by pid {record.pid}, port {record.port}, version {record.version}")
-    _print_places(home, record, _place(record))
-    return 0
+    return _replace(arguments, home, ())
 
 
 def status(_: Namespace, home: Path) -> int:
@@ -145,6 +138,16 @@ def _start(arguments: Namespace, home: Path, words: Sequence[str], settings: Set
             f"Warning: the last run had port {before}; start its clients again: they still use it",
             file=sys.stderr,
         )
+    return 0
+
+
+def _replace(arguments: Namespace, home: Path, words: tuple[str, ...]) -> int:
+    before = daemon.running(home)
+    request = Request(_interpreter(arguments.python), words)
+    record = daemon.replace(home, request, arguments.timeout)
+    old = "?" if before is None else before.pid
+    print(f"replaced: pid {old} by pid {record.pid}, port {record.port}, version {record.version}")
+    _print_places(home, record, _place(record))
     return 0
 
 

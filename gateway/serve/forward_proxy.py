@@ -74,10 +74,8 @@ def main() -> int:
     parser.add_argument("--drain-s", type=float, required=True)
     found = parser.parse_args()
     limits = ProxyLimits(drain_s=found.drain_s)
-    listener, lifeline = (
-        socket.socket(fileno=found.listen_fd),
-        socket.socket(fileno=found.lifeline_fd),
-    )
+    listener = socket.socket(fileno=found.listen_fd)
+    lifeline = socket.socket(fileno=found.lifeline_fd)
     asyncio.run(_run(ForwardProxy(limits), listener, lifeline))
     return 0
 

@@ -15,7 +15,6 @@ from .request_parser import Limits
 
 __all__ = ["HttpServer", "Limits"]
 
-_SWEEP_S = 1.0
 _CANCEL_S = 5.0  # how long cancelled handlers get for their bookkeeping
 
 
@@ -97,7 +96,8 @@ class HttpServer:
         self.accepted += 1
         self._connections.add(connection)
         if self._sweeper is None:
-            self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
+            loop = asyncio.get_running_loop()
+            self._sweeper = loop.call_later(self.limits.sweep_s, self._sweep)
 
     def left(self, connection: ClientConnection) -> None:
         """Note that it is gone."""
@@ -136,7 +136,9 @@ class HttpServer:
         now = loop.time()
         for connection in list(self._connections):
             connection.check(now)
-        self._sweeper = loop.call_later(_SWEEP_S, self._sweep) if self._connections else None
+        self._sweeper = None
+        if self._connections:
+            self._sweeper = loop.call_later(self.limits.sweep_s, self._sweep)
 
     def _close_idle(self, now: float, begun: float, linger_s: float) -> float:
         """Close what has been idle long enough; return when the next one is due."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import state_file
+from .pidfile import port_or_none
 
 FILE = "last-ports.json"
 
@@ -35,13 +36,10 @@ def recall(home: Path) -> LastPorts:
         return LastPorts()
     if not isinstance(document, dict):
         return LastPorts()
-    return LastPorts(_port(document.get("port")), _port(document.get("proxy_port")))
+    port, proxy_port = document.get("port"), document.get("proxy_port")
+    return LastPorts(port_or_none(port), port_or_none(proxy_port))
 
 
 def remember(home: Path, ports: LastPorts) -> None:
     """Replace what is remembered."""
     state_file.write(home / FILE, {"port": ports.port, "proxy_port": ports.proxy_port})
-
-
-def _port(value: object) -> int | None:
-    return value if type(value) is int and 0 < value < 65536 else None

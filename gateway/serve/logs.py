@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 _LEVELS = {level: logging.getLevelName(level) for level in range(0, 60, 10)}
 MAX_WAITING_BYTES = 64 * 1024
@@ -23,7 +22,6 @@ def to_stderr() -> None:
     # the process (Python's logging how-to, "Optimization").
     logging._srcfile = None  # the documented switch
     logging.setLogRecordFactory(Record)
-    logging.setLoggerClass(EventLogger)
     handler = LineHandler(sys.stderr.fileno())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
 
@@ -46,30 +44,6 @@ class Record(logging.LogRecord):
         self.name, self.levelno = name, level
         self.msg, self.args, self.exc_info = str(msg), args, exc_info  # type: ignore[assignment]  # as given
         self.created = time.time()
-
-
-class EventLogger(logging.Logger):
-    """Hands a record straight to the root's handlers, which are all there are."""
-
-    def _log(  # noqa: PLR0913, PLR0917  # as logging calls it
-        self,
-        level: int,
-        msg: object,
-        args: tuple[object, ...] | Mapping[str, object],
-        exc_info: Any = None,  # Any: logging takes an exception, its triple, or True
-        extra: Mapping[str, object] | None = None,
-        stack_info: bool = False,
-        stacklevel: int = 1,
-    ) -> None:
-        if exc_info:
-            super()._log(level, msg, args, exc_info, extra, stack_info, stacklevel)
-        else:
-            self.root.callHandlers(Record(self.name, level, "", 0, msg, args))
-
-
-def now_text() -> str:
-    """Return the time as RFC 3339 in UTC with milliseconds."""
-    return _text(datetime.now(UTC))
 
 
 class LineHandler(logging.Handler):
@@ -141,7 +115,3 @@ class LineHandler(logging.Handler):
         level = _LEVELS.get(record.levelno, record.levelno)
         line = f"{self._second_text}.{int(part * 1000):03d}Z {level} {text}\n"
         return line.encode(errors="backslashreplace")
-
-
-def _text(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

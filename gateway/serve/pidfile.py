@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,12 @@ from typing import Any
 from gateway.errors import AlreadyRunning
 
 from . import state_file
+from .timestamps import time_text
 
 LOOPBACK = "127.0.0.1"
 
-_SAME_START_S = (
-    5.0  # the system's boot time, which start times count from, is corrected now and then
-)
+# Start times count from the system's boot time, which is corrected now and then.
+_SAME_START_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,11 @@ def examine(path: Path) -> PidRecord | PidFileFault:
     return _record(document) or PidFileFault.FOREIGN
 
 
+def port_or_none(value: object) -> int | None:
+    """Return a port as a file has it; 0, null and whatever else is none mean that there is none."""
+    return value if type(value) is int and 0 < value < 65536 else None
+
+
 def alive(record: PidRecord) -> bool:
     """Return whether the recorded process still runs: same pid and same start time."""
     try:
@@ -125,12 +130,6 @@ def own_start() -> str:
     import psutil  # noqa: PLC0415 - as above
 
     return time_text(psutil.Process().create_time())
-
-
-def time_text(moment: float) -> str:
-    """Return a moment, seconds since the epoch, as RFC 3339 in UTC."""
-    written = datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
-    return written.replace("+00:00", "Z")
 
 
 def remove_own(path: Path) -> None:
@@ -243,15 +242,10 @@ def _record(document: dict[str, Any]) -> PidRecord | None:  # Any: parsed JSON
     return PidRecord(
         pid,
         started,
-        _port(document["port"]),
-        _port(document.get("proxy_port")),
-        _port(document.get("gateway_port")),
+        port_or_none(document["port"]),
+        port_or_none(document.get("proxy_port")),
+        port_or_none(document.get("gateway_port")),
         str(document.get("version", "")),
         run if isinstance(run, str) else None,
         host,
     )
-
-
-def _port(value: object) -> int | None:
-    """Return a port; 0 and null mean that there is none yet."""
-    return value if type(value) is int and 0 < value < 65536 else None

@@ -12,6 +12,7 @@ import time
 
 from gateway.errors import ListenError
 
+from . import backoff
 from .listener import address_of, open_listener
 from .notify import for_children
 from .pidfile import LOOPBACK
@@ -21,8 +22,6 @@ log = logging.getLogger(__name__)
 
 _MODULE = "gateway.serve.forward_proxy"
 _READY_S = 20.0
-_STABLE_S = 10.0  # a process that lived this long did not crash because of how it starts
-_BACK_OFF_S = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _GRACE_S = 5.0  # beyond the drain, for the process's own end
 
 
@@ -135,12 +134,12 @@ class LegacyProxy:
             self._leaving.remove(process)
             return
         self._current = None
-        if process.ready and now - process.started > _STABLE_S:
+        if process.ready and now - process.started > backoff.STABLE_S:
             self._failures = 0
         self._retry(now, f"code={process.popen.returncode}")
 
     def _retry(self, now: float, why: str) -> None:
-        delay_s = _BACK_OFF_S[min(self._failures, len(_BACK_OFF_S) - 1)]
+        delay_s = backoff.delay_s(self._failures)
         self._failures += 1
         self._start_at = now + delay_s
         log.error("proxy down, the gateway goes on: restart_in_s=%g %s", delay_s, why)

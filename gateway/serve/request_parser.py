@@ -33,6 +33,7 @@ class Limits:
         memory_wait_s: Longest wait for a part of them.
         keep_alive_s: How long an idle connection is kept.
         write_stall_s: How long a client may take nothing of an answer before it is cut off.
+        sweep_s: How often these times are looked at.
     """
 
     head_bytes: int = 64 << 10
@@ -45,6 +46,7 @@ class Limits:
     memory_wait_s: float = 30.0
     keep_alive_s: float = 75.0
     write_stall_s: float = 300.0
+    sweep_s: float = 1.0
 
 
 class Phase(Enum):

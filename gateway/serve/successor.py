@@ -110,9 +110,8 @@ class Successor:
         if self._is_open and now > self._kill_at:
             if self.pid is not None:
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(
-                        self.pid, signal.SIGKILL
-                    )  # its workers see that and finish by themselves
+                    # Its workers see that and finish by themselves.
+                    os.kill(self.pid, signal.SIGKILL)
             self._close()
         return not self._is_open
 

@@ -24,13 +24,13 @@ from . import handover, last_ports, pidfile
 from .channel import Loaded
 from .handover import Estate, Phase, Predecessor
 from .listener import address_of, url_host
-from .logs import now_text
 from .notify import ServiceManager
 from .plan import SupervisorPlan, listen
 from .port_notice import PortNotice
 from .proxy_process import LegacyProxy
 from .signals import SignalInbox
 from .successor import Successor
+from .timestamps import now_text
 from .worker_process import WorkerCommand
 from .worker_sets import Patience, WorkerSets
 
@@ -193,8 +193,11 @@ class Supervisor:
     def _ended(self) -> bool:
         if not (self._leaving and self._sets.ended and self._proxy.ended and not self._failed):
             return False
+        before = self._predecessor
+        if self._hurried or before is None or before.phase is Phase.FAILED:
+            return True  # one that dismissed this process waits for it, not the other way round
         # A service manager ends what is left when its main process ends: wait for those before.
-        return self._hurried or self._predecessor is None or self._predecessor.ended
+        return before.ended
 
     def _stop(self) -> None:
         self._hurried, self._stop_asked = self._stop_asked, True

@@ -14,8 +14,8 @@ from pathlib import Path
 from gateway.wire.workers import WorkerRecord, WorkerState
 
 from .channel import ControlChannel, Loaded
-from .logs import now_text
 from .notify import for_children
+from .timestamps import now_text
 
 # Without these glibc raises its own thresholds after the first large free and never gives 32 MB
 # bodies back; lower ones make every large read a system call.

@@ -17,15 +17,14 @@ from typing import Protocol
 from gateway.errors import GatewayError
 from gateway.wire.workers import ReloadOutcome, WorkerState
 
+from . import backoff
 from .channel import Loaded, Message, Table, table_message
-from .logs import now_text
 from .signals import CUT, FINISH
+from .timestamps import now_text
 from .worker_process import WorkerCommand, WorkerProcess
 
 log = logging.getLogger(__name__)
 
-_STABLE_S = 10.0  # a worker that lived this long did not crash because of how it starts
-_BACK_OFF_S = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _GRACE_S = 15.0  # beyond the drain, for a worker's own closing
 _HURRY_S = 5.0
 
@@ -198,7 +197,7 @@ class WorkerSets:
                 "killed a worker that hung pid=%d silent_s=%.1f", worker.process.pid, silent_s
             )
             worker.signal(signal.SIGKILL)
-        elif serves and now - worker.started > _STABLE_S:
+        elif serves and now - worker.started > backoff.STABLE_S:
             self._crashes.pop(worker.slot, None)
 
     def _reap(self, now: float) -> None:
@@ -221,9 +220,9 @@ class WorkerSets:
         if self._stopping:
             return
         crashes = self._crashes.get(worker.slot, 0)
-        if worker.state is WorkerState.SERVING and now - worker.started > _STABLE_S:
+        if worker.state is WorkerState.SERVING and now - worker.started > backoff.STABLE_S:
             crashes = 0
-        delay_s = _BACK_OFF_S[min(crashes, len(_BACK_OFF_S) - 1)]
+        delay_s = backoff.delay_s(crashes)
         self._crashes[worker.slot] = crashes + 1
         self._restart_at[worker.slot] = now + delay_s
         why = worker.end_text() if worker.loaded is None else f"code={worker.process.returncode}"

@@ -1,4 +1,4 @@
-"""The command line on a state root of its own; a daemon that a test leaves behind is ended."""
+"""The command line on a state root of its own; what a test leaves running there is ended."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 Cco = Callable[..., subprocess.CompletedProcess[str]]
+Until = Callable[[Callable[[], Any]], Any]  # Any: whatever truth the condition finds
+Ended = Callable[[int], bool]
 
 _DEADLINE_S = 40.0
 _LEADING = ("CCO_", "ANTHROPIC_", "CLAUDE_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -29,20 +32,83 @@ def clean_environ(tmp_path: Path) -> dict[str, str]:
     return {**kept, "HOME": str(user), "CCO_HOME": str(tmp_path / "home")}
 
 
+class Home:
+    """A state root: its configuration, and what its daemon says."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        (path / "config").mkdir(parents=True)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.path / "daemon.pid").read_text())
+        return found
+
+    @property
+    def process(self) -> psutil.Process:
+        """The recorded daemon, which a test may signal: it is this state root's."""
+        found = psutil.Process(self.record["pid"])
+        assert found.environ()["CCO_HOME"] == str(self.path)
+        return found
+
+    @property
+    def log(self) -> str:
+        return (self.path / "daemon.log").read_text()
+
+    def configure(self, **server: float) -> None:
+        """Write the settings of the server."""
+        lines = (f"{name} = {value}\n" for name, value in server.items())
+        (self.path / "config" / "gateway.toml").write_text("[server]\n" + "".join(lines))
+
+    def provide(self, url: str, **others: dict[str, str]) -> None:
+        """Have the gateway forward to this provider; others stand beside it."""
+        providers = {"anthropic": {"providerType": "anthropic", "baseUrl": url}, **others}
+        section = {"llmGateway": {"providers": providers}}
+        (self.path / "config" / "orchestra-config.json").write_text(json.dumps(section))
+
+    def switch(self, *, gateway: bool, proxy: bool) -> None:
+        document = {"gatewayEnabled": gateway, "proxyEnabled": proxy}
+        (self.path / "config" / "daemon-config.json").write_text(json.dumps(document))
+
+
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
+def home(tmp_path: Path) -> Home:
     """Return a configured state root; its provider is a port on which nobody listens."""
-    folder = tmp_path / "home" / "config"
-    folder.mkdir(parents=True)
-    provider = {"providerType": "anthropic", "baseUrl": "http://127.0.0.1:1"}
-    section = {"llmGateway": {"providers": {"anthropic": provider}}}
-    (folder / "orchestra-config.json").write_text(json.dumps(section))
-    (folder / "gateway.toml").write_text("[server]\nlinger_s = 0.1\n")
-    return folder.parent
+    made = Home(tmp_path / "home")
+    made.provide("http://127.0.0.1:1")
+    made.configure(linger_s=0.1)
+    return made
+
+
+@pytest.fixture(scope="session")
+def until() -> Until:
+    """Return a condition's first true value; other processes offer nothing to wait on."""
+
+    def wait(condition: Callable[[], Any]) -> Any:
+        deadline = time.monotonic() + _DEADLINE_S
+        while not (value := condition()):
+            assert time.monotonic() < deadline, "the condition never came true"
+            time.sleep(0.01)
+        return value
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def ended() -> Ended:
+    """Say whether a process is gone; who should reap it may take its time."""
+
+    def look(pid: int) -> bool:
+        try:
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+    return look
 
 
 @pytest.fixture
-def cco(home: Path, clean_environ: dict[str, str]) -> Iterator[Cco]:
+def cco(home: Home, clean_environ: dict[str, str]) -> Iterator[Cco]:
     """Run `python -m gateway WORDS…` and return how it ended."""
 
     def run(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -56,7 +122,7 @@ def cco(home: Path, clean_environ: dict[str, str]) -> Iterator[Cco]:
         )
 
     yield run
-    _end(home)
+    _end(home.path)
 
 
 def _end(home: Path) -> None:

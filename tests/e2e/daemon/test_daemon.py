@@ -3,46 +3,22 @@
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
-Cco = Callable[..., subprocess.CompletedProcess[str]]
+if TYPE_CHECKING:
+    from tests.e2e.daemon.conftest import Cco, Ended, Home, Until
+
 DEADLINE_S = 30.0
-
-
-def until(condition: Callable[[], Any]) -> Any:  # Any: whatever truth the condition finds
-    """Return the condition's first true value; other processes offer nothing to wait on."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "the condition never came true"
-        time.sleep(0.01)
-    return value
-
-
-def record(home: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((home / "daemon.pid").read_text())
-    return found
-
-
-def log(home: Path) -> str:
-    return (home / "daemon.log").read_text()
-
-
-def switches(home: Path, *, gateway: bool, proxy: bool) -> None:
-    document = {"gatewayEnabled": gateway, "proxyEnabled": proxy}
-    (home / "config" / "daemon-config.json").write_text(json.dumps(document))
 
 
 def health(port: int, path: str = "/health", proxy_port: int | None = None) -> int:
@@ -70,19 +46,19 @@ def refused(port: int) -> bool:
 # -- start, status, stop
 
 
-def test_daemon_lives_detached_from_start_to_stop(home: Path, cco: Cco) -> None:
+def test_daemon_lives_detached_from_start_to_stop(home: Home, cco: Cco) -> None:
     started = cco("daemon", "start")
     assert started.returncode == 0, started.stderr
-    pid, port = record(home)["pid"], record(home)["gateway_port"]
+    pid, port = home.record["pid"], home.record["gateway_port"]
     assert started.stdout.splitlines() == [
-        f"started: pid {pid}, port {port}, version {record(home)['version']}",
+        f"started: pid {pid}, port {port}, version {home.record['version']}",
         f"  gateway  http://127.0.0.1:{port}",
         "  proxy    off",
-        f"  log      {home}/daemon.log",
+        f"  log      {home.path}/daemon.log",
     ]
     assert os.getsid(pid) == pid
-    assert (home / "daemon.log").stat().st_mode & 0o777 == 0o600
-    lines = re.findall(r"(?m)^\d{4}-\d\d-\d\dT[\d:.]+Z INFO (.*)$", log(home))
+    assert (home.path / "daemon.log").stat().st_mode & 0o777 == 0o600
+    lines = re.findall(r"(?m)^\d{4}-\d\d-\d\dT[\d:.]+Z INFO (.*)$", home.log)
     assert lines[:4] == [
         "LLM Gateway initialized successfully",
         f"LLM Gateway started on port {port}",
@@ -95,7 +71,7 @@ def test_daemon_lives_detached_from_start_to_stop(home: Path, cco: Cco) -> None:
     second = cco("daemon", "start")
     assert second.returncode == 11
     assert second.stderr == (
-        f"Error: a daemon runs on {home} already: pid {pid}, port {port}; "
+        f"Error: a daemon runs on {home.path} already: pid {pid}, port {port}; "
         "it goes on, see: cco-gateway daemon status\n"
     )
     up = cco("daemon", "status")
@@ -109,46 +85,48 @@ def test_daemon_lives_detached_from_start_to_stop(home: Path, cco: Cco) -> None:
     down = cco("daemon", "status")
     assert (down.returncode, down.stdout.splitlines()) == (
         3,
-        [f"stopped: no daemon runs on {home}", f"  port {port} of the last run is free"],
+        [f"stopped: no daemon runs on {home.path}", f"  port {port} of the last run is free"],
     )
-    assert cco("daemon", "stop").stdout == f"no daemon runs on {home}\n"
+    assert cco("daemon", "stop").stdout == f"no daemon runs on {home.path}\n"
 
 
-def test_port_of_the_last_run_is_kept_until_somebody_takes_it(home: Path, cco: Cco) -> None:
+def test_port_of_the_last_run_is_kept_until_somebody_takes_it(
+    home: Home, cco: Cco, until: Until, ended: Ended
+) -> None:
     assert cco("daemon", "start").returncode == 0
-    port, pid = record(home)["port"], record(home)["pid"]
+    port, pid = home.record["port"], home.record["pid"]
     again = cco("daemon", "restart")
     assert (again.returncode, again.stderr) == (0, "")
-    assert again.stdout.startswith(f"replaced: pid {pid} by pid {record(home)['pid']}, port {port}")
-    assert record(home)["port"] == port
-    assert record(home)["pid"] != pid
-    until(lambda: not psutil.pid_exists(pid))
+    assert again.stdout.startswith(f"replaced: pid {pid} by pid {home.record['pid']}, port {port}")
+    assert home.record["port"] == port
+    assert home.record["pid"] != pid
+    until(lambda: ended(pid))
     assert cco("daemon", "stop").returncode == 0
     with socket.create_server(("127.0.0.1", port)):
         assert f"port {port} of the last run is taken" in cco("daemon", "status").stdout
         elsewhere = cco("daemon", "start")
         assert elsewhere.returncode == 0
-        other = record(home)["port"]
+        other = home.record["port"]
         assert other != port
         assert f"Warning: the last run had port {port}; start its clients" in elsewhere.stderr
-        assert f"port {port} on 127.0.0.1 is already in use: port {other} is taken" in log(home)
+        assert f"port {port} on 127.0.0.1 is already in use: port {other} is taken" in home.log
         assert cco("daemon", "stop").returncode == 0
     assert cco("daemon", "start").returncode == 0
-    assert record(home)["port"] == other
+    assert home.record["port"] == other
 
 
-def test_restart_with_a_bad_file_leaves_the_daemon_alone(home: Path, cco: Cco) -> None:
+def test_restart_with_a_bad_file_leaves_the_daemon_alone(home: Home, cco: Cco) -> None:
     assert cco("daemon", "start").returncode == 0
-    before = record(home)
-    (home / "config" / "gateway.toml").write_text("[server]\nprot = 1\n")
+    before = home.record
+    home.configure(prot=1)
     failed = cco("daemon", "restart")
     assert failed.returncode == 1
-    assert failed.stderr.startswith(f"Error: {home}/config/gateway.toml:2: ")
-    assert record(home) == before
+    assert failed.stderr.startswith(f"Error: {home.path}/config/gateway.toml:2: ")
+    assert home.record == before
     assert health(before["port"]) == 200
 
 
-def test_child_that_dies_is_told_with_its_last_lines(home: Path, cco: Cco) -> None:
+def test_child_that_dies_is_told_with_its_last_lines(home: Home, cco: Cco) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         failed = cco("daemon", "start", "--port", str(port))
@@ -157,181 +135,191 @@ def test_child_that_dies_is_told_with_its_last_lines(home: Path, cco: Cco) -> No
         "Error: the daemon ended with exit code 1 before it served; its log says:\n"
         f"Error: port {port} on 127.0.0.1 is already in use\n"
     )
-    assert not (home / "daemon.pid").exists()
+    assert not (home.path / "daemon.pid").exists()
 
 
-def test_child_that_is_not_ready_in_time_is_told_to_stop(home: Path, cco: Cco) -> None:
+def test_child_that_is_not_ready_in_time_is_told_to_stop(
+    home: Home, cco: Cco, until: Until
+) -> None:
     late = cco("daemon", "start", "--timeout", "0")
     assert late.returncode == 1
     assert "the daemon did not serve within 0 s and was told to stop" in late.stderr
     until(lambda: cco("daemon", "status").returncode == 3)
     assert cco("daemon", "restart").returncode == 0
-    assert health(record(home)["port"]) == 200
+    assert health(home.record["port"]) == 200
 
 
 @pytest.mark.parametrize(
     "content",
     ['{"pid": 12', '{"pid": %d, "started_at": "2001-01-01T00:00:00Z", "port": 1}', "4711"],
 )
-def test_pid_file_of_nobody_is_survived(home: Path, cco: Cco, content: str) -> None:
-    path = home / "daemon.pid"
+def test_pid_file_of_nobody_is_survived(home: Home, cco: Cco, content: str) -> None:
+    path = home.path / "daemon.pid"
     path.write_text(content.replace("%d", str(os.getpid())))
-    assert cco("daemon", "stop").stdout == f"no daemon runs on {home}\n"
+    assert cco("daemon", "stop").stdout == f"no daemon runs on {home.path}\n"
     down = cco("daemon", "status")
     assert down.returncode == 3
     assert str(path) in down.stdout
     assert cco("daemon", "start").returncode == 0
-    assert psutil.Process(record(home)["pid"]).is_running()
+    assert home.process.is_running()
 
 
-def test_daemon_whose_pid_file_is_lost_is_still_the_only_one(home: Path, cco: Cco) -> None:
+def test_daemon_whose_pid_file_is_lost_is_still_the_only_one(
+    home: Home, cco: Cco, until: Until
+) -> None:
     assert cco("daemon", "start").returncode == 0
-    pid = record(home)["pid"]
-    (home / "daemon.pid").unlink()
+    pid = home.record["pid"]
+    (home.path / "daemon.pid").unlink()
     assert cco("daemon", "start").returncode == 11
-    until((home / "daemon.pid").exists)  # a running daemon writes it again
-    assert record(home)["pid"] == pid
+    until((home.path / "daemon.pid").exists)  # a running daemon writes it again
+    assert home.record["pid"] == pid
     assert cco("daemon", "status").returncode == 0
-    assert "the PID file was removed or replaced; written again" in log(home)
+    assert "the PID file was removed or replaced; written again" in home.log
     assert cco("daemon", "stop").stdout == f"stopped: pid {pid}\n"
 
 
-def test_daemon_that_does_not_drain_in_time_is_killed_and_nobody_else(home: Path, cco: Cco) -> None:
+def test_daemon_that_does_not_drain_in_time_is_killed_and_nobody_else(
+    home: Home, cco: Cco, until: Until, ended: Ended
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as upstream:  # accepts, and never answers
         url = f"http://127.0.0.1:{upstream.getsockname()[1]}"
-        provider = {"providerType": "anthropic", "baseUrl": url}
-        section = {"llmGateway": {"providers": {"anthropic": provider}}}
-        (home / "config" / "orchestra-config.json").write_text(json.dumps(section))
+        home.provide(url)
         assert cco("daemon", "start").returncode == 0
-        pid = record(home)["pid"]
-        (worker,) = psutil.Process(pid).children()
+        pid = home.record["pid"]
+        (worker,) = home.process.children()
         body = b'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"x"}]}'
-        with socket.create_connection(("127.0.0.1", record(home)["port"])) as client:
+        with socket.create_connection(("127.0.0.1", home.record["port"])) as client:
             head = b"POST /v1/messages HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: %d\r\n\r\n"
             client.sendall(head % len(body) + body)
             with upstream.accept()[0]:  # the request has arrived
                 killed = cco("daemon", "stop", "--timeout", "0.3")
                 assert worker.status() != psutil.STATUS_ZOMBIE  # it finishes what it has
             assert (killed.returncode, killed.stdout) == (0, f"killed: pid {pid}\n")
-            assert not (home / "daemon.pid").exists()
-        assert psutil.wait_procs([worker], DEADLINE_S)[1] == []
+            assert not (home.path / "daemon.pid").exists()
+        until(lambda: ended(worker.pid))
 
 
-def test_configured_port_beats_the_last_one_and_must_be_free(home: Path, cco: Cco) -> None:
+def test_configured_port_beats_the_last_one_and_must_be_free(home: Home, cco: Cco) -> None:
     assert cco("daemon", "start").returncode == 0
-    before = record(home)["port"]
+    before = home.record["port"]
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        (home / "config" / "gateway.toml").write_text(f"[server]\nport = {port}\n")
+        home.configure(port=port)
         assert cco("daemon", "stop").returncode == 0
         failed = cco("daemon", "start")
         assert failed.returncode == 1
         assert f"port {port} on 127.0.0.1 is already in use" in failed.stderr
     moved = cco("daemon", "start")
     assert moved.returncode == 0
-    assert record(home)["port"] == port
+    assert home.record["port"] == port
     assert f"the last run had port {before}" in moved.stderr
 
 
-def test_reload_reaches_a_daemon_on_another_address(home: Path, cco: Cco) -> None:
+def test_reload_reaches_a_daemon_on_another_address(home: Home, cco: Cco) -> None:
     assert cco("daemon", "start", "--host", "127.9.9.9").returncode == 0
-    assert record(home)["host"] == "127.9.9.9"
+    assert home.record["host"] == "127.9.9.9"
     reloaded = cco("reload")
     assert (reloaded.returncode, reloaded.stdout) == (0, "reloaded: generation 2\n")
     assert "http://127.9.9.9:" in cco("daemon", "status").stdout
 
 
 def test_logs_are_followed_until_interrupted(
-    home: Path, cco: Cco, clean_environ: dict[str, str]
+    home: Home, cco: Cco, clean_environ: dict[str, str]
 ) -> None:
-    (home / "daemon.log").write_text("one\ntwo\n")
+    (home.path / "daemon.log").write_text("one\ntwo\n")
     argv = [sys.executable, "-m", "gateway", "daemon", "logs", "-n", "1", "-f"]
     # Where the tests run in the background SIGINT is ignored, and a child would inherit that.
     heeding = signal.signal(signal.SIGINT, signal.default_int_handler)
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, env=clean_environ) as process:
+    try:
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, env=clean_environ)
+    finally:
         signal.signal(signal.SIGINT, heeding)
+    with process, ExitStack() as cleaning:
+        cleaning.callback(process.kill)
         assert process.stdout is not None
         assert process.stdout.readline() == b"two\n"
-        with (home / "daemon.log").open("a") as file:
+        with (home.path / "daemon.log").open("a") as file:
             file.write("three\n")
         assert process.stdout.readline() == b"three\n"
         process.send_signal(signal.SIGINT)
         assert process.wait(DEADLINE_S) == 130
-    (home / "daemon.log").unlink()
+    (home.path / "daemon.log").unlink()
     missing = cco("daemon", "logs")
     assert missing.returncode == 1
-    assert f"{home}/daemon.log" in missing.stderr
+    assert f"{home.path}/daemon.log" in missing.stderr
 
 
 # -- the legacy proxy
 
 
-def proxy_process(home: Path) -> psutil.Process:
-    children = psutil.Process(record(home)["pid"]).children()
+def proxy_process(home: Home) -> psutil.Process:
+    children = home.process.children()
     (found,) = [one for one in children if "gateway.serve.forward_proxy" in one.cmdline()]
     return found
 
 
-def test_proxy_runs_beside_the_gateway_and_its_crash_stays_its_own(home: Path, cco: Cco) -> None:
-    switches(home, gateway=True, proxy=True)
+def test_proxy_runs_beside_the_gateway_and_its_crash_stays_its_own(
+    home: Home, cco: Cco, until: Until, ended: Ended
+) -> None:
+    home.switch(gateway=True, proxy=True)
     started = cco("daemon", "start")
     assert started.returncode == 0, started.stderr
-    port, proxy = record(home)["gateway_port"], record(home)["proxy_port"]
+    port, proxy = home.record["gateway_port"], home.record["proxy_port"]
     assert f"  proxy    http://127.0.0.1:{proxy}\n" in started.stdout
-    assert f"Proxy server started on port {proxy}" in log(home)
-    assert f"PID file updated with proxy port: {proxy}" in log(home)
+    assert f"Proxy server started on port {proxy}" in home.log
+    assert f"PID file updated with proxy port: {proxy}" in home.log
     assert health(port, proxy_port=proxy) == 200
-    assert f"Proxy request: CONNECT 127.0.0.1:{port}" in log(home)
+    assert f"Proxy request: CONNECT 127.0.0.1:{port}" in home.log
 
-    (worker,) = [
-        one for one in psutil.Process(record(home)["pid"]).children() if one != proxy_process(home)
-    ]
+    (worker,) = [one for one in home.process.children() if one != proxy_process(home)]
     crashed = proxy_process(home)
     crashed.kill()
     assert health(port, proxy_port=proxy) == 200  # waits in the socket for the next process
-    until(lambda: record(home)["proxy_port"] == proxy)
-    assert "proxy down, the gateway goes on: restart_in_s=0 code=-9" in log(home)
+    until(lambda: home.record["proxy_port"] == proxy)
+    assert "proxy down, the gateway goes on: restart_in_s=0 code=-9" in home.log
     assert proxy_process(home).pid != crashed.pid
     assert worker.is_running()
 
     replacement = proxy_process(home)
     assert cco("daemon", "restart").returncode == 0
-    assert record(home)["proxy_port"] == proxy
+    assert home.record["proxy_port"] == proxy
     assert health(port, proxy_port=proxy) == 200
-    until(lambda: not replacement.is_running())
+    until(lambda: ended(replacement.pid))
 
 
-def test_switches_take_effect_on_reload(home: Path, cco: Cco) -> None:
+def test_switches_take_effect_on_reload(home: Home, cco: Cco, until: Until) -> None:
     assert cco("daemon", "start").returncode == 0
-    port = record(home)["port"]
-    switches(home, gateway=False, proxy=True)
+    port = home.record["port"]
+    home.switch(gateway=False, proxy=True)
     assert cco("reload").returncode == 0
-    until(lambda: record(home)["proxy_port"])
-    proxy = record(home)["proxy_port"]
-    assert (record(home)["port"], record(home)["gateway_port"]) == (port, None)
+    until(lambda: home.record["proxy_port"])
+    proxy = home.record["proxy_port"]
+    assert (home.record["port"], home.record["gateway_port"]) == (port, None)
     assert health(port, proxy_port=proxy) == 200  # the old address goes on for old clients
     status = cco("daemon", "status")
     assert status.returncode == 0
     assert "gateway  switched off: " in status.stdout
     assert f"proxy    http://127.0.0.1:{proxy}" in status.stdout
 
-    switches(home, gateway=True, proxy=False)
+    home.switch(gateway=True, proxy=False)
     assert cco("reload").returncode == 0
-    until(lambda: record(home)["gateway_port"] == port)
-    assert record(home)["proxy_port"] is None
+    until(lambda: home.record["gateway_port"] == port)
+    assert home.record["proxy_port"] is None
     until(lambda: refused(proxy))
-    assert log(home).count(f"LLM Gateway started on port {port}") == 2
+    assert home.log.count(f"LLM Gateway started on port {port}") == 2
 
 
-def test_proxy_ends_with_its_daemon_however_that_ends(home: Path, cco: Cco) -> None:
-    switches(home, gateway=False, proxy=True)
+def test_proxy_ends_with_its_daemon_however_that_ends(
+    home: Home, cco: Cco, until: Until, ended: Ended
+) -> None:
+    home.switch(gateway=False, proxy=True)
     assert cco("daemon", "start").returncode == 0
     process = proxy_process(home)
     assert cco("daemon", "stop").returncode == 0
-    assert not process.is_running()
+    assert ended(process.pid)
 
     assert cco("daemon", "start").returncode == 0
-    proxy, process = record(home)["proxy_port"], proxy_process(home)
-    os.kill(record(home)["pid"], signal.SIGKILL)
+    proxy, process = home.record["proxy_port"], proxy_process(home)
+    home.process.kill()
     until(lambda: refused(proxy))
-    assert psutil.wait_procs([process], DEADLINE_S)[1] == []
+    until(lambda: ended(process.pid))

@@ -7,14 +7,15 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-Cco = Callable[..., subprocess.CompletedProcess[str]]
+if TYPE_CHECKING:
+    from tests.e2e.daemon.conftest import Cco, Home, Until
+
 DEADLINE_S = 30.0
 CLIENT = """
 import anthropic, sys
@@ -34,54 +35,35 @@ print(urllib.request.urlopen(asked, timeout=20).status)
 """
 
 
-def until(condition: Callable[[], Any]) -> Any:  # Any: whatever truth the condition finds
-    """Return the condition's first true value; other processes offer nothing to wait on."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "the condition never came true"
-        time.sleep(0.01)
-    return value
-
-
-def record(home: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((home / "daemon.pid").read_text())
-    return found
-
-
-def switches(home: Path, *, gateway: bool, proxy: bool) -> None:
-    document = {"gatewayEnabled": gateway, "proxyEnabled": proxy}
-    (home / "config" / "daemon-config.json").write_text(json.dumps(document))
-
-
 def variables(printed: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in printed.splitlines())
 
 
 @pytest.fixture(scope="module")
-def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def upstream(tmp_path_factory: pytest.TempPathFactory, until: Until) -> Iterator[str]:
     """Run the demo provider; return its URL."""
     ready = tmp_path_factory.mktemp("upstream") / "ready.json"
     argv = [sys.executable, "-m", "gateway", "demo-upstream", "--ready-file", str(ready)]
     with subprocess.Popen(argv, stderr=subprocess.DEVNULL) as process:
-        until(ready.exists)
-        yield f"http://127.0.0.1:{json.loads(ready.read_text())['port']}"
-        process.terminate()
+        try:
+            until(ready.exists)
+            yield f"http://127.0.0.1:{json.loads(ready.read_text())['port']}"
+        finally:
+            process.kill()
 
 
 @pytest.fixture
-def daemon(home: Path, cco: Cco, upstream: str) -> int:
+def daemon(home: Home, cco: Cco, upstream: str) -> int:
     """Start the daemon before the demo provider; return its port."""
-    provider = {"providerType": "anthropic", "baseUrl": upstream}
-    section = {"llmGateway": {"providers": {"anthropic": provider}}}
-    (home / "config" / "orchestra-config.json").write_text(json.dumps(section))
+    home.provide(upstream)
     started = cco("daemon", "start")
     assert started.returncode == 0, started.stderr
-    port: int = record(home)["gateway_port"]
+    port: int = home.record["gateway_port"]
     return port
 
 
 def test_sdk_client_talks_to_the_gateway_past_a_leftover_proxy(
-    home: Path, cco: Cco, daemon: int
+    home: Home, cco: Cco, daemon: int
 ) -> None:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))  # ours, and nobody listens: where the old proxy was
@@ -100,7 +82,7 @@ def test_sdk_client_talks_to_the_gateway_past_a_leftover_proxy(
         f"   Gateway: http://127.0.0.1:{daemon} (LLM routing enabled)",
     ]
     assert "secret" not in ended.stderr
-    assert (home / "daemon.log").read_text().count("Forwarding to provider: anthropic") == 2
+    assert home.log.count("Forwarding to provider: anthropic") == 2
 
 
 def test_client_is_given_the_environment_of_the_contract(cco: Cco, daemon: int) -> None:
@@ -133,25 +115,26 @@ def test_client_that_does_not_exist_is_answered_as_by_a_shell(
     assert cco("launch", "--").returncode == 2
 
 
-def test_proxy_mode_sends_the_client_through_the_proxy(home: Path, cco: Cco, upstream: str) -> None:
-    switches(home, gateway=False, proxy=True)
+def test_proxy_mode_sends_the_client_through_the_proxy(home: Home, cco: Cco, upstream: str) -> None:
+    home.switch(gateway=False, proxy=True)
     assert cco("daemon", "start").returncode == 0
-    proxy = f"http://127.0.0.1:{record(home)['proxy_port']}"
+    proxy = f"http://127.0.0.1:{home.record['proxy_port']}"
     ended = cco("launch", "--", sys.executable, "-c", FETCH, f"{upstream}/v1/models")
     assert (ended.returncode, ended.stdout) == (0, "200\n"), ended.stderr
     assert ended.stderr == f"   Proxy: {proxy} (HTTP proxy mode)\n"
     target = upstream.removeprefix("http://")
-    assert f"Proxy request: GET {target}" in (home / "daemon.log").read_text()
+    assert f"Proxy request: GET {target}" in home.log
     found = variables(cco("launch", "--", "env").stdout)
     assert (found["HTTPS_PROXY"], found["HTTP_PROXY"]) == (proxy, proxy)
     assert "ANTHROPIC_BASE_URL" not in found
 
 
-def test_missing_gateway_is_an_error_unless_direct_is_allowed(home: Path, cco: Cco) -> None:
+def test_missing_gateway_is_an_error_unless_direct_is_allowed(home: Home, cco: Cco) -> None:
     ended = cco("launch", "--", "env")
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.splitlines() == [
-        f"Error: LLM Gateway not available: no daemon runs: there is no PID file {home}/daemon.pid",
+        "Error: LLM Gateway not available: no daemon runs: "
+        f"there is no PID file {home.path}/daemon.pid",
         "   Try: cco-gateway daemon restart",
     ]
     direct = cco("launch", "--on-missing=direct", "--", "env")
@@ -161,8 +144,8 @@ def test_missing_gateway_is_an_error_unless_direct_is_allowed(home: Path, cco: C
 
 
 @pytest.mark.parametrize("on_missing", ["fail", "direct"])
-def test_both_switched_off_starts_no_client(home: Path, cco: Cco, on_missing: str) -> None:
-    switches(home, gateway=False, proxy=False)
+def test_both_switched_off_starts_no_client(home: Home, cco: Cco, on_missing: str) -> None:
+    home.switch(gateway=False, proxy=False)
     ended = cco("launch", f"--on-missing={on_missing}", "--", "env")
     assert (ended.returncode, ended.stdout) == (1, "")
     assert "Error: No LLM routing mechanism enabled" in ended.stderr

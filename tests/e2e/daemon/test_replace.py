@@ -9,72 +9,58 @@ import site
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
-from subprocess import CompletedProcess
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psutil
 import pytest
 
-Cco = Callable[..., CompletedProcess[str]]
+if TYPE_CHECKING:
+    from tests.e2e.daemon.conftest import Cco, Ended, Home, Until
 
 DEADLINE_S = 30.0
 CPUS = len(os.sched_getaffinity(0))
 
 
-def until(condition: Callable[[], Any]) -> Any:  # Any: whatever truth the condition finds
-    """Return the condition's first true value; other processes offer nothing to wait on."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "the condition never came true"
-        time.sleep(0.02)
-    return value
-
-
-def record(home: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((home / "daemon.pid").read_text())
-    return found
-
-
-def workers(home: Path) -> list[dict[str, Any]]:
+def workers(home: Home) -> list[dict[str, Any]]:
     """Return the rows of those that serve."""
-    told = record(home)
-    connection = http.client.HTTPConnection(told.get("host", "127.0.0.1"), told["port"], timeout=5)
-    connection.request("GET", "/gateway/workers", headers={"connection": "close"})
-    rows: list[dict[str, Any]] = json.loads(connection.getresponse().read())["workers"]
-    connection.close()
+    told = home.record
+    host = told.get("host", "127.0.0.1")
+    with closing(http.client.HTTPConnection(host, told["port"], timeout=DEADLINE_S)) as connection:
+        connection.request("GET", "/gateway/workers", headers={"connection": "close"})
+        rows: list[dict[str, Any]] = json.loads(connection.getresponse().read())["workers"]
     return [row for row in rows if row["state"] == "serving"]
 
 
 @pytest.fixture
-def elsewhere(home: Path, tmp_path: Path) -> Path:
+def elsewhere(home: Home, tmp_path: Path) -> Path:
     """Return a configuration folder that is not the state root's."""
     folder = tmp_path / "elsewhere"
-    (home / "config").rename(folder)
+    (home.path / "config").rename(folder)
     return folder
 
 
-def test_restart_keeps_the_options_of_the_start(home: Path, cco: Cco, elsewhere: Path) -> None:
+def test_restart_keeps_the_options_of_the_start(
+    home: Home, cco: Cco, elsewhere: Path, until: Until, ended: Ended
+) -> None:
     options = ("--config-dir", str(elsewhere), "--host", "127.9.9.9", "--workers", "3")
     assert cco("daemon", "start", *options).returncode == 0
-    before, fingerprint = record(home), workers(home)[0]["fingerprint"]
+    before, fingerprint = home.record, workers(home)[0]["fingerprint"]
     for words, count in (((), 3), (("--workers", "auto"), CPUS), ((), CPUS)):
         again = cco("daemon", "restart", *words)
         assert (again.returncode, again.stderr) == (0, "")
         assert again.stdout.startswith("replaced: pid ")
         rows = workers(home)
         assert (len(rows), rows[0]["fingerprint"]) == (count, fingerprint)
-    after = record(home)
+    after = home.record
     assert after["pid"] != before["pid"]
     assert (after["host"], after["port"]) == ("127.9.9.9", before["port"])
-    until(lambda: not psutil.pid_exists(before["pid"]))
+    until(lambda: ended(before["pid"]))
 
 
-def test_restart_on_another_port_stops_and_starts(home: Path, cco: Cco, elsewhere: Path) -> None:
+def test_restart_on_another_port_stops_and_starts(home: Home, cco: Cco, elsewhere: Path) -> None:
     assert cco("daemon", "start", "--config-dir", str(elsewhere), "--workers", "2").returncode == 0
-    before = record(home)
+    before = home.record
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     (elsewhere / "gateway.toml").write_text(f"[server]\nport = {port}\nlinger_s = 0.1\n")
@@ -82,49 +68,49 @@ def test_restart_on_another_port_stops_and_starts(home: Path, cco: Cco, elsewher
     assert moved.returncode == 0, moved.stderr
     assert f"stopping: pid {before['pid']} finishes what is open" in moved.stderr
     assert f"the last run had port {before['port']}" in moved.stderr
-    assert (record(home)["port"], len(workers(home))) == (port, 2)
+    assert (home.record["port"], len(workers(home))) == (port, 2)
 
 
-def test_replacement_with_a_bad_file_leaves_the_daemon_alone(home: Path, cco: Cco) -> None:
+def test_replacement_with_a_bad_file_leaves_the_daemon_alone(home: Home, cco: Cco) -> None:
     assert cco("daemon", "start").returncode == 0
-    before = record(home)
-    (home / "config" / "gateway.toml").write_text("[server]\nprot = 1\n")
+    before = home.record
+    home.configure(prot=1)
     failed = cco("replace")
     assert failed.returncode == 1
-    assert failed.stderr.startswith(f"Error: {home}/config/gateway.toml:2: ")
-    assert (record(home), workers(home)[0]["generation"]) == (before, 1)
+    assert failed.stderr.startswith(f"Error: {home.path}/config/gateway.toml:2: ")
+    assert (home.record, workers(home)[0]["generation"]) == (before, 1)
 
 
 @pytest.mark.parametrize("kind", ["absent", "without the gateway"])
 def test_interpreter_that_will_not_do_is_told_before_anything_happens(
-    home: Path, cco: Cco, tmp_path: Path, kind: str
+    home: Home, cco: Cco, tmp_path: Path, kind: str
 ) -> None:
     assert cco("daemon", "start").returncode == 0
-    before, python = record(home), tmp_path / "venv" / "bin" / "python"
+    before, python = home.record, tmp_path / "venv" / "bin" / "python"
     words = f"Error: {python} cannot be run: "
     if kind != "absent":
         make_venv(tmp_path / "venv")
         words = f"Error: the running daemon goes on: {python} says: {python}: No module named "
     failed = cco("replace", "--python", str(python))
     assert (failed.returncode, failed.stderr[: len(words)]) == (1, words)
-    assert (record(home), workers(home)[0]["generation"]) == (before, 1)
+    assert (home.record, workers(home)[0]["generation"]) == (before, 1)
 
 
-def test_another_interpreter_takes_over(home: Path, cco: Cco, tmp_path: Path) -> None:
+def test_another_interpreter_takes_over(home: Home, cco: Cco, tmp_path: Path) -> None:
     assert cco("daemon", "start").returncode == 0
     python = make_venv(tmp_path / "venv", *site.getsitepackages())
     (python.parent / "python-next").symlink_to(python)
     python, path = python.parent / "python-next", f"{python.parent}:{os.environ['PATH']}"
     assert cco("replace", "--python", python.name, PATH=path).returncode == 0
-    heir = psutil.Process(record(home)["pid"])
+    heir = home.process
     assert heir.cmdline()[0] == str(python)
     assert {worker.cmdline()[0] for worker in heir.children()} == {str(python)}
     assert workers(home)[0]["generation"] == 2
 
 
-def test_replacement_without_a_daemon_is_an_error(home: Path, cco: Cco) -> None:
+def test_replacement_without_a_daemon_is_an_error(home: Home, cco: Cco) -> None:
     failed = cco("replace")
-    assert (failed.returncode, failed.stderr) == (1, f"Error: no daemon runs on {home}\n")
+    assert (failed.returncode, failed.stderr) == (1, f"Error: no daemon runs on {home.path}\n")
 
 
 def make_venv(folder: Path, *packages: str) -> Path:
@@ -139,53 +125,53 @@ def make_venv(folder: Path, *packages: str) -> Path:
 # -- what is wrong with the machine
 
 
-def spoil_token(home: Path) -> None:
-    (home / "admin-token").chmod(0o644)
+def spoil_token(home: Home) -> None:
+    (home.path / "admin-token").chmod(0o644)
 
 
-def spoil_key_files(home: Path) -> None:
-    provider = {"providerType": "anthropic", "baseUrl": "http://127.0.0.1:1"}
-    keyed = {**provider, "apiKeyRef": f"file:{home}/no-such-key"}
-    section = {"llmGateway": {"providers": {"anthropic": provider, "keyed": keyed}}}
-    (home / "config" / "orchestra-config.json").write_text(json.dumps(section))
+def spoil_key_files(home: Home) -> None:
+    url = "http://127.0.0.1:1"
+    reference = f"file:{home.path}/no-such-key"
+    keyed = {"providerType": "anthropic", "baseUrl": url, "apiKeyRef": reference}
+    home.provide(url, keyed=keyed)
 
 
 @pytest.mark.parametrize("verb", ["reload", "replace"])
 def test_token_that_others_can_read_is_refused_and_the_daemon_goes_on(
-    home: Path, cco: Cco, verb: str
+    home: Home, cco: Cco, verb: str
 ) -> None:
     assert cco("daemon", "start").returncode == 0
-    before = record(home)
+    before = home.record
     spoil_token(home)
     failed = cco(verb)
-    assert (failed.returncode, failed.stderr) == (
-        1,
-        f"Error: {home}/admin-token: can be read by others; chmod 600 {home}/admin-token\n",
-    )
-    assert (record(home), workers(home)[0]["generation"]) == (before, 1)
+    token = home.path / "admin-token"
+    words = f"Error: {token}: can be read by others; chmod 600 {token}\n"
+    assert (failed.returncode, failed.stderr) == (1, words)
+    assert (home.record, workers(home)[0]["generation"]) == (before, 1)
 
 
-def test_key_file_that_cannot_be_read_costs_its_provider_alone(home: Path, cco: Cco) -> None:
+def test_key_file_that_cannot_be_read_costs_its_provider_alone(home: Home, cco: Cco) -> None:
     assert cco("daemon", "start").returncode == 0
     spoil_key_files(home)
     assert cco("reload").returncode == 0
-    log = (home / "daemon.log").read_text()
+    log = home.log
     assert (
-        f"provider keyed: its key cannot be resolved: file:{home}/no-such-key cannot be read" in log
+        f"provider keyed: its key cannot be resolved: file:{home.path}/no-such-key cannot be read"
+        in log
     )
     assert workers(home)[0]["generation"] == 2
 
 
 @pytest.mark.parametrize("verb", [("daemon", "stop"), ("daemon", "restart"), ("reload",)])
 def test_pid_file_that_names_another_process_harms_neither(
-    home: Path, cco: Cco, verb: tuple[str, ...]
+    home: Home, cco: Cco, verb: tuple[str, ...], until: Until
 ) -> None:
     assert cco("daemon", "start").returncode == 0
-    pid, file = record(home)["pid"], home / "daemon.pid"
+    pid, file = home.record["pid"], home.path / "daemon.pid"
     stranger = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
-        file.write_text(json.dumps({**record(home), "pid": stranger.pid}))
-        until(lambda: record(home)["pid"] == pid)  # the daemon sets it right
+        file.write_text(json.dumps({**home.record, "pid": stranger.pid}))
+        until(lambda: home.record["pid"] == pid)  # the daemon sets it right
         assert cco(*verb).returncode == 0
         assert stranger.poll() is None
     finally:

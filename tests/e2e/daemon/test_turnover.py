@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
-from subprocess import CompletedProcess
+from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
 from benchmarks.gateway.bodies import Pace
@@ -19,22 +17,21 @@ from benchmarks.gateway.programs import Address
 from benchmarks.gateway.subjects import paced_upstream
 from benchmarks.gateway.turnover import TurnoverLoad, bear
 
-Cco = Callable[..., CompletedProcess[str]]
+if TYPE_CHECKING:
+    from tests.e2e.daemon.conftest import Cco, Home, Until
 
 DEADLINE_S = 30.0
 LOAD = TurnoverLoad(requests=1000, fresh=4, kept=4, streams=20, pace=Pace(deltas=40, every_ms=50))
 
 
 @pytest.fixture
-def port(home: Path, cco: Cco) -> Iterator[int]:
+def port(home: Home, cco: Cco) -> Iterator[int]:
     """Return the port of a daemon with two workers before a paced upstream."""
     with paced_upstream() as upstream:
-        provider = {"providerType": "anthropic", "baseUrl": f"http://{upstream.address}"}
-        section = {"llmGateway": {"providers": {"anthropic": provider}}}
-        (home / "config" / "orchestra-config.json").write_text(json.dumps(section))
-        (home / "config" / "gateway.toml").write_text("[server]\nlinger_s = 1\ndrain_s = 30\n")
+        home.provide(f"http://{upstream.address}")
+        home.configure(linger_s=1, drain_s=30)
         assert cco("daemon", "start", "--workers", "2").returncode == 0
-        yield json.loads((home / "daemon.pid").read_text())["port"]
+        yield home.record["port"]
         assert cco("daemon", "stop").returncode == 0
 
 
@@ -51,8 +48,8 @@ def test_reloads_and_a_replacement_under_load_lose_nothing(cco: Cco, port: int) 
     assert recorded(port) == report.answered + report.streams
 
 
-def test_killed_worker_costs_what_it_had_and_no_record(home: Path, port: int) -> None:
-    supervisor = psutil.Process(json.loads((home / "daemon.pid").read_text())["pid"])
+def test_killed_worker_costs_what_it_had_and_no_record(home: Home, port: int, until: Until) -> None:
+    supervisor = home.process
 
     def turn() -> None:
         victim = supervisor.children()[0]
@@ -66,18 +63,9 @@ def test_killed_worker_costs_what_it_had_and_no_record(home: Path, port: int) ->
     assert recorded(port) >= report.answered + report.streams - report.broken
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Return once it is so; other processes offer nothing to wait on."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, "the condition never came true"
-        time.sleep(0.02)
-
-
 def recorded(port: int) -> int:
     """Return how many requests the ledger knows."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    connection.request("GET", "/gateway/audit?limit=1")
-    found: int = json.loads(connection.getresponse().read())["total"]
-    connection.close()
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        connection.request("GET", "/gateway/audit?limit=1")
+        found: int = json.loads(connection.getresponse().read())["total"]
     return found

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import GatewayError
-from gateway.serve import client_environment, last_ports, launcher, pidfile
+from gateway.serve import client_environment, last_ports, launcher, pidfile, timestamps
 from gateway.serve.last_ports import LastPorts
 from gateway.serve.launcher import OnMissing
 from gateway.serve.pidfile import PidRecord
@@ -191,7 +191,7 @@ def test_sick_gateway_and_other_daemons_are_warned_about(
     elsewhere.mkdir(parents=True)
     started = pidfile.start_time(os.getppid())
     assert started is not None
-    other = PidRecord(os.getppid(), pidfile.time_text(started), 7, None, None, "1")
+    other = PidRecord(os.getppid(), timestamps.time_text(started), 7, None, None, "1")
     pidfile.write(pidfile.path_in(elsewhere), other)
     launch = launcher.prepare(GATEWAY_ONLY, tmp_path, environ, wait_s=0)
     assert launch.lines[:-1] == (

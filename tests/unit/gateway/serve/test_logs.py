@@ -6,6 +6,8 @@ import asyncio
 import logging
 import os
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.serve.logs import MAX_WAITING_BYTES, EventLogger, LineHandler
+from gateway.serve.logs import MAX_WAITING_BYTES, LineHandler
 
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (INFO|WARNING|ERROR) (.*)")
 
@@ -97,23 +99,33 @@ def test_line_that_cannot_be_made_ends_nothing(
     assert written.lines()[-1].endswith("half a pair \\ud800")
 
 
-def test_event_logger_hands_its_lines_to_the_root(
-    written: Written, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(EventLogger, "root", written.log, raising=False)
-    log = EventLogger("gateway.test", logging.INFO)
-    log.parent = written.log
-    log.debug("not wanted")
-    log.info("Forwarding to provider: %s", "anthropic")
-    log.warning("100 %")
-    try:
-        int("no number")
-    except ValueError:
-        log.exception("failed")
-    first, second, third, *trace = written.lines()
-    assert first.endswith("Z INFO Forwarding to provider: anthropic")
-    assert second.endswith("Z WARNING 100 %")
-    assert third.endswith("Z ERROR failed")
+PROCESS = """
+import logging
+from gateway.serve import logs
+
+logs.to_stderr()
+log = logging.getLogger("gateway.somewhere")
+log.debug("not wanted")
+log.info("Forwarding to provider: %s", "anthropic")
+log.warning("100 %")
+try:
+    int("no number")
+except ValueError:
+    log.exception("failed")
+"""
+
+
+def test_process_that_logs_to_stderr_writes_such_lines_from_everywhere() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", PROCESS], capture_output=True, text=True, check=True, timeout=60
+    )
+    first, second, third, *trace = ended.stderr.splitlines()
+    found = [LINE.fullmatch(line) for line in (first, second, third)]
+    assert [match and match.groups() for match in found] == [
+        ("INFO", "Forwarding to provider: anthropic"),
+        ("WARNING", "100 %"),
+        ("ERROR", "failed"),
+    ]
     assert trace[-1] == "ValueError: invalid literal for int() with base 10: 'no number'"
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from dataclasses import asdict
+from pathlib import Path
 
 from gateway import worker
 from gateway.config import Settings
@@ -17,9 +18,10 @@ _EVENT_S = 0.03  # the pace of a stream
 
 
 class Tiny:
-    """Says who it is, echoes, streams at a pace."""
+    """Says who it is, echoes, streams at a pace; a stream ends once no file `hold` is there."""
 
-    def __init__(self, identity: WorkerIdentity, directory: WorkerDirectory) -> None:
+    def __init__(self, home: Path, identity: WorkerIdentity, directory: WorkerDirectory) -> None:
+        self._hold = home / "hold"
         self._identity, self._directory, self._draining = identity, directory, False
 
     async def handle(self, request: Request, responder: Responder) -> None:
@@ -58,6 +60,8 @@ class Tiny:
         for _ in range(events):
             await asyncio.sleep(_EVENT_S)
             responder.write(b"event: piece\n\n")
+        while self._hold.exists():
+            await asyncio.sleep(_EVENT_S)
         responder.write(b"event: end\n\n")
         responder.end()
 
@@ -74,7 +78,7 @@ async def open_application(
             raise RuntimeError("the tiny application is out of order")
         case "hang":
             await asyncio.Event().wait()
-    return Tiny(identity, directory)
+    return Tiny(settings.home, identity, directory)
 
 
 if __name__ == "__main__":

@@ -25,9 +25,9 @@ def main() -> int:
         workers=int(workers),
         drain_s=20,
         version="1.2.3",
-        ready_timeout_s=2,
+        ready_timeout_s=float(os.environ["TINY_READY_S"]),
         worker_module="tiny_worker",
-        silent_s=float(os.environ.get("TINY_SILENT_S", "10")),
+        silent_s=float(os.environ["TINY_SILENT_S"]),
         run=os.environ.get("CCO_MIGRATE_RUN"),
         argv=(*sys.argv[:4],),
     )
