@@ -11,34 +11,20 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from gateway.app import Application
-from gateway.config import load
-from gateway.serve.http_server import HttpServer, Limits
-from gateway.wire.workers import ReloadOutcome, WorkerIdentity, WorkerRecord
+from tests.e2e.gateway.in_process import open_application
+from tests.e2e.gateway.process import DEADLINE_S, end, port_of, until
+from tests.e2e.gateway.threaded import Json
 
-DEADLINE_S = 20.0
 MODEL = "claude-sonnet-4-5-20250929"
 AGENT_TOOL = [{"name": "Agent", "input_schema": {}}]
-Json = Any  # a parsed document
-
-
-def until(condition: Callable[[], Any]) -> Any:  # Any: whatever truth the condition finds
-    """Return the condition's first true value; other processes offer nothing to wait on."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "the condition never came true"
-        time.sleep(0.01)
-    return value
 
 
 def event(kind: str, **fields: Json) -> bytes:
@@ -138,9 +124,15 @@ class Daemon:
 
         until(replaced)
 
-    def named(self, session: str) -> list[tuple[str, str]]:
-        entries = self.get("/gateway/audit?limit=1000")["entries"]
-        mine = [entry for entry in entries if entry["session_id"] == session]
+    def named(self, session: str, records: int) -> list[tuple[str, str]]:
+        """Return who asked in a session, once there are so many records."""
+
+        def found() -> list[Json] | None:
+            entries = self.get("/gateway/audit?limit=1000")["entries"]
+            mine = [entry for entry in entries if entry["session_id"] == session]
+            return mine if len(mine) >= records else None
+
+        mine: list[Json] = until(found)
         mine.sort(key=lambda entry: str(entry["timestamp"]))
         return [(entry["agent_type"], entry["agent_source"]) for entry in mine]
 
@@ -148,7 +140,7 @@ class Daemon:
 @pytest.fixture(scope="module")
 def provider() -> Iterator[Provider]:
     with Provider() as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server
         server.shutdown()
@@ -168,22 +160,13 @@ def configure(home: Path, provider: Provider) -> None:
 def daemon(tmp_path_factory: pytest.TempPathFactory, provider: Provider) -> Iterator[Daemon]:
     home = tmp_path_factory.mktemp("home")
     configure(home, provider)
-    log = home / "log"
     argv = [sys.executable, "-m", "gateway", "run", "--home", str(home)]
-    with log.open("wb") as file:
-        process = subprocess.Popen([*argv, "--port", "0", "--workers", "2"], stderr=file)
+    with (home / "log").open("wb") as log:
+        process = subprocess.Popen([*argv, "--port", "0", "--workers", "2"], stderr=log)
     try:
-        until(lambda: "Override rules loaded" in log.read_text() or process.poll() is not None)
-        assert process.poll() is None, log.read_text()
-        port = json.loads((home / "daemon.pid").read_text())["gateway_port"]
-        yield Daemon(port, process, provider)
+        yield Daemon(port_of(home, process), process, provider)
     finally:
-        process.terminate()
-        try:
-            process.wait(DEADLINE_S)
-        finally:
-            process.kill()
-            process.wait()
+        end(process)
 
 
 def ask(
@@ -220,7 +203,7 @@ def test_child_asks_another_worker_than_its_parent_while_that_still_answers(
         parent.read()
         ask(parents, "s1", "its next turn", "a1").read()
     digger = ("digger", "parent")
-    assert sorted(daemon.named("s1")) == sorted(
+    assert sorted(daemon.named("s1", 4)) == sorted(
         [digger, ("subagent", "thread"), ("main", "thread"), digger]
     )
 
@@ -234,36 +217,7 @@ def test_call_and_name_outlive_reloads(daemon: Daemon) -> None:
         with closing(daemon.connect()) as connection:
             ask(connection, "s2", prompt, "a1").read()
     digger = ("digger", "parent")
-    assert daemon.named("s2") == [("main", "thread"), digger, digger]
-
-
-class NoSupervisor:
-    """Nobody to ask."""
-
-    async def workers(self) -> tuple[WorkerRecord, ...]:
-        return ()
-
-    async def last_reload(self) -> ReloadOutcome | None:
-        return None
-
-    def shut_down(self) -> None:
-        raise AssertionError
-
-
-@asynccontextmanager
-async def one_worker(home: Path) -> AsyncIterator[int]:
-    """A worker in this process; returns its port."""
-    identity = WorkerIdentity(0, 1, "boot", "127.0.0.1:0")
-    app = await Application.open(load(home / "config", home), identity, NoSupervisor())
-    server = HttpServer(app.handle, Limits())
-    listener = await asyncio.get_running_loop().create_server(server.protocol, "127.0.0.1", 0)
-    try:
-        yield listener.sockets[0].getsockname()[1]
-    finally:
-        listener.close()
-        app.begin_draining()
-        assert await server.drain(0, 5)
-        await app.close()
+    assert daemon.named("s2", 3) == [("main", "thread"), digger, digger]
 
 
 def test_end_of_a_call_is_sent_once_the_call_is_committed(
@@ -282,15 +236,16 @@ def test_end_of_a_call_is_sent_once_the_call_is_committed(
             "messages": [{"role": "user", "content": "dig"}],
         }
     ).encode()
-    head = b"POST /v1/messages HTTP/1.1\r\nhost: 127.0.0.1\r\nx-claude-code-session-id: s\r\n"
-    head += b"x-api-key: k\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
+    session = {b"x-api-key": b"k", b"x-claude-code-session-id": b"s"}
 
     async def main() -> None:
-        async with one_worker(tmp_path) as port, asyncio.timeout(DEADLINE_S):
+        async with (
+            asyncio.timeout(2 * DEADLINE_S),
+            open_application(tmp_path) as gateway,
+            gateway.connect("POST", "/v1/messages", body, session) as (reader, _),
+        ):
             with closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as file:
                 file.execute("BEGIN IMMEDIATE")
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
-                writer.write(head + body)
                 data = b""
                 while b"input_json_delta" not in data:
                     data += await reader.read(65536)
@@ -301,6 +256,5 @@ def test_end_of_a_call_is_sent_once_the_call_is_committed(
                 assert file.execute("SELECT count(*) FROM spawns").fetchone() == (1,)
                 data += await reader.read()
                 assert b"message_stop" in data
-            writer.close()
 
     asyncio.run(main())

@@ -15,14 +15,15 @@ import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 import pytest
+
+from tests.e2e.gateway.process import DEADLINE_S, GatewayProcess, StartGateway
+from tests.e2e.gateway.threaded import Connection, Json, Provider, Seen
 
 FOLDER = Path(__file__).parents[2] / "data" / "client-requests"
 HOUSE_MODEL = "house-model"
 OWN_KEY = "sk-of-the-gateway-0123456789"
-DEADLINE_S = 20.0
 
 # Who sends the file, and which signal says so; the files of one session are sent in their order.
 AGENTS: Mapping[str, tuple[str, str]] = {
@@ -59,49 +60,7 @@ SPAWNS = ("04", "05", "06", "07", "08")
 DEFINITIONS = {"19": "librarian", "32": "rust-specialist"}
 """Whose system prompt begins with an agent definition file of this name."""
 
-Json = Any  # a parsed document whose shape the assertions state
 Header = tuple[str, str]
-
-
-class Seen(Protocol):
-    """One request as the provider received it."""
-
-    method: str
-    target: str
-    headers: tuple[Header, ...]
-    body: bytes
-
-    def header(self, name: str) -> str | None: ...
-
-
-class Connection(Protocol):
-    """What the provider answers with."""
-
-    def reply(self, status: int, document: Json, **headers: str) -> None: ...
-
-    def begin_stream(self) -> None: ...
-
-    def event(self, data: bytes) -> None: ...
-
-    def end_stream(self) -> None: ...
-
-
-class Provider(Protocol):
-    """A scripted provider."""
-
-    url: str
-    script: Any  # a function of Seen and Connection
-    seen: list[Any]
-
-
-class Gateway(Protocol):
-    """The gateway, as the fixture gives it."""
-
-    port: int
-
-    def get(self, path: str) -> Json: ...
-
-    def record(self, request_id: str) -> Json: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +209,7 @@ class Reply:
         return self.headers["x-gateway-request-id"]
 
 
-def send(gateway: Gateway, request: Recorded) -> Reply:
+def send(gateway: GatewayProcess, request: Recorded) -> Reply:
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=DEADLINE_S) as client:
         client.sendall(request.raw.replace(b"127.0.0.1:PORT", b"127.0.0.1:%d" % gateway.port))
         answer = http.client.HTTPResponse(client, method=request.method)
@@ -269,9 +228,9 @@ def provider(provider_factory: Callable[[], Provider]) -> Provider:
 @pytest.fixture(scope="module")
 def gateway(
     provider: Provider,
-    start_gateway: Callable[..., Gateway],
+    start_gateway: StartGateway,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Gateway:
+) -> GatewayProcess:
     """Return a gateway that changes nothing, and knows two agents' definitions."""
     folder = tmp_path_factory.mktemp("agents")
     for number, name in DEFINITIONS.items():
@@ -282,7 +241,7 @@ def gateway(
 
 
 @pytest.fixture(scope="module")
-def overriding(provider: Provider, start_gateway: Callable[..., Gateway]) -> Gateway:
+def overriding(provider: Provider, start_gateway: StartGateway) -> GatewayProcess:
     """Return a gateway that sends every model of the files to another, and pays itself."""
     models = sorted({one.model for one in FILES.values() if one.body})
     rules = [[model, HOUSE_MODEL] for model in models]
@@ -318,9 +277,8 @@ def check_answer(request: Recorded, reply: Reply, model: str) -> None:
         assert json.loads(reply.body) == whole(model)
 
 
-def check_record(gateway: Gateway, request: Recorded, reply: Reply) -> Json:
-    entries = gateway.get("/gateway/audit?limit=1000")["entries"]
-    (entry,) = (one for one in entries if one["request_id"] == reply.id)
+def check_record(gateway: GatewayProcess, request: Recorded, reply: Reply) -> Json:
+    entry = gateway.record(reply.id)
     assert (entry["success"], entry["partial"], entry["status"]) == (True, False, 200)
     assert (entry["session_id"], entry["requested_model"]) == (request.session, request.model)
     assert entry["stream"] is request.stream
@@ -331,7 +289,7 @@ def check_record(gateway: Gateway, request: Recorded, reply: Reply) -> Json:
 
 @pytest.mark.parametrize("session", SESSIONS)
 def test_session_arrives_byte_for_byte_and_its_agents_are_named(
-    provider: Provider, gateway: Gateway, session: str
+    provider: Provider, gateway: GatewayProcess, session: str
 ) -> None:
     for request in SESSIONS[session]:
         reply = send(gateway, request)
@@ -352,7 +310,7 @@ def test_session_arrives_byte_for_byte_and_its_agents_are_named(
 
 @pytest.mark.parametrize("number", [one.number for one in FILES.values() if one.body])
 def test_override_changes_the_model_and_no_other_byte(
-    provider: Provider, overriding: Gateway, number: str
+    provider: Provider, overriding: GatewayProcess, number: str
 ) -> None:
     request = FILES[number]
     reply = send(overriding, request)
@@ -372,7 +330,7 @@ def test_override_changes_the_model_and_no_other_byte(
 
 
 def test_requests_outside_of_sessions_are_answered_and_not_recorded(
-    provider: Provider, gateway: Gateway
+    provider: Provider, gateway: GatewayProcess
 ) -> None:
     before = gateway.get("/gateway/audit?limit=1")["total"]
     preflight = send(gateway, FILES["01"])

@@ -6,14 +6,15 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-DEADLINE_S = 20.0
+from tests.e2e.gateway.process import DEADLINE_S, end, port_of
+
+FAST = "[server]\nworkers = 1\nlinger_s = 0.1\n"  # nobody's next request is on the way
 
 
 def command(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -35,15 +36,10 @@ def running(home: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
     with (home / "log").open("wb") as log:
         process = subprocess.Popen(argv, stderr=log, env=environ)
     try:
-        deadline = time.monotonic() + DEADLINE_S
-        while b"Override rules loaded" not in (home / "log").read_bytes():
-            assert process.poll() is None, (home / "log").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        port_of(home, process)
         yield process
     finally:
-        process.terminate()
-        process.wait(DEADLINE_S)
+        end(process)
 
 
 def configure(home: Path, text: str) -> None:
@@ -52,6 +48,7 @@ def configure(home: Path, text: str) -> None:
 
 
 def test_daemon_lives_from_run_to_stop(tmp_path: Path) -> None:
+    configure(tmp_path, FAST)
     stopped = command(tmp_path, "status")
     assert (stopped.returncode, stopped.stdout) == (3, f"stopped: no daemon runs on {tmp_path}\n")
     with running(tmp_path) as process:
@@ -70,6 +67,7 @@ def test_daemon_lives_from_run_to_stop(tmp_path: Path) -> None:
 
 
 def test_reload_reports_success_and_the_reason_of_failure(tmp_path: Path) -> None:
+    configure(tmp_path, FAST)
     with running(tmp_path):
         assert command(tmp_path, "reload").stdout == "reloaded: generation 2\n"
         configure(tmp_path, "[server]\nprot = 1\n")
@@ -103,7 +101,7 @@ def test_run_refuses_bad_flags_without_a_traceback(tmp_path: Path, words: tuple[
 
 
 def test_flags_beat_the_file(tmp_path: Path) -> None:
-    configure(tmp_path, '[server]\nhost = "10.0.0.1"\nport = 1\nworkers = 9\n')
+    configure(tmp_path, '[server]\nhost = "10.0.0.1"\nport = 1\nworkers = 9\nlinger_s = 0.1\n')
     with running(tmp_path, "--host", "127.0.0.1", "--workers", "1"):
         assert json.loads((tmp_path / "daemon.pid").read_text())["port"] > 1
 

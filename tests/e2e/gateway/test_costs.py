@@ -7,8 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -19,7 +18,8 @@ from typing import Any
 import httpx
 import pytest
 
-DEADLINE_S = 20.0
+from tests.e2e.gateway.process import DEADLINE_S, end, port_of, until
+
 OPUS, SONNET, HAIKU = "claude-opus-5-5", "claude-sonnet-4-5-20250929", "claude-haiku-4-5-20251001"
 Usage = Mapping[str, Any]  # Any: a JSON document
 ASKED = {"max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}
@@ -47,7 +47,7 @@ class Upstream(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Upstream) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
@@ -64,7 +64,9 @@ class Gateway:
 
     home: Path
     log: str = ""
-    client: httpx.Client = field(default_factory=lambda: httpx.Client(trust_env=False))
+    client: httpx.Client = field(
+        default_factory=lambda: httpx.Client(trust_env=False, timeout=DEADLINE_S)
+    )
 
     def cost(self, model: str, usage: Usage) -> Decimal | None:
         """Ask once; return the cost header, which is None when there is none."""
@@ -79,6 +81,15 @@ class Gateway:
     def get(self, path: str) -> Any:  # Any: a JSON document
         return json.loads(self.client.get(path).content, parse_float=Decimal)
 
+    def audit(self, records: int) -> list[Any]:  # Any: a JSON document
+        """Return the audit records, once there are so many, in their order."""
+
+        def recorded() -> Any:  # Any: a JSON document, or None
+            entries = self.get("/gateway/audit")["entries"]
+            return entries if len(entries) >= records else None
+
+        return list(reversed(until(recorded)))
+
 
 @contextmanager
 def gateway(home: Path, upstream: str, costs: str = "{}", overrides: str = "") -> Iterator[Gateway]:
@@ -89,27 +100,19 @@ def gateway(home: Path, upstream: str, costs: str = "{}", overrides: str = "") -
         f'{{"llmGateway": {{"providers": {provider}, "costTracking": {costs}}}}}'
     )
     (home / "config" / "model-overrides.toml").write_text(overrides)
-    argv = [sys.executable, "-m", "gateway", "run", "--port", "0"]
+    (home / "config" / "gateway.toml").write_text("[server]\nlinger_s = 0.1\n")
+    argv = [sys.executable, "-m", "gateway", "run", "--port", "0", "--workers", "1"]
     with (home / "log").open("wb") as log:
         environ = {**os.environ, "CCO_HOME": str(home)}
         process = subprocess.Popen(argv, stderr=log, env=environ)
     started = Gateway(home)
     try:
-        wait(lambda: "Override rules loaded" in (home / "log").read_text(), process)
+        port_of(home, process)
         with started.client:
             yield started
     finally:
-        process.terminate()
-        process.wait(DEADLINE_S)
+        end(process)
         started.log = (home / "log").read_text()
-
-
-def wait(done: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not done():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_each_shape_of_usage_costs_what_it_should(tmp_path: Path, upstream: str) -> None:
@@ -140,8 +143,7 @@ def test_each_shape_of_usage_costs_what_it_should(tmp_path: Path, upstream: str)
         for model, usage, cost in cases:
             found = running.cost(model, usage)
             assert found == (None if cost is None else Decimal(cost)), (model, usage)
-        entries = running.get("/gateway/audit")["entries"]
-        recorded = [entry["cost_usd"] for entry in reversed(entries)]
+        recorded = [entry["cost_usd"] for entry in running.audit(len(cases))]
         assert recorded == [None if cost is None else Decimal(cost) for *_, cost in cases]
 
 
@@ -150,7 +152,7 @@ def test_costs_that_are_switched_off_are_null_everywhere(tmp_path: Path, upstrea
     overrides += '[analytics]\nreport_format = "silent"\n'
     with gateway(tmp_path, upstream, '{"enabled": false}', overrides) as running:
         assert running.cost(SONNET, {"input_tokens": 1000, "output_tokens": 500}) is None
-        (entry,) = running.get("/gateway/audit")["entries"]
+        (entry,) = running.audit(1)
         assert (entry["cost_usd"], entry["input_tokens"]) == (None, 1000)
         (saved,) = running.get("/api/overrides/stats")["overrides_by_model"].values()
         assert (saved["count"], saved["cost_saved_usd"]) == (1, None)

@@ -7,21 +7,20 @@ import json
 import random
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from pathlib import Path
-from typing import Any, Protocol
+
+from tests.e2e.gateway.process import GatewayProcess, StartGateway
+from tests.e2e.gateway.scripted import LAST_CHUNK, Json, chunk
 
 MODEL = "claude-sonnet-4-5-20250929"
 REQUESTS, CLIENTS = 5000, 24
 DEADLINE_S = 50.0
 BOUND = 16_384
 """Largest body the gateway accepts here, in bytes."""
-
-Json = Any  # a parsed document whose shape the assertions state
 
 
 class Fate(StrEnum):
@@ -74,17 +73,6 @@ LEFT = (Fate.LEFT_WAITING, Fate.LEFT_READING)
 STREAMED = (Fate.STREAM, Fate.TRANSLATED_STREAM, *BROKEN_OFF)
 
 
-class Gateway(Protocol):
-    """The gateway, as the fixture gives it."""
-
-    home: Path
-    port: int
-
-    def get(self, path: str) -> Json: ...
-
-    def text(self, path: str) -> str: ...
-
-
 # -- the provider
 
 
@@ -98,10 +86,6 @@ WHOLE = json.dumps(MESSAGE | {"content": [{"type": "text", "text": "hi"}], "usag
 BEGINNING = event("message_start", message=MESSAGE | {"usage": USAGE | {"output_tokens": 1}})
 ENDING = event("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 40})
 ENDING += event("message_stop")
-
-
-def chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def plain(status: int, body: bytes, missing: int = 0) -> bytes:
@@ -144,7 +128,7 @@ class Provider:
         if fate in STREAMED:
             writer.write(STREAM_HEAD + chunk(BEGINNING))
         if fate in (Fate.STREAM, Fate.TRANSLATED_STREAM):
-            writer.write(chunk(ENDING) + b"0\r\n\r\n")
+            writer.write(chunk(ENDING) + LAST_CHUNK)
         elif fate in LEFT:
             self.asked[number].set()
             await reader.read()  # until the gateway has let go
@@ -189,30 +173,34 @@ class Client:
     link: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def send(self, fate: Fate, number: int) -> Told:
-        link = self.link or await asyncio.open_connection("127.0.0.1", self.port)
-        self.link = None
+        if self.link is None:
+            self.link = await asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = self.link
         if fate in LEFT:
             self.provider.asked[str(number)] = asyncio.Event()
-        link[1].write(request(fate, number))
+        writer.write(request(fate, number))
         if fate is Fate.LEFT_WAITING:
             await self.provider.asked[str(number)].wait()
-            link[1].close()
+            self.close()
             return Told(fate, None, 499, hit=False)
-        head = (await link[0].readuntil(b"\r\n\r\n")).decode("latin-1")
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         first, *lines = head[:-4].split("\r\n")
         headers = dict(line.lower().split(": ", 1) for line in lines)
         if fate is Fate.LEFT_READING:
-            await link[0].readuntil(b"message_start")
-            link[1].close()
+            await reader.readuntil(b"message_start")
+            self.close()
         else:
-            body = await read_body(link[0], headers)
+            body = await read_body(reader, headers)
             assert (fate is Fate.CUT) == (b"event: error" in body), body
             if headers.get("connection") == "close":
-                link[1].close()
-            else:
-                self.link = link
+                self.close()
         hit = headers.get("x-gateway-cache") == "hit"
         return Told(fate, headers.get("x-gateway-request-id"), int(first.split()[1]), hit)
+
+    def close(self) -> None:
+        if self.link is not None:
+            self.link[1].close()
+            self.link = None
 
 
 async def read_body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
@@ -246,11 +234,8 @@ async def ask_all(port: int, provider: Provider, fates: Iterable[Fate]) -> list[
     left = iter(enumerate(fates))
 
     async def client() -> list[Told]:
-        one = Client(port, provider)
-        told = [await one.send(fate, number) for number, fate in left]
-        if one.link is not None:
-            one.link[1].close()
-        return told
+        with closing(Client(port, provider)) as one:
+            return [await one.send(fate, number) for number, fate in left]
 
     told = await asyncio.gather(*(client() for _ in range(CLIENTS)))
     return [one for row in told for one in row]
@@ -265,7 +250,7 @@ def mixed() -> list[Fate]:
 # -- the books
 
 
-async def entries_of(gateway: Gateway, expected: int) -> list[Json]:
+async def entries_of(gateway: GatewayProcess, expected: int) -> list[Json]:
     """Return the audit's entries, once that of the last client that left is written."""
     while gateway.get("/gateway/audit?limit=1")["total"] < expected:  # see below
         await asyncio.sleep(0.01)  # another process writes them: there is nothing to wait on
@@ -306,7 +291,7 @@ def check_entries(told: list[Told], entries: list[Json]) -> None:
         assert sorted(taken) == list(range(1, len(taken) + 1))
 
 
-def check_sums(gateway: Gateway, entries: list[Json]) -> None:
+def check_sums(gateway: GatewayProcess, entries: list[Json]) -> None:
     """The operator API, the metrics and the ledger's sums say what the entries add up to."""
     good = sum(entry["success"] for entry in entries)
     summary = gateway.get("/gateway/metrics")["summary"]
@@ -340,7 +325,7 @@ def check_sums(gateway: Gateway, entries: list[Json]) -> None:
         assert summary[f"total_{kind}_tokens"] == tokens
 
 
-def check_ledger(gateway: Gateway, entries: list[Json]) -> None:
+def check_ledger(gateway: GatewayProcess, entries: list[Json]) -> None:
     uri = f"file:{gateway.home / 'ledger.db'}?mode=ro"
     with closing(sqlite3.connect(uri, uri=True)) as ledger:
         sums = ledger.execute("SELECT sum(calls), sum(successes), sum(output_tokens) FROM totals")
@@ -368,11 +353,13 @@ def files(port: int) -> dict[str, str]:
     }
 
 
-def test_every_request_is_counted_once_everywhere(start_gateway: Callable[..., Gateway]) -> None:
+def test_every_request_is_counted_once_everywhere(
+    start_gateway: StartGateway,
+) -> None:
     fates = mixed()
     assert len(fates) == REQUESTS
 
-    async def main() -> tuple[Gateway, list[Told], list[Json]]:
+    async def main() -> tuple[GatewayProcess, list[Told], list[Json]]:
         provider = Provider()
         async with asyncio.timeout(DEADLINE_S), serving(provider) as port:
             gateway = await asyncio.to_thread(start_gateway, files(port), 2, A_KEY="sk-0123456789")

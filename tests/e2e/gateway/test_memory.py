@@ -7,9 +7,8 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +16,8 @@ import httpx
 import psutil
 import pytest
 
-DEADLINE_S = 30.0
+from tests.e2e.gateway.process import DEADLINE_S, end, port_of
+
 MB = 1 << 20
 BODY_BYTES = 32 * MB
 PIECE = 64 * 1024
@@ -54,19 +54,9 @@ def started(
             [*argv, "--workers", str(workers)], stderr=log, env=environment, cwd=home
         )
     try:
-        deadline = time.monotonic() + DEADLINE_S
-        while "Override rules loaded" not in (home / "log").read_text():
-            assert process.poll() is None, (home / "log").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        yield json.loads((home / "daemon.pid").read_text())["gateway_port"], process.pid
+        yield port_of(home, process), process.pid
     finally:
-        process.terminate()
-        try:
-            process.wait(DEADLINE_S)
-        finally:
-            process.kill()
-            process.wait()
+        end(process)
 
 
 @dataclass(slots=True)
@@ -150,21 +140,28 @@ class Peak:
 
 async def upload(port: int, *, chunked: bool) -> bytes:
     """Send one large request; return the first line of its answer."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % BODY_BYTES
-    writer.write(b"POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1\r\nx-api-key: k\r\n" + framing)
     first, last = b'{"model":"m","max_tokens":1,"x":"', b'"}'
     filling = BODY_BYTES - len(first) - len(last)
     pieces = [first, *(b"x" * min(PIECE, filling - at) for at in range(0, filling, PIECE)), last]
-    writer.write(b"\r\n\r\n")
-    for piece in pieces:
-        writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
-        await writer.drain()
-    if chunked:
-        writer.write(b"0\r\n\r\n")
-    answer = await reader.readline()
-    writer.close()
-    return answer.rstrip()
+    async with connected(port) as (reader, writer):
+        writer.write(b"POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1\r\nx-api-key: k\r\n")
+        writer.write(framing + b"\r\n\r\n")
+        for piece in pieces:
+            writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+            await writer.drain()
+        if chunked:
+            writer.write(b"0\r\n\r\n")
+        return (await reader.readline()).rstrip()
+
+
+@asynccontextmanager
+async def connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()  # a stream without an end may be under way
 
 
 LARGE = f"max_buffered_bytes = {2 * BODY_BYTES}\n"
@@ -202,16 +199,17 @@ def test_slow_reader_of_a_large_stream_makes_the_provider_wait(tmp_path: Path) -
         with started(tmp_path, provider.port, server=LARGE) as (port, pid):
             peak = Peak(worker_of(pid))
             watching = asyncio.create_task(peak.watch())
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
             body = b'{"model":"m","max_tokens":1,"stream":true}'
             head = b"POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n"
-            writer.write(head % len(body) + body)
-            await provider.streaming.wait()
-            before = await settled(provider)
-            await reader.readexactly(before)
-            after = await settled(provider)
+            async with connected(port) as (reader, writer):
+                writer.write(head % len(body) + body)
+                await provider.streaming.wait()
+                before = await settled(provider)
+                await reader.readexactly(before)
+                while provider.streamed_bytes == before:  # room has come up: it goes on
+                    await asyncio.sleep(0.005)
+                after = await settled(provider)
             watching.cancel()
-            writer.transport.abort()
             assert before < after < 64 * MB, "what sockets hold, however large they have grown"
             assert peak.grown < 16 * MB
 
@@ -225,7 +223,7 @@ def test_answer_there_is_no_memory_for_is_streamed_or_refused(tmp_path: Path) ->
     async def scenario(provider: Provider) -> None:
         with started(tmp_path, provider.port, server=tight) as (port, _):
             url = f"http://127.0.0.1:{port}/v1/"
-            async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+            async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=DEADLINE_S) as http:
                 for size, counted in ((1000, True), (150_000, True), (250_000, False)):
                     provider.answer = answer(size)
                     reply = await http.post("messages", json=asked)
@@ -240,27 +238,23 @@ def test_answer_there_is_no_memory_for_is_streamed_or_refused(tmp_path: Path) ->
 
 
 def test_workers_keep_to_limits_together(tmp_path: Path) -> None:
-    async def connected(port: int) -> list[httpx.AsyncClient]:
+    async def one_to_each(port: int, stack: AsyncExitStack) -> list[httpx.AsyncClient]:
         """Return a connection to each of two workers; who accepts one is not ours to choose."""
         found: dict[str, httpx.AsyncClient] = {}
+        url = f"http://127.0.0.1:{port}"
         while len(found) < 2:
-            http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False)
-            boot_id = (await http.get("/health")).json()["boot_id"]
-            if boot_id in found:
-                await http.aclose()
-            else:
-                found[boot_id] = http
+            client = httpx.AsyncClient(base_url=url, trust_env=False, timeout=DEADLINE_S)
+            http = await stack.enter_async_context(client)
+            found.setdefault((await http.get("/health")).json()["boot_id"], http)
         return list(found.values())
 
     async def scenario(provider: Provider) -> None:
         own = "[limits]\nrequests_per_minute = 5\n"
         with started(tmp_path, provider.port, own=own, workers=2) as (port, _):
-            first, second = await connected(port)
-            body = {"model": "m", "max_tokens": 1}
-            turns = [first, second] * 4
-            found = [(await http.post("/v1/messages", json=body)).status_code for http in turns]
+            async with AsyncExitStack() as stack:
+                turns = await one_to_each(port, stack) * 4
+                body = {"model": "m", "max_tokens": 1}
+                found = [(await http.post("/v1/messages", json=body)).status_code for http in turns]
             assert found == [200] * 5 + [429] * 3
-            for http in (first, second):
-                await http.aclose()
 
     run(scenario)

@@ -6,7 +6,6 @@ import base64
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import anthropic
 import openai
@@ -15,51 +14,12 @@ from anthropic.types import Message
 from openai.types.chat import ChatCompletion
 from pydantic import BaseModel
 
-Json = Any  # a parsed document, or the parameters of an SDK: their shape is what is tested
+from tests.e2e.gateway.sdk_stage import Stage
+from tests.e2e.gateway.threaded import Connection, Json, Provider, Seen
+
 QUESTION = "How is the weather?"
 SCHEMA = {"type": "object", "properties": {}}
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
-
-
-class Seen(Protocol):
-    """One request as a provider received it."""
-
-    target: str
-
-    def header(self, name: str) -> str | None: ...
-
-    def json(self) -> Json: ...
-
-
-class Connection(Protocol):
-    """What a provider answers with."""
-
-    def reply(self, status: int, document: Json, **headers: str) -> None: ...
-
-
-class Provider(Protocol):
-    """A scripted provider."""
-
-    script: Any  # a function of Seen and Connection
-    seen: list[Any]
-
-
-class Gateway(Protocol):
-    """The gateway, as the fixture gives it."""
-
-    url: str
-
-
-class Stage(Protocol):
-    """The gateway and its two providers."""
-
-    gateway: Gateway
-    messages: Provider
-    chat: Provider
-    words: tuple[str, ...]
-    calls: tuple[tuple[str, str, Json], ...]
-
-    def speak(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

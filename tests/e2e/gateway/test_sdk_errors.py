@@ -5,66 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import anthropic
 import openai
 import pytest
 from anthropic import _exceptions as anthropic_errors  # 413, 5xx: not all are exported
 
-Json = Any  # a parsed document whose shape the assertions state
+from tests.e2e.gateway.process import DEADLINE_S, StartGateway
+from tests.e2e.gateway.sdk_stage import Stage
+from tests.e2e.gateway.threaded import Connection, Json, Provider, Seen
+
 Failure = anthropic.APIStatusError | openai.APIStatusError
-DEADLINE_S = 20.0
 TOKEN = "a-token-of-the-gateway"
-
-
-class Seen(Protocol):
-    """One request as a provider received it."""
-
-    def json(self) -> Json: ...
-
-
-class Connection(Protocol):
-    """What a provider answers with."""
-
-    def reply(self, status: int, document: Json, **headers: str) -> None: ...
-
-    def begin_stream(self) -> None: ...
-
-    def event(self, data: bytes) -> None: ...
-
-    def end_stream(self) -> None: ...
-
-    def cut(self) -> None: ...
-
-    def wait_until_left(self) -> None: ...
-
-
-class Provider(Protocol):
-    """A scripted provider."""
-
-    url: str
-    script: Any  # a function of Seen and Connection
-    seen: list[Any]
-
-
-class Gateway(Protocol):
-    """The gateway, as the fixture gives it."""
-
-    url: str
-
-    def record(self, request_id: str) -> Json: ...
-
-
-class Stage(Protocol):
-    """The gateway and its two providers."""
-
-    gateway: Gateway
-    messages: Provider
-    chat: Provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +206,7 @@ def test_provider_that_cannot_be_asked_is_named(
 
 
 @pytest.fixture(scope="module")
-def closed_url(stage: Stage, start_gateway: Callable[..., Gateway]) -> str:
+def closed_url(stage: Stage, start_gateway: StartGateway) -> str:
     """Return the address of a gateway that wants a token, and takes one request a minute."""
     digest = hashlib.sha256(TOKEN.encode()).hexdigest()
     toml = f'[[clients]]\nname = "tests"\ntoken_sha256 = "{digest}"\nrequests_per_minute = 1\n'
@@ -320,13 +276,14 @@ def test_error_event_in_a_stream_is_raised_with_its_reason(
         connection.end_stream()
 
     way.provider(stage).script = script
-    received: list[str] = []
+    received = ""
     with (
         pytest.raises((anthropic.APIError, openai.APIError), match="reason 17"),
         sdks.stream(way.sdk, stage.gateway.url, way.model) as stream,
     ):
-        received += (str(event) for event in stream)
-    assert "Hel" in "".join(received)
+        for event in stream:
+            received += str(event)
+    assert "Hel" in received
 
 
 @each_way
@@ -342,15 +299,15 @@ def test_broken_stream_is_raised_and_recorded(
             connection.cut()
 
     way.provider(stage).script = script
-    received: list[str] = []
+    received = ""
     with (
         pytest.raises((anthropic.APIError, openai.APIError)),
         sdks.stream(way.sdk, stage.gateway.url, way.model) as stream,
     ):
         request_id = stream.response.headers["x-gateway-request-id"]
         for event in stream:
-            received.append(str(event))  # noqa: PERF401  # what came before the error counts
-    assert "Hel" in "".join(received)
+            received += str(event)
+    assert "Hel" in received
     record = stage.gateway.record(request_id)
     assert (record["status"], record["success"], record["partial"]) == (200, False, True)
 

@@ -5,45 +5,36 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from gateway.app import Application
-from gateway.config import load
 from gateway.demo.upstream import DemoUpstream, known_models
 from gateway.serve.http_server import HttpServer, Limits
-from gateway.wire.workers import ReloadOutcome, WorkerIdentity, WorkerRecord
+from tests.e2e.gateway.in_process import (
+    ANTHROPIC,
+    DEADLINE_S,
+    Gateway,
+    open_application,
+    overriding,
+    write_config,
+)
+from tests.e2e.gateway.scripted import Json
 
 OPUS, SONNET, HAIKU = "claude-opus-4-6", "claude-sonnet-4-5-20250929", "claude-haiku-4-5-20251001"
 OLD = "claude-3-haiku-20240307"
-Json = Any  # a parsed document whose shape the assertions state
 RULES = [[OPUS, SONNET], [SONNET, HAIKU], ["claude-opus-4-1", OLD]]
 
 
-class NoSupervisor:
-    """A worker on its own."""
-
-    async def workers(self) -> tuple[WorkerRecord, ...]:
-        return ()
-
-    async def last_reload(self) -> ReloadOutcome | None:
-        return None
-
-    def shut_down(self) -> None:
-        raise AssertionError("nobody asked for it")
-
-
 @dataclass(slots=True)
-class Gateway:
-    """A running worker, over one connection that stays open."""
+class Client:
+    """A client of a running worker, over one connection that stays open."""
 
-    home: Path
+    gateway: Gateway
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
@@ -56,7 +47,7 @@ class Gateway:
         lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {text}" for name, text in sent.items())]
         self.writer.write("\r\n".join([*lines, f"content-length: {len(data)}", "", ""]).encode())
         self.writer.write(data)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(DEADLINE_S):
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
             status, *fields = head.strip().split("\r\n")
             found = dict(line.lower().split(": ", 1) for line in fields)
@@ -68,47 +59,37 @@ class Gateway:
         return await self.call("POST", "/v1/messages", body, headers)
 
     async def what_if(self, question: Json) -> Json:
-        token = (self.home / "admin-token").read_text().strip()
-        admin = {"authorization": f"Bearer {token}"}
-        return await self.call("POST", "/gateway/what-if", question, admin)
+        return await self.call("POST", "/gateway/what-if", question, self.admin)
+
+    @property
+    def admin(self) -> dict[str, str]:
+        return {name.decode(): value.decode() for name, value in self.gateway.admin.items()}
 
 
 @asynccontextmanager
 async def demo_upstream() -> AsyncIterator[str]:
     server = HttpServer(DemoUpstream(known_models(), 0).handle, Limits())
     listener = await asyncio.get_running_loop().create_server(server.protocol, "127.0.0.1", 0)
-    yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
-    listener.close()
-    await server.drain(0, 5)
+    try:
+        yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    finally:
+        listener.close()
+        await server.drain(0, DEADLINE_S)
 
 
 @asynccontextmanager
 async def running(
-    home: Path, upstream: str, *, rules: Json = (), own: str = ""
-) -> AsyncIterator[Gateway]:
-    config = home / "config"
-    config.mkdir(exist_ok=True, parents=True)
-    entry = {"providerType": "anthropic", "baseUrl": upstream, "maxRetries": 0}
-    document = {"llmGateway": {"providers": {"anthropic": entry}}}
-    (config / "orchestra-config.json").write_text(json.dumps(document))
-    (config / "gateway.toml").write_text(own)
-    enabled = json.dumps(bool(rules))
-    text = f"[overrides]\nenabled = {enabled}\nrules = {json.dumps(list(rules))}\n"
-    (config / "model-overrides.toml").write_text(text)
-    identity = WorkerIdentity(0, 1, "boot", "127.0.0.1:0")
-    app = await Application.open(load(config, home), identity, NoSupervisor())
-    server = HttpServer(app.handle, Limits())
-    listener = await asyncio.get_running_loop().create_server(server.protocol, "127.0.0.1", 0)
-    port = listener.sockets[0].getsockname()[1]
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        yield Gateway(home, reader, writer)
-    finally:
-        writer.close()
-        listener.close()
-        app.begin_draining()
-        assert await server.drain(0, 5)
-        await app.close()
+    home: Path, upstream: str, *, rules: Sequence[list[str]] = (), own: str = ""
+) -> AsyncIterator[Client]:
+    document = {"llmGateway": {"providers": {"anthropic": ANTHROPIC | {"baseUrl": upstream}}}}
+    files = {"orchestra-config.json": json.dumps(document), "gateway.toml": own}
+    write_config(home, files | overriding(*rules))
+    async with open_application(home) as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        try:
+            yield Client(gateway, reader, writer)
+        finally:
+            writer.close()
 
 
 def mixed(count: int) -> list[tuple[Json, dict[str, str]]]:
@@ -156,13 +137,13 @@ def test_what_if_decides_as_the_live_gateway_did(tmp_path: Path, rollout: Json) 
     own = "\n".join(["[overrides_rollout]", *lines])
 
     async def main() -> None:
-        async with demo_upstream() as url, running(tmp_path, url, rules=RULES, own=own) as gateway:
+        async with demo_upstream() as url, running(tmp_path, url, rules=RULES, own=own) as client:
             for body, headers in mixed(1700):
-                await gateway.ask(body, headers)
+                await client.ask(body, headers)
             question = {"overrides": {"rules": RULES}, "rollout": rollout, "decisions": True}
-            found = await gateway.what_if(question)
-            assert found["window"]["requests"] == len(gateway.answers) - 1 == 1700
-            live = await recorded(gateway)
+            found = await client.what_if(question)
+            assert found["window"]["requests"] == len(client.answers) - 1 == 1700
+            live = await recorded(client)
         decided = {entry["request_id"]: entry for entry in found["decisions"]}
         assert {one: what_was_done(entry) for one, entry in live.items()} == {
             one: (entry["chosen"], entry["adapted"], entry["skipped"])
@@ -176,13 +157,12 @@ def test_what_if_decides_as_the_live_gateway_did(tmp_path: Path, rollout: Json) 
     asyncio.run(main())
 
 
-async def recorded(gateway: Gateway) -> dict[str, Json]:
+async def recorded(client: Client) -> dict[str, Json]:
     """Return every record, bodies asked for."""
-    token = (gateway.home / "admin-token").read_text().strip()
     found: dict[str, Json] = {}
     while True:
         path = f"/gateway/audit?limit=1000&include_bodies=true&offset={len(found)}"
-        page = await gateway.call("GET", path, None, {"authorization": f"Bearer {token}"})
+        page = await client.call("GET", path, None, client.admin)
         found |= {entry["request_id"]: entry for entry in page["entries"]}
         if len(found) >= page["total"]:
             return found
@@ -214,27 +194,27 @@ async def arm(home: Path, *, switched: bool) -> tuple[Decimal, Json]:
     four sessions begin anew.
     """
     async with demo_upstream() as url:
-        async with running(home, url) as gateway:
+        async with running(home, url) as client:
             for turn in range(4):
                 for session in range(6):
-                    await say(gateway, session, turn)
-            before = (await gateway.call("GET", "/gateway/metrics"))["summary"]["total_cost_usd"]
-        async with running(home, url, rules=[[OPUS, HAIKU]] if switched else ()) as gateway:
+                    await say(client, session, turn)
+            before = (await client.call("GET", "/gateway/metrics"))["summary"]["total_cost_usd"]
+        async with running(home, url, rules=[[OPUS, HAIKU]] if switched else ()) as client:
             for turn in range(4, 10):
                 for session in range(6):
-                    await say(gateway, session, turn)
+                    await say(client, session, turn)
             for turn in range(6):
                 for session in range(6, 10):
-                    await say(gateway, session, turn)
-            after = (await gateway.call("GET", "/gateway/metrics"))["summary"]["total_cost_usd"]
-            stats = await gateway.call("GET", "/api/overrides/stats")
+                    await say(client, session, turn)
+            after = (await client.call("GET", "/gateway/metrics"))["summary"]["total_cost_usd"]
+            stats = await client.call("GET", "/api/overrides/stats")
     return Decimal(str(after)) - Decimal(str(before)), stats
 
 
-async def say(gateway: Gateway, session: int, turn: int) -> None:
+async def say(client: Client, session: int, turn: int) -> None:
     headers = {"x-claude-code-session-id": f"s{session}"}
-    await gateway.ask(conversation(session, turn), headers)
-    assert gateway.answers[-1][0] == 200
+    await client.ask(conversation(session, turn), headers)
+    assert client.answers[-1][0] == 200
 
 
 def test_cost_saved_is_the_difference_of_two_arms(tmp_path: Path) -> None:
@@ -256,31 +236,29 @@ def test_no_live_session_changes_its_model_under_new_sessions(tmp_path: Path) ->
     async def main() -> None:
         models: dict[str, list[str]] = {}
 
-        async def turn(
-            gateway: Gateway, session: str, body: Json, agent: str | None = None
-        ) -> None:
+        async def turn(client: Client, session: str, body: Json, agent: str | None = None) -> None:
             headers = {"x-claude-code-session-id": session}
             headers |= {} if agent is None else {"x-claude-code-agent-id": agent}
-            answer = await gateway.ask(body, headers)
+            answer = await client.ask(body, headers)
             models.setdefault(f"{session}/{agent}", []).append(answer["model"])
 
         async with demo_upstream() as url:
-            async with running(tmp_path, url) as gateway:
+            async with running(tmp_path, url) as client:
                 for number in range(5):
-                    await turn(gateway, f"old-{number}", conversation(number, 5))
-            async with running(tmp_path, url, rules=[[OPUS, HAIKU]], own=NEW_SESSIONS) as gateway:
+                    await turn(client, f"old-{number}", conversation(number, 5))
+            async with running(tmp_path, url, rules=[[OPUS, HAIKU]], own=NEW_SESSIONS) as client:
                 for number in range(5):
-                    await turn(gateway, f"old-{number}", conversation(number, 6))
+                    await turn(client, f"old-{number}", conversation(number, 6))
                     compacted = conversation(number, 0)  # the same session, most of it left out
-                    await turn(gateway, f"old-{number}", compacted)
-                    await turn(gateway, f"old-{number}", conversation(number, 1), "agent-1")
-                    await turn(gateway, f"new-{number}", conversation(number, 0))
+                    await turn(client, f"old-{number}", compacted)
+                    await turn(client, f"old-{number}", conversation(number, 1), "agent-1")
+                    await turn(client, f"new-{number}", conversation(number, 0))
             # Rules that change again leave those that run on the earlier target with it.
-            async with running(tmp_path, url, rules=[[OPUS, SONNET]], own=NEW_SESSIONS) as gateway:
+            async with running(tmp_path, url, rules=[[OPUS, SONNET]], own=NEW_SESSIONS) as client:
                 for number in range(5):
-                    await turn(gateway, f"old-{number}", conversation(number, 1))
-                    await turn(gateway, f"new-{number}", conversation(number, 1))
-                skipped = (await gateway.call("GET", "/gateway/audit"))["entries"]
+                    await turn(client, f"old-{number}", conversation(number, 1))
+                    await turn(client, f"new-{number}", conversation(number, 1))
+                skipped = (await client.call("GET", "/gateway/audit"))["entries"]
         for number in range(5):
             assert models[f"old-{number}/None"] == [OPUS] * 4
             assert models[f"old-{number}/agent-1"] == [HAIKU]
@@ -297,12 +275,12 @@ def test_session_left_on_its_model_for_its_length_stays_there(tmp_path: Path) ->
     async def main() -> None:
         async with (
             demo_upstream() as url,
-            running(tmp_path, url, rules=[[OPUS, HAIKU]], own=NEW_SESSIONS) as gateway,
+            running(tmp_path, url, rules=[[OPUS, HAIKU]], own=NEW_SESSIONS) as client,
         ):
             headers = {"x-claude-code-session-id": "s"}
             found = []
             for size in (10, 120_000, 10):  # the target reads 200,000 tokens
-                answer = await gateway.ask(conversation(0, 1, size=size), headers)
+                answer = await client.ask(conversation(0, 1, size=size), headers)
                 found.append(answer["model"])
             assert found == [HAIKU, OPUS, OPUS]
 
@@ -318,13 +296,13 @@ def test_question_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     ]
 
     async def main() -> None:
-        async with demo_upstream() as url, running(tmp_path, url) as gateway:
+        async with demo_upstream() as url, running(tmp_path, url) as client:
             for question in questions:
-                answer = await gateway.what_if(question)
-                assert (gateway.answers[-1][0], answer["type"]) == (400, "error"), question
-            await gateway.call("POST", "/gateway/what-if", {})
-            assert gateway.answers[-1][0] == 401
-            nothing = await gateway.what_if({})
+                answer = await client.what_if(question)
+                assert (client.answers[-1][0], answer["type"]) == (400, "error"), question
+            await client.call("POST", "/gateway/what-if", {})
+            assert client.answers[-1][0] == 401
+            nothing = await client.what_if({})
             assert nothing["window"] == dict.fromkeys(("start_time", "end_time")) | {
                 "requests": 0,
                 "undecided": 0,
@@ -335,22 +313,22 @@ def test_question_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 
 def test_project_of_a_request_is_recorded_and_goes_no_further(tmp_path: Path) -> None:
     async def main() -> None:
-        async with demo_upstream() as url, running(tmp_path, url) as gateway:
+        async with demo_upstream() as url, running(tmp_path, url) as client:
             asked = {
                 "model": HAIKU,
                 "max_tokens": 9,
                 "messages": [{"role": "user", "content": "a"}],
             }
-            await gateway.ask({**asked, "project_id": "apollo"}, {"x-project-id": "other"})
-            await gateway.ask(asked, {"x-project-id": "gemini"})
-            await gateway.ask(asked)
-            assert [status for status, _ in gateway.answers] == [200] * 3
-            metrics = await gateway.call("GET", "/gateway/metrics?include_project=true")
+            await client.ask({**asked, "project_id": "apollo"}, {"x-project-id": "other"})
+            await client.ask(asked, {"x-project-id": "gemini"})
+            await client.ask(asked)
+            assert [status for status, _ in client.answers] == [200] * 3
+            metrics = await client.call("GET", "/gateway/metrics?include_project=true")
             assert metrics["by_project"].keys() == {"apollo", "gemini"}
-            machine = await gateway.call("GET", "/api/machine/stats")
+            machine = await client.call("GET", "/api/machine/stats")
             assert machine["activeProjects"] == 2
             assert [one["calls"] for one in machine["projects"]] == [1, 1]
-            page = await gateway.call("GET", "/gateway/audit?project_id=apollo")
+            page = await client.call("GET", "/gateway/audit?project_id=apollo")
             assert page["total"] == 1
 
     asyncio.run(main())

@@ -1,0 +1,116 @@
+"""Chat completions through a real worker's application to providers that speak them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.gateway.in_process import CHAT, COUNT, OPENAI, Gateway, Setup, run
+from tests.e2e.gateway.scripted import SSE, Answer, Json, answering, data_event
+from tests.e2e.gateway.spoken import CHAT_USAGE, SAID, asking
+
+pytestmark = pytest.mark.usefixtures("own_keys")
+
+CHAT_ANSWER = json.dumps({"id": "c", "model": "gpt-x", "choices": [], "usage": CHAT_USAGE}).encode()
+CHUNKS = data_event({"model": "gpt-x", "choices": [{"index": 0, "delta": {"role": "assistant"}}]})
+CHUNKS += data_event({"model": "gpt-x", "choices": [], "usage": CHAT_USAGE})
+
+
+def test_chat_is_passed_on_as_it_is(tmp_path: Path) -> None:
+    async def scenario(gateway: Gateway) -> None:
+        sent = asking("gpt-x", x_unknown=[1])
+        reply = await gateway.post(sent, CHAT + "?a=b", {b"authorization": b"Bearer sk-c"})
+        assert (reply.status, reply.body) == (200, CHAT_ANSWER)
+        (seen,) = gateway.asked("o")
+        assert (seen.target, seen.json()) == (b"/v1/chat/completions?a=b", sent)
+        assert seen.headers[b"authorization"] == b"Bearer sk-openai-own"
+        (entry,) = await gateway.audit()
+        assert (entry["input_tokens"], entry["output_tokens"]) == (12, 3)
+        assert (entry["endpoint"], entry["success"]) == ("chat", True)
+
+    run(tmp_path, Setup({"o": (OPENAI, answering(Answer(body=CHAT_ANSWER)))}), scenario)
+
+
+@pytest.mark.parametrize(("end", "success"), [(b"data: [DONE]\n\n", True), (b"", False)])
+def test_chat_stream_is_metered_and_its_end_checked(
+    tmp_path: Path, end: bytes, *, success: bool
+) -> None:
+    async def scenario(gateway: Gateway) -> None:
+        reply = await gateway.post(asking("gpt-x", stream=True), CHAT)
+        assert reply.body.startswith(CHUNKS)
+        rest = reply.body.removeprefix(CHUNKS)
+        if success:
+            assert rest == end
+        else:
+            document = json.loads(rest.removeprefix(b"data: "))
+            assert document["error"]["type"] == "api_error"
+        (entry,) = await gateway.audit()
+        assert (entry["success"], entry["output_tokens"]) == (success, 3)
+
+    reply = Answer(body=CHUNKS + end, headers=(SSE,))
+    run(tmp_path, Setup({"o": (OPENAI, answering(reply))}), scenario)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, CHUNKS.partition(b"\n\n")[0] + b"\n\n"),
+        ({"stream_options": {"include_usage": True}}, CHUNKS),
+    ],
+    ids=["not-asked", "asked"],
+)
+@pytest.mark.parametrize("whole", [True, False], ids=["ended", "cut"])
+def test_chat_stream_has_a_cost_although_the_client_did_not_ask(
+    tmp_path: Path, options: Json, expected: bytes, *, whole: bool
+) -> None:
+    end = b"data: [DONE]\n\n" if whole else b"data: {"
+
+    async def scenario(gateway: Gateway) -> None:
+        reply = await gateway.post(asking("claude-haiku-4-5", stream=True, **options), CHAT)
+        assert reply.body.startswith(expected + end)
+        assert whole == (reply.body == expected + end)
+        (seen,) = gateway.asked("o")
+        assert seen.json()["stream_options"] == {"include_usage": True}
+        (entry,) = await gateway.audit()
+        assert (entry["success"], entry["input_tokens"], entry["output_tokens"]) == (whole, 12, 3)
+        assert entry["cost_usd"] > 0
+
+    reply = Answer(body=CHUNKS + end, headers=(SSE,), whole=whole)
+    run(tmp_path, Setup({"o": (OPENAI | {"streamUsage": True}, answering(reply))}), scenario)
+
+
+def test_errors_are_in_the_callers_format(tmp_path: Path) -> None:
+    async def scenario(gateway: Gateway) -> None:
+        reply = await gateway.call("POST", CHAT, b"{")
+        assert reply.status == 400
+        assert set(reply.json()["error"]) == {"message", "type", "param", "code"}
+        assert (await gateway.call("GET", CHAT)).json()["error"]["type"] == "invalid_request_error"
+
+    run(tmp_path, Setup({"o": (OPENAI, answering(SAID))}), scenario)
+
+
+def test_azure_gets_its_own_path_and_key(tmp_path: Path) -> None:
+    entry = OPENAI | {"providerType": "azure", "deployment": "dep", "apiVersion": "v1"}
+
+    async def scenario(gateway: Gateway) -> None:
+        await gateway.post(asking("gpt-x"), CHAT)
+        (seen,) = gateway.asked("o")
+        assert seen.target == b"/openai/deployments/dep/chat/completions?api-version=v1"
+        assert seen.headers[b"api-key"] == b"sk-openai-own"
+        assert b"authorization" not in seen.headers
+
+    run(tmp_path, Setup({"o": (entry, answering(Answer(body=CHAT_ANSWER)))}), scenario)
+
+
+def test_token_count_is_estimated_where_nobody_counts(tmp_path: Path) -> None:
+    async def scenario(gateway: Gateway) -> None:
+        reply = await gateway.post(asking(), COUNT)
+        assert reply.header(b"x-gateway-estimate") == b"true"
+        assert reply.json()["input_tokens"] > 5
+        assert gateway.asked("o") == []
+        (entry,) = await gateway.audit()
+        assert (entry["status"], entry["cost_usd"]) == (200, 0)
+
+    run(tmp_path, Setup({"o": (OPENAI, answering(SAID))}), scenario)
