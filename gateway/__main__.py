@@ -54,7 +54,7 @@ def _run(arguments: argparse.Namespace, home: Path) -> int:
 def _plan(arguments: argparse.Namespace, home: Path) -> SupervisorPlan:
     from importlib.metadata import version  # noqa: PLC0415 - as above
 
-    from gateway.config import load  # noqa: PLC0415 - as above
+    from gateway.config.loading import load  # noqa: PLC0415 - as above
     from gateway.serve import last_ports, run_words, supervisor  # noqa: PLC0415 - as above
 
     config_dir = _config_dir(arguments, home)
@@ -81,7 +81,7 @@ def _plan(arguments: argparse.Namespace, home: Path) -> SupervisorPlan:
 
 
 def _check_config(arguments: argparse.Namespace, home: Path) -> int:
-    from gateway.config import load  # noqa: PLC0415 - as above
+    from gateway.config.loading import load  # noqa: PLC0415 - as above
 
     config_dir = _config_dir(arguments, home)
     settings = load(config_dir, home)

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import msgspec
 
 from gateway import describe
-from gateway.agents import Agent
+from gateway.agents.identity import Agent
 from gateway.body_log import AnswerLog
 from gateway.candidates import Asked, Candidate
+from gateway.cost.pricing import Pricing, usd_text
 from gateway.dispatch import Sent
-from gateway.pricing import Pricing, usd_text
+from gateway.overrides.shape import Shape, read_shape
 from gateway.redact import redact
-from gateway.shape import Shape, read_shape
 from gateway.store.conversations import ConversationKey
 from gateway.store.records import AuditRecord, CacheOutcome, Endpoint
 from gateway.wire.body import Body

@@ -13,8 +13,9 @@ import sqlite3
 import time
 from functools import partial
 
+from gateway.access.clients import basic_password, presented
 from gateway.account import WIRES
-from gateway.clients import basic_password, presented
+from gateway.config.settings import Settings
 from gateway.errors import RequestError
 from gateway.exchange import Exchange
 from gateway.links import open_links
@@ -23,7 +24,6 @@ from gateway.operator.api import OperatorApi
 from gateway.operator.parts import close_parts, open_parts
 from gateway.passthrough import pass_through
 from gateway.service import Service, open_service
-from gateway.settings import Settings
 from gateway.store import durations
 from gateway.store.records import Endpoint
 from gateway.wire.answers import refuse, reply_error

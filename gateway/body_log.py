@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.redact import MAX_BODY_BYTES
-from gateway.upstream import Sink
+from gateway.upstream.origin import Sink
 
 
 class AnswerLog:

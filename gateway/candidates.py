@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 import msgspec
 from msgspec.structs import replace
 
-from gateway.adaptation import Adaptation, adapt
-from gateway.agents import Agent, AgentSource
-from gateway.capabilities import Capabilities, Capability
+from gateway.agents.identity import Agent, AgentSource
+from gateway.config.settings import Credentials, OnTargetDown, Settings
 from gateway.links import Link
-from gateway.overrides import Overrides
-from gateway.rollout import ApplyTo, Left, Rollout
+from gateway.overrides.adaptation import Adaptation, adapt
+from gateway.overrides.capabilities import Capabilities, Capability
+from gateway.overrides.rollout import ApplyTo, Left, Rollout
+from gateway.overrides.rules import Overrides
+from gateway.overrides.shape import Shape
 from gateway.routing import RequestFacts, Router
-from gateway.settings import Credentials, OnTargetDown, Settings
-from gateway.shape import Shape
 
 MAX_KNOWN, MAX_KNOWN_CHARS = 1024, 200
 """How many decisions are kept, and the longest model name among them: clients choose the names."""

@@ -13,16 +13,16 @@ from msgspec.structs import replace
 
 from gateway import describe
 from gateway.account import LEFT, Account
+from gateway.agents.spawns import can_spawn, read_spawns
 from gateway.body_log import LoggedSink
 from gateway.commit_wait import committed
 from gateway.dispatch import Sent
 from gateway.errors import NoRoom, RequestError, UpstreamError
-from gateway.metrics import Metrics, Stopwatch
+from gateway.metrics.meters import Metrics, Stopwatch
 from gateway.passthrough import forwarded_headers
 from gateway.redact import redact
 from gateway.relay import FilteredRelay, PlainRelay, StreamRelay, TranslatedRelay
 from gateway.spawn_gate import SpawnGate
-from gateway.spawns import can_spawn, read_spawns
 from gateway.store.ledger import Ledger
 from gateway.sub_agents import SubAgents
 from gateway.translate import usage_chunk

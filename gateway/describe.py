@@ -6,10 +6,10 @@ from urllib.parse import quote
 
 import msgspec
 
-from gateway.agents import agent_id_of, session_of
+from gateway.agents.identity import agent_id_of, session_of
+from gateway.overrides.shape import header_name, name
 from gateway.providers.anthropic import OAUTH_PREFIX
 from gateway.redact import redact
-from gateway.shape import header_name, name
 from gateway.wire.body import Body
 from gateway.wire.http import Header, Request
 

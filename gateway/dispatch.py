@@ -18,7 +18,7 @@ from gateway.breakers import Circuit, Circuits, RetryBudget, back_off_s, parse_r
 from gateway.candidates import Candidate
 from gateway.errors import RequestError, UpstreamError, UpstreamFault
 from gateway.provider_request import Call, ProviderRequest, Translators, prepare
-from gateway.upstream import Answer
+from gateway.upstream.origin import Answer
 from gateway.wire.formats import Translator
 
 log = logging.getLogger(__name__)

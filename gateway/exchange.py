@@ -10,20 +10,21 @@ import asyncio
 import logging
 import time
 
-from gateway import describe, estimate
+from gateway import describe
+from gateway.access.limits import Admission
 from gateway.account import LEFT, Account, Outcome
-from gateway.agents import Agent
-from gateway.answer_cache import Lookup, asked, replay_headers
+from gateway.agents.identity import Agent
 from gateway.body_log import AnswerLog
-from gateway.cache import Kept
+from gateway.cache.answers import Lookup, asked, replay_headers
+from gateway.cache.response_cache import Kept
 from gateway.candidates import Candidate
 from gateway.commit_wait import committed
+from gateway.cost import estimate
 from gateway.delivery import Delivery
 from gateway.dispatch import INEXPRESSIBLE, Sent
 from gateway.errors import RequestError, UpstreamError
-from gateway.limits import Admission
 from gateway.links import key_vendor
-from gateway.metrics import Stopwatch
+from gateway.metrics.meters import Stopwatch
 from gateway.provider_request import Call
 from gateway.redact import redact
 from gateway.service import Service

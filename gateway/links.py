@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from gateway.clients import presented
+from gateway.access.clients import presented
+from gateway.config.settings import Credentials, ProviderSettings
 from gateway.errors import RequestError
 from gateway.providers import CREDENTIALS, PROVIDERS, Dialect
 from gateway.providers.anthropic import KEY_PREFIX
 from gateway.redact import redact
 from gateway.routing import ModelNames
-from gateway.settings import Credentials, ProviderSettings
 from gateway.translate import usage_chunk
-from gateway.upstream import Origin
+from gateway.upstream.origin import Origin
 from gateway.wire.body import Body
 from gateway.wire.formats import Wire
 from gateway.wire.http import Header

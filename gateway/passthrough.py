@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway.errors import RequestError, UpstreamError
 from gateway.links import Link, key_vendor
 from gateway.redact import redact
-from gateway.upstream import Answer
+from gateway.upstream.origin import Answer
 from gateway.wire.answers import refuse, reply_error
 from gateway.wire.formats import Wire
 from gateway.wire.http import Header, Request, Responder

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gateway.agents import MAIN, Agent, AgentSource
+from gateway.agents.identity import MAIN, Agent, AgentSource
 from gateway.candidates import Asked, Policy
 from gateway.store.conversations import ConversationKey
 from gateway.store.recorded import Recorded

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.settings import ProviderSettings, RoutingSettings
+from gateway.config.settings import ProviderSettings, RoutingSettings
 
 TIERS: Mapping[str, str] = {
     "opus": "opus",

@@ -7,19 +7,19 @@ import random
 import time
 from dataclasses import dataclass, field
 
+from gateway.access.clients import Clients
+from gateway.access.limits import RateLimiter, Share, cells_needed
+from gateway.access.shared_cells import open_cells
 from gateway.account import Books
-from gateway.agents import DefinitionIndex
-from gateway.answer_cache import AnswerCache
+from gateway.agents.definitions import read_definitions
+from gateway.agents.identity import DefinitionIndex
+from gateway.cache.answers import AnswerCache
 from gateway.candidates import Policy, open_policy
-from gateway.clients import Clients
-from gateway.definitions import read_definitions
+from gateway.config.settings import LimitSettings, Settings
 from gateway.dispatch import Dispatcher
-from gateway.limits import RateLimiter, Share, cells_needed
-from gateway.metrics import Metrics
+from gateway.metrics.meters import Metrics
 from gateway.operator.answers import Parts
 from gateway.sessions import Sessions
-from gateway.settings import LimitSettings, Settings
-from gateway.shared_cells import open_cells
 from gateway.store.ledger import Ledger
 from gateway.sub_agents import SubAgents
 from gateway.translate import TRANSLATORS

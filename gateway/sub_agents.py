@@ -14,12 +14,12 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from gateway import agents
-from gateway.agent_links import AgentLinks, Key, Name
-from gateway.agents import Agent, AgentSource, DefinitionIndex
+from gateway.agents import identity as agents
+from gateway.agents.identity import Agent, AgentSource, DefinitionIndex
+from gateway.agents.links import AgentLinks, Key, Name
+from gateway.agents.spawns import Spawn, prompt_digest
 from gateway.commit_wait import COMMIT_WAIT_S
-from gateway.shape import name as clean
-from gateway.spawns import Spawn, prompt_digest
+from gateway.overrides.shape import name as clean
 from gateway.store import links
 from gateway.store.ledger import Ledger
 from gateway.wire.body import Body

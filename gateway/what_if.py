@@ -10,7 +10,7 @@ from statistics import NormalDist, variance
 
 from msgspec.structs import replace
 
-from gateway.pricing import Pricing
+from gateway.cost.pricing import Pricing
 from gateway.replay import Decision, Turn
 from gateway.store.conversations import TTL_1H_US, TTL_5M_US
 from gateway.store.recorded import Recorded

@@ -18,7 +18,7 @@ from typing import NamedTuple, Protocol
 
 import uvloop
 
-from gateway.config import Settings, load
+from gateway.config.loading import Settings, load
 from gateway.errors import GatewayError
 from gateway.serve.channel import Loaded
 from gateway.serve.control import SupervisorLink

@@ -6,10 +6,10 @@ import re
 
 from fuzz.targets import standard
 from fuzz.targets.standard import Members, member
-from gateway.agents import Definition, DefinitionIndex, first_prompt, identify, sub_agent
-from gateway.cache import Asked, cache_key
+from gateway.agents.identity import Definition, DefinitionIndex, first_prompt, identify, sub_agent
+from gateway.cache.response_cache import Asked, cache_key
 from gateway.errors import RequestError
-from gateway.shape import read_shape
+from gateway.overrides.shape import read_shape
 from gateway.wire.body import Body
 from gateway.wire.edits import EACH, Edit
 from gateway.wire.http import Request

@@ -6,7 +6,7 @@ import re
 
 from fuzz.targets.case import pieces
 from gateway import describe
-from gateway.spawns import SpawnReader, read_spawns
+from gateway.agents.spawns import SpawnReader, read_spawns
 from gateway.translate.sse import EventReader
 from gateway.wire import sse
 from gateway.wire.chat_usage import ChatMeter, read_chat

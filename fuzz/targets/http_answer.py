@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from fuzz.targets.case import pieces
 from gateway.errors import UpstreamError, UpstreamFault
-from gateway.upstream_connection import Connection
+from gateway.upstream.connection import Connection
 from gateway.wire.http import Header
 
 REQUEST = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n"

@@ -11,19 +11,19 @@ from functools import partial
 from importlib import metadata
 
 from gateway import resources
-from gateway.answer_cache import AnswerCache
 from gateway.breakers import Circuits
-from gateway.capabilities import Capabilities
+from gateway.cache.answers import AnswerCache
+from gateway.config.settings import Settings
+from gateway.cost.pricing import Pricing
 from gateway.errors import RequestError
-from gateway.exposition import OPENMETRICS_TYPE, TEXT_TYPE, openmetrics_wanted, render
 from gateway.links import Link
-from gateway.metric_report import Facts
-from gateway.metrics import Metrics
+from gateway.metrics.exposition import OPENMETRICS_TYPE, TEXT_TYPE, openmetrics_wanted, render
+from gateway.metrics.meters import Metrics
+from gateway.metrics.report import Facts
 from gateway.operator import openapi, query
 from gateway.operator.admin import require_admin
 from gateway.operator.health import ProviderHealth
-from gateway.pricing import Pricing
-from gateway.settings import Settings
+from gateway.overrides.capabilities import Capabilities
 from gateway.store import entries, queries, sums
 from gateway.store.ledger import Ledger
 from gateway.wire.answers import to_json

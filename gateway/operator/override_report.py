@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gateway.config.settings import ReportFormat
 from gateway.redact import redact
-from gateway.settings import ReportFormat
 from gateway.wire.answers import to_json
 
 MOST = 20

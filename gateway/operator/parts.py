@@ -9,19 +9,19 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 
 from gateway import resources
-from gateway.answer_cache import AnswerCache, open_answer_cache
-from gateway.cache_config import URL_KEY
-from gateway.capabilities import Capabilities
-from gateway.counters import Counters
-from gateway.documents import KINDS, ConfigName
+from gateway.cache.answers import AnswerCache, open_answer_cache
+from gateway.config.cache import URL_KEY
+from gateway.config.documents import KINDS, ConfigName
+from gateway.config.settings import Settings
+from gateway.cost.pricing import Pricing
 from gateway.errors import ConfigError
 from gateway.links import Link
-from gateway.metrics import Known, Metrics
+from gateway.metrics.counters import Counters
+from gateway.metrics.meters import Known, Metrics
 from gateway.operator.admin import admin_token
 from gateway.operator.answers import Parts
 from gateway.operator.override_report import override_report
-from gateway.pricing import Pricing
-from gateway.settings import Settings
+from gateway.overrides.capabilities import Capabilities
 from gateway.store import queries
 from gateway.store.ledger import Ledger
 from gateway.wire.workers import WorkerDirectory, WorkerIdentity

@@ -12,13 +12,13 @@ from typing import Annotated
 import msgspec
 
 from gateway.candidates import open_policy
+from gateway.config.settings import OnTargetDown, Settings
+from gateway.cost.pricing import usd
 from gateway.errors import RequestError
 from gateway.operator.answers import Answer, Parts
 from gateway.operator.query import micros
-from gateway.pricing import usd
+from gateway.overrides.rollout import ApplyTo, Rollout
 from gateway.replay import Decision, Replay
-from gateway.rollout import ApplyTo, Rollout
-from gateway.settings import OnTargetDown, Settings
 from gateway.store import recorded
 from gateway.store.entries import rfc3339
 from gateway.store.recorded import Limits, Recorded, Window

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+from gateway.config.settings import ProviderSettings
 from gateway.providers.dialect import Dialect, with_key
-from gateway.settings import ProviderSettings
 from gateway.wire.body import Body
 from gateway.wire.http import Header
 

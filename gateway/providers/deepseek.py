@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from gateway.config.settings import ProviderSettings
 from gateway.providers.dialect import Dialect, bearer_headers, joined
-from gateway.settings import ProviderSettings
 
 
 def target(_: ProviderSettings, path: bytes, query: bytes, __: str) -> bytes:

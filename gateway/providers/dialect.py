@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from gateway.settings import ProviderSettings
+from gateway.config.settings import ProviderSettings
 from gateway.wire.body import Body
 from gateway.wire.formats import Wire
 from gateway.wire.hops import HOP_BY_HOP

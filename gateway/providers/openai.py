@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from gateway.config.settings import ProviderSettings
 from gateway.providers.dialect import Dialect, bearer_headers, versioned_target
-from gateway.settings import ProviderSettings
 from gateway.wire.body import Body
 
 OWN_DOMAIN = "openai.com"

@@ -10,8 +10,8 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gateway.config import Settings, load
-from gateway.daemon_config import load_daemon
+from gateway.config.daemon import load_daemon
+from gateway.config.loading import Settings, load
 
 from . import daemon, discovery, last_ports, launcher, log_file, other_daemons, run_words
 from .discovery import Fault, Found, FoundProxy, Missing

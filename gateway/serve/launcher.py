@@ -10,8 +10,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NoReturn
 
+from gateway.config.settings import DaemonSettings
 from gateway.errors import GatewayError
-from gateway.settings import DaemonSettings
 
 from . import client_environment, discovery, last_ports, other_daemons
 from .client_environment import ClientEnvironment

@@ -13,8 +13,8 @@ from decimal import Decimal
 
 import msgspec
 
-from gateway.pricing import usd
-from gateway.shape import read_stored
+from gateway.cost.pricing import usd
+from gateway.overrides.shape import read_stored
 
 Answer = dict[str, object]
 Event = tuple[str, Answer]

@@ -10,8 +10,8 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gateway.agent_links import MAX_WAITING, SPAWN_TTL_S, Key, Name
-from gateway.spawns import Spawn
+from gateway.agents.links import MAX_WAITING, SPAWN_TTL_S, Key, Name
+from gateway.agents.spawns import Spawn
 
 SPAWNS_KEPT_US = round(SPAWN_TTL_S * 1_000_000)
 """How long a call waits for its child."""

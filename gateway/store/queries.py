@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from gateway.pricing import usd
+from gateway.cost.pricing import usd
 from gateway.store.entries import Answer, recent, recent_overrides, rfc3339
 
 RECENT_OVERRIDES, MAX_PROJECTS = 10, 1000

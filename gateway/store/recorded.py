@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from gateway.shape import Shape, read_stored
+from gateway.overrides.shape import Shape, read_stored
 from gateway.store.conversations import ConversationKey
 from gateway.store.records import Endpoint
 from gateway.wire.usage import Usage

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-from gateway.shape import Shape
+from gateway.overrides.shape import Shape
 from gateway.wire.usage import Usage
 
 

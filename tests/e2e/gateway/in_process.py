@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.app import Application
-from gateway.config import Settings, load
+from gateway.config.loading import Settings, load
 from gateway.serve.http_server import HttpServer, Limits
 from gateway.wire.workers import ReloadOutcome, WorkerIdentity, WorkerRecord, WorkerState
 from tests.e2e.gateway.reply import Reply, parse

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from gateway.agents import Agent, AgentSource
+from gateway.agents.identity import Agent, AgentSource
 from gateway.candidates import MAX_KNOWN, Asked, Policy
-from gateway.capabilities import Capabilities, Capability
+from gateway.config.settings import ProviderSettings, RoutingSettings
 from gateway.links import open_links
-from gateway.overrides import Overrides
-from gateway.rollout import ApplyTo, Rollout
+from gateway.overrides.capabilities import Capabilities, Capability
+from gateway.overrides.rollout import ApplyTo, Rollout
+from gateway.overrides.rules import Overrides
+from gateway.overrides.shape import Shape
 from gateway.routing import Router
-from gateway.settings import ProviderSettings, RoutingSettings
-from gateway.shape import Shape
 
 ASKED = Asked(Agent("main", AgentSource.THREAD), "big", Shape(), "session-1")
 KNOWN = Capabilities(

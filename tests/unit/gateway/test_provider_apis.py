@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import load
+from gateway.config.loading import load
+from gateway.config.providers import APIS, SUPPORTED_TYPES
+from gateway.config.settings import ProviderSettings
 from gateway.errors import ConfigError
 from gateway.links import Link, key_vendor, open_links
-from gateway.provider_config import APIS, SUPPORTED_TYPES
 from gateway.providers import PROVIDERS
-from gateway.settings import ProviderSettings
 from gateway.translate import TRANSLATORS
 from gateway.wire.body import Body
 from gateway.wire.formats import STREAM_TYPES, Wire

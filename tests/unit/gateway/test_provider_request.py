@@ -6,10 +6,10 @@ import pytest
 from msgspec import json
 
 from gateway.candidates import Candidate
+from gateway.config.settings import ProviderSettings
 from gateway.errors import RequestError
 from gateway.links import open_links
 from gateway.provider_request import Call, Translators, prepare
-from gateway.settings import ProviderSettings
 from gateway.translate import TRANSLATORS
 from gateway.wire.body import Body
 from gateway.wire.formats import Wire

@@ -9,12 +9,12 @@ from types import MappingProxyType
 
 import pytest
 
-from gateway.clients import Clients, presented
+from gateway.access.clients import Clients, presented
+from gateway.config.settings import ClientSettings, ProviderSettings
+from gateway.cost.estimate import input_tokens
 from gateway.errors import RequestError
-from gateway.estimate import input_tokens
 from gateway.links import Link, key_vendor, open_links
 from gateway.providers import PROVIDERS
-from gateway.settings import ClientSettings, ProviderSettings
 from gateway.wire.body import Body
 from gateway.wire.chat_usage import ChatMeter, read_chat
 from gateway.wire.formats import Wire

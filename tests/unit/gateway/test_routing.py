@@ -15,9 +15,9 @@ from gateway.breakers import (
     back_off_s,
     parse_retry_after,
 )
-from gateway.overrides import Overrides
+from gateway.config.settings import ProviderSettings, RoutingSettings
+from gateway.overrides.rules import Overrides
 from gateway.routing import ModelNames, RequestFacts, Route, Router
-from gateway.settings import ProviderSettings, RoutingSettings
 
 ROUTER = Router(
     RoutingSettings(

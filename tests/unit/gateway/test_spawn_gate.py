@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from gateway.agents.spawns import Spawn, prompt_digest
 from gateway.spawn_gate import MAX_HELD_BYTES, SpawnGate
-from gateway.spawns import Spawn, prompt_digest
 from gateway.wire.http import Header, ReadSide
 
 Json = Any  # a parsed document

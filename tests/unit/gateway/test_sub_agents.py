@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from gateway.agents import Agent, AgentSource, Definition, DefinitionIndex
-from gateway.spawns import Spawn, prompt_digest
+from gateway.agents.identity import Agent, AgentSource, Definition, DefinitionIndex
+from gateway.agents.spawns import Spawn, prompt_digest
 from gateway.store.ledger import Ledger
 from gateway.sub_agents import SubAgents
 from gateway.wire.body import Body

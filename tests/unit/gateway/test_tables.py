@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from gateway.overrides import Overrides
+from gateway.overrides.rules import Overrides
 from gateway.providers import PROVIDERS
 from gateway.redact import MAX_CHARS, redact
 from gateway.wire.http import Header

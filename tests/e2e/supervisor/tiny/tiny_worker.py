@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from gateway import worker
-from gateway.config import Settings
+from gateway.config.loading import Settings
 from gateway.wire.http import Request, Responder
 from gateway.wire.workers import WorkerDirectory, WorkerIdentity
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from gateway.config.settings import DaemonSettings
 from gateway.errors import GatewayError
 from gateway.serve import client_environment, last_ports, launcher, pidfile, timestamps
 from gateway.serve.last_ports import LastPorts
 from gateway.serve.launcher import OnMissing
 from gateway.serve.pidfile import PidRecord
-from gateway.settings import DaemonSettings
 
 Serve = Callable[[Mapping[str, Any]], int]
 

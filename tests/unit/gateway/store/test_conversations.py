@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from msgspec.structs import replace
 
-from gateway.shape import Shape
+from gateway.overrides.shape import Shape
 from gateway.store import conversations, schema, writing
 from gateway.store.conversations import ConversationKey
 from gateway.store.records import AuditRecord, Endpoint

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from msgspec.structs import replace
 
 from gateway import resources
-from gateway.shape import Shape
+from gateway.overrides.shape import Shape
 from gateway.store.entries import AuditFilter, audit
 from gateway.store.ledger import Ledger
 from gateway.store.records import AuditRecord

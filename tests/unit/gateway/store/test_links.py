@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.agent_links import MAX_WAITING, Key, Name
-from gateway.spawns import Spawn
+from gateway.agents.links import MAX_WAITING, Key, Name
+from gateway.agents.spawns import Spawn
 from gateway.store import links
 from gateway.store.opening import connect
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import pytest
 
-from gateway.upstream import Answer, Origin
+from gateway.upstream.origin import Answer, Origin
 from gateway.wire.http import Header
 
 _DEADLINE_S = 30.0

@@ -10,7 +10,7 @@ import pytest
 import uvloop
 
 from gateway.errors import UpstreamError, UpstreamFault
-from gateway.upstream import Origin
+from gateway.upstream.origin import Origin
 
 if TYPE_CHECKING:
     from tests.unit.gateway.upstream.conftest import (

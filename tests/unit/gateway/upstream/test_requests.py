@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import uvloop
 
-from gateway.upstream import Origin
+from gateway.upstream.origin import Origin
 from gateway.wire.http import Header
 
 if TYPE_CHECKING:

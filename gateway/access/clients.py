@@ -1,0 +1,77 @@
+"""Tell clients apart by their tokens; only digests are kept. Pure."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Iterable, Iterator
+
+from gateway.config.settings import ClientSettings
+from gateway.errors import RequestError
+from gateway.wire.http import Header
+
+_BASIC, _BEARER = b"basic ", b"bearer "
+
+
+class Clients:
+    """Who may use the gateway. Without any client everybody may."""
+
+    __slots__ = ("_digests",)
+
+    def __init__(self, clients: Iterable[ClientSettings]) -> None:
+        self._digests = tuple((bytes.fromhex(entry.token_sha256), entry.name) for entry in clients)
+
+    def __bool__(self) -> bool:
+        return bool(self._digests)
+
+    def authenticate(self, headers: tuple[Header, ...]) -> str | None:
+        """Return the client's name; None when no tokens are configured.
+
+        Raises RequestError (401) for a missing or unknown token.
+        """
+        if not self._digests:
+            return None
+        found: str | None = None
+        for token in presented(headers):
+            found = self.name_of(token) or found
+        if found is None:
+            text = "a client token of this gateway is needed, in x-api-key or Authorization"
+            raise RequestError(401, "authentication_error", text)
+        return found
+
+    def name_of(self, token: bytes) -> str | None:
+        """Return whose token it is; None when it is nobody's.
+
+        Every digest is compared whole, whichever fits, so that the time taken says nothing.
+        """
+        found: str | None = None
+        digest = hashlib.sha256(token).digest()
+        for known, name in self._digests:
+            if hmac.compare_digest(digest, known):
+                found = name
+        return found
+
+
+def presented(headers: Iterable[Header]) -> Iterator[bytes]:
+    """Yield the keys and tokens a request carries."""
+    for name, value in headers:
+        if name == b"x-api-key" and value:
+            yield value
+        elif name == b"authorization" and value[: len(_BEARER)].lower() == _BEARER:
+            yield value[len(_BEARER) :].strip()
+
+
+def basic_password(headers: Iterable[Header]) -> bytes | None:
+    """Return the password a browser sends (RFC 7617); None without one. The user is not looked at.
+
+    A password is no key: it is never taken for one by the client API.
+    """
+    for name, value in headers:
+        if name == b"authorization" and value[: len(_BASIC)].lower() == _BASIC:
+            try:
+                pair = base64.b64decode(value[len(_BASIC) :].strip(), validate=True)
+            except ValueError:
+                return None
+            return pair.partition(b":")[2] or None
+    return None

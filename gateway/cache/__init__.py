@@ -1,0 +1,1 @@
+"""Whole answers kept for requests that ask exactly the same."""

@@ -1,0 +1,246 @@
+"""What each request adds to the metrics; counts in memory that all workers share."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from gateway.access.limits import Limit
+from gateway.metrics.counters import Counters, Series
+from gateway.metrics.exposition import Metric
+from gateway.metrics.report import (
+    LATENCY_S,
+    OVERHEAD_S,
+    TTFT_S,
+    Facts,
+    TokenKind,
+    ratio,
+    report,
+)
+from gateway.store.records import AuditRecord, Endpoint
+from gateway.wire.usage import Usage
+
+ZERO_RULES = 200
+"""So many override rules have a line before they first fire."""
+
+OTHER = "other"
+
+
+class BrokenBy(StrEnum):
+    """Who ended a stream before its terminal event."""
+
+    CLIENT = "client"
+    PROVIDER = "provider"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The label values that are shown; all others become `other`.
+
+    Attributes:
+        rules: Override rules (requested model, model sent instead), in the order of the file.
+    """
+
+    providers: Collection[str]
+    models: Collection[str]
+    rules: tuple[tuple[str, str], ...]
+
+
+class Meter(Protocol):
+    """What reads a stream as it passes."""
+
+    stop_at: int | None
+    """None until the terminal event was seen."""
+
+
+class Stopwatch:
+    """Tells how much of an exchange's time was the gateway's own; entered to wait for others."""
+
+    __slots__ = ("_clock", "_since", "_start", "_waited")
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._start = self._since = clock()
+        self._waited = 0.0
+
+    def __enter__(self) -> None:
+        self._since = self._clock()
+
+    def __exit__(self, *_: object) -> None:
+        self._waited += self._clock() - self._since
+
+    def own_s(self) -> float:
+        """Return the seconds since the start that were not spent waiting."""
+        return self._clock() - self._start - self._waited
+
+
+class Metrics:
+    """What one worker counts. Every method is a handful of additions; none raises."""
+
+    def __init__(self, counters: Counters, known: Known) -> None:
+        """Create at zero what must be visible from the start."""
+        self._counters = counters
+        self._providers = frozenset(known.providers)
+        self._models = frozenset(known.models)
+        self._rules = frozenset(known.rules)
+        self._streams = 0
+        for series in _zeros(known):
+            counters.add(series, 0)
+
+    def observe(self, record: AuditRecord) -> None:
+        """Count a request that has ended."""
+        self._counters.add_all(self._counted(record))
+
+    def overhead(self, seconds: float) -> None:
+        """Count what the gateway itself added to the time to an answer's first byte."""
+        micros = max(0, round(seconds * 1_000_000))
+        self._counters.add_all(_OVERHEAD.observed(micros))
+
+    @contextmanager
+    def stream(self, meter: Meter) -> Iterator[None]:
+        """Count a stream as open within the block, and as broken when it had no terminal event."""
+        self._count_streams(1)
+        broken_by = BrokenBy.PROVIDER
+        try:
+            yield
+        except asyncio.CancelledError:
+            broken_by = BrokenBy.CLIENT
+            raise
+        finally:
+            self._count_streams(-1)
+            if meter.stop_at is None:
+                self._counters.add(("gateway_streams_broken_total", broken_by.value))
+
+    def committed(self, records: int) -> None:
+        """Count records that are in the ledger."""
+        self._counters.add(("gateway_audit_records_total",), records)
+
+    def limited(self, limit: Limit) -> None:
+        """Count a request that was refused because its client is over a limit."""
+        self._counters.add(("gateway_limited_total", limit.value))
+
+    def cache_asked(self, *, hit: bool) -> None:
+        """Count a look into the response cache."""
+        self._counters.add(("cco_cache_hits",) if hit else ("cco_cache_misses",))
+
+    def cache_holds(self, items: int, size_bytes: int) -> None:
+        """Note what this worker's response cache holds."""
+        self._counters.put(("cache_items",), items)
+        self._counters.put(("cache_bytes",), size_bytes)
+
+    def cache_totals(self, live: Collection[str]) -> CacheTotals:
+        """Return what the response caches of all workers did and hold."""
+        values = self._sums(live)
+        names = ("cco_cache_hits", "cco_cache_misses", "cache_items", "cache_bytes")
+        return CacheTotals(*(values.get((name,), 0) for name in names))
+
+    def read(self, facts: Facts) -> Iterator[Metric]:
+        """Return every metric, summed over all workers."""
+        return report(self._sums(facts.live), facts)
+
+    def close(self) -> None:
+        """Count no more; what was counted stays in the sums of the other workers."""
+        self._counters.close()
+
+    def _counted(self, record: AuditRecord) -> list[tuple[Series, int]]:
+        provider = record.provider if record.provider in self._providers else OTHER
+        model = record.model if record.model in self._models else OTHER
+        stream = "true" if record.stream else "false"
+        series = ("gateway_requests_total", provider, model or OTHER, str(record.status), stream)
+        found: list[tuple[Series, int]] = [(series, 1), *_LATENCY.observed(record.latency_us)]
+        if record.ttft_us is not None:
+            found += _TTFT.observed(record.ttft_us)
+        generated = record.endpoint is not Endpoint.COUNT_TOKENS
+        if record.overridden and generated:
+            rule = (record.requested_model or OTHER, record.model or OTHER)
+            rule = rule if rule in self._rules else (OTHER, OTHER)
+            found.append((("cco_overrides_total", *rule), 1))
+        if record.skipped_reason is not None:
+            found.append((("gateway_overrides_skipped_total", record.skipped_reason), 1))
+        if record.cost_pico:
+            found.append((("gateway_cost_usd_total",), record.cost_pico))
+        if record.usage is not None and generated:
+            found += _tokens(record.usage)
+        return found
+
+    def _count_streams(self, change: int) -> None:
+        self._streams += change
+        self._counters.put(("gateway_streams_active",), self._streams)
+
+    def _sums(self, live: Collection[str]) -> Mapping[Series, int]:
+        total: dict[Series, int] = {}
+        for boot_id, values in self._counters.by_process().items():
+            for series, value in values.items():
+                if boot_id in live or series not in _GAUGES:
+                    total[series] = total.get(series, 0) + value
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class CacheTotals:
+    """The response caches of all workers together."""
+
+    hits: int
+    misses: int
+    items: int
+    size_bytes: int
+
+    @property
+    def hit_rate(self) -> float:
+        """Hits among all looks, 0 to 1; 0 when there were none."""
+        return ratio(self.hits, self.hits + self.misses)
+
+
+class _Histogram:
+    """The counters of one histogram: how many fell into each bucket, and their sum."""
+
+    def __init__(self, name: str, bounds_s: tuple[float, ...]) -> None:
+        self._bounds_us = tuple(round(bound * 1_000_000) for bound in bounds_s)
+        self._buckets: tuple[Series, ...] = tuple(
+            (name, str(bucket)) for bucket in range(len(bounds_s) + 1)
+        )
+        self._sum: Series = (name, "sum")
+
+    def observed(self, micros: int) -> tuple[tuple[Series, int], ...]:
+        """Return what one more value adds to the counters."""
+        return (self._buckets[bisect_left(self._bounds_us, micros)], 1), (self._sum, micros)
+
+
+_LATENCY = _Histogram("cco_api_latency", LATENCY_S)
+_TTFT = _Histogram("gateway_ttft_seconds", TTFT_S)
+_OVERHEAD = _Histogram("gateway_overhead_seconds", OVERHEAD_S)
+_INPUT, _OUTPUT, _CACHE_WRITE, _CACHE_READ = (
+    ("gateway_tokens_total", kind.value)
+    for kind in (TokenKind.INPUT, TokenKind.OUTPUT, TokenKind.CACHE_WRITE, TokenKind.CACHE_READ)
+)
+
+_GAUGES = frozenset({("gateway_streams_active",), ("cache_items",), ("cache_bytes",)})
+
+
+def _zeros(known: Known) -> Iterator[Series]:
+    yield from ((name,) for name in ("cco_cache_hits", "cco_cache_misses"))
+    yield from (("gateway_cost_usd_total",), ("gateway_audit_records_total",))
+    yield from (("cco_overrides_total", *rule) for rule in dict.fromkeys(known.rules[:ZERO_RULES]))
+    yield ("gateway_overrides_skipped_total", "target_down")
+    yield from (("gateway_tokens_total", kind.value) for kind in TokenKind)
+    yield from (("gateway_streams_broken_total", cause.value) for cause in BrokenBy)
+    yield from (("gateway_limited_total", limit.value) for limit in Limit)
+    for provider in known.providers:
+        for stream in ("false", "true"):
+            yield ("gateway_requests_total", provider, OTHER, "200", stream)
+    yield from _GAUGES
+
+
+def _tokens(usage: Usage) -> tuple[tuple[Series, int], ...]:
+    return (
+        (_INPUT, usage.input_tokens),
+        (_OUTPUT, usage.output_tokens),
+        (_CACHE_WRITE, usage.cache_write_5m_tokens + usage.cache_write_1h_tokens),
+        (_CACHE_READ, usage.cache_read_tokens),
+    )

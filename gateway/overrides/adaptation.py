@@ -1,0 +1,262 @@
+"""Decide what to change in a request so that another model accepts it. Pure.
+
+It is decided by the request's shape alone, so that the same function serves a request that has come
+and one that is only on record. What is not known of a model is never a reason for a change.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+from gateway.overrides.capabilities import Capability
+from gateway.overrides.shape import Shape
+from gateway.wire.edits import EACH, Edit
+from gateway.wire.http import Header
+
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+"""From the least on."""
+
+MIN_THINKING_TOKENS = 1024
+"""The API takes no smaller `budget_tokens`."""
+
+MAX_CHOSEN_THINKING_TOKENS = 32_000
+"""The largest budget set where the client left it to the model: Anthropic advises against more
+in a request that somebody waits for."""
+
+_BETA = b"anthropic-beta"
+_INTERLEAVED = "interleaved-thinking-2025-05-14"
+_FORCED = frozenset({"any", "tool", "required", "function"})
+
+
+class Thinking(StrEnum):
+    """Values of `thinking.type`."""
+
+    ADAPTIVE = "adaptive"
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+    BETWEEN_TOOLS = "between_tools"
+
+
+_OFF = frozenset({Thinking.DISABLED, Thinking.BETWEEN_TOOLS})
+_INSTEAD: Mapping[str, Thinking] = {
+    # Cutting the field would be simpler, but the API refuses `clear_thinking_20251015`, which
+    # Claude Code sends along with it, without thinking. Told to think in the middle of a tool loop
+    # that began without, a model just answers without.
+    Thinking.ADAPTIVE: Thinking.ENABLED,
+    Thinking.ENABLED: Thinking.ADAPTIVE,
+    Thinking.DISABLED: Thinking.BETWEEN_TOOLS,
+    Thinking.BETWEEN_TOOLS: Thinking.DISABLED,
+}
+"""What comes nearest to a type that is not accepted; where that is not either, the field goes."""
+
+
+class Obstacle(StrEnum):
+    """What no change to the request overcomes."""
+
+    CONTEXT_WINDOW = "context_window"  # the prompt is longer than the model's window
+    SYSTEM_MESSAGES = "system_messages"  # instructions in the middle of the conversation
+    SAMPLING = "sampling"  # a temperature, top_p or top_k of its own
+    TOOL_CHOICE = "tool_choice"  # a tool that has to be used
+
+
+class Change(msgspec.Struct, frozen=True, gc=False):
+    """One change to a request.
+
+    Attributes:
+        word: For the audit record: `effort`, `thinking`, `max_tokens` or `beta:NAME`.
+        edits: What to do to the body, for `Body.forwarded`; empty for a header.
+        beta: The beta to leave out of `anthropic-beta`; None for a field of the body.
+    """
+
+    word: str
+    edits: tuple[Edit, ...] = ()
+    beta: str | None = None
+
+
+class Adaptation(msgspec.Struct, frozen=True, gc=False):
+    """What it takes for a model to accept a request.
+
+    Attributes:
+        changes: In a fixed order; empty when the request fits as it is.
+        skipped: Why no change would do, an `Obstacle`; None when the request can be sent.
+    """
+
+    changes: tuple[Change, ...] = ()
+    skipped: str | None = None
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The changes, one word each, as the audit record has them."""
+        return tuple(change.word for change in self.changes)
+
+    @property
+    def edits(self) -> tuple[Edit, ...]:
+        """What to do to the body."""
+        return tuple(edit for change in self.changes for edit in change.edits)
+
+    def headers(self, headers: tuple[Header, ...]) -> tuple[Header, ...]:
+        """Return a request's headers without the betas that the model does not take."""
+        gone = {change.beta.encode("latin-1") for change in self.changes if change.beta is not None}
+        return tuple(_without(headers, gone)) if gone else headers
+
+
+def adapt(shape: Shape, target: Capability | None, own: Capability | None = None) -> Adaptation:
+    """Return what to change in a request of this shape so that the target accepts it.
+
+    Args:
+        target: None when nobody knows what it accepts; then nothing is changed.
+        own: What the requested model accepts. What that would refuse just as well is no reason
+            to stay with it.
+    """
+    if target is None:
+        return Adaptation()
+    shared = () if own is None else tuple(_obstacles(shape, own))
+    obstacle = next((one for one in _obstacles(shape, target) if one not in shared), None)
+    if obstacle is not None:
+        return Adaptation(skipped=obstacle.value)
+    return Adaptation(tuple(_changes(shape, target)))
+
+
+def _obstacles(shape: Shape, target: Capability) -> Iterator[Obstacle]:
+    tokens, window = shape.context_tokens, target.context_tokens
+    if tokens is not None and window is not None and tokens > window:
+        yield Obstacle.CONTEXT_WINDOW
+    if shape.system_messages and target.system_messages is False:
+        yield Obstacle.SYSTEM_MESSAGES
+    if shape.sampling and target.sampling is False:
+        yield Obstacle.SAMPLING
+    if shape.tool_choice in _FORCED and target.forced_tool_choice is False:
+        yield Obstacle.TOOL_CHOICE
+
+
+def _changes(shape: Shape, target: Capability) -> Iterator[Change]:
+    limit = _at_most(shape.max_tokens, target.max_output_tokens)
+    thinking = _thinking(shape, target, limit)
+    kind = shape.thinking if thinking is None else thinking.kind
+    edits = tuple(_effort_edits(shape, target, off=kind in _OFF))
+    if edits:
+        yield Change("effort", edits)
+    if thinking is not None:
+        yield Change("thinking", thinking.edits)
+    if limit != shape.max_tokens:
+        names = ("max_tokens", "max_completion_tokens")
+        yield Change("max_tokens", tuple(Edit((name,), limit) for name in names))
+    for beta in dict.fromkeys(shape.betas):
+        if beta in target.unsupported_betas:
+            yield Change(f"beta:{beta}", beta=beta)
+
+
+@dataclass(frozen=True, slots=True)
+class _NewThinking:
+    """What becomes of `thinking`.
+
+    Attributes:
+        kind: None when the field goes.
+    """
+
+    kind: Thinking | None
+    edits: tuple[Edit, ...]
+
+
+def _thinking(shape: Shape, target: Capability, limit: int | None) -> _NewThinking | None:
+    """Return what becomes of the field; None when it stays as it is.
+
+    Args:
+        limit: The request's `max_tokens` as it will be sent.
+    """
+    wanted, accepted = shape.thinking, target.thinking
+    if wanted is None:
+        return None
+    if accepted is None or wanted in accepted:
+        most = _most_thinking(shape, target, limit)
+        if wanted != Thinking.ENABLED or (shape.thinking_budget or 0) <= most:
+            return None
+        if most >= MIN_THINKING_TOKENS:
+            return _NewThinking(Thinking.ENABLED, (_budget(most),))
+    kind = _INSTEAD.get(wanted)
+    if kind is None or kind not in (accepted or ()):
+        return _NewThinking(None, (Edit(("thinking",), None),))
+    if kind is not Thinking.ENABLED:
+        return _NewThinking(kind, (_kind(kind), _budget(None)))
+    budget = _chosen_thinking(target, limit)
+    if budget < MIN_THINKING_TOKENS or shape.tool_choice in _FORCED:
+        return _NewThinking(None, (Edit(("thinking",), None),))
+    return _NewThinking(kind, (_kind(kind), _budget(budget)))
+
+
+def _most_thinking(shape: Shape, target: Capability, limit: int | None) -> float:
+    """Return the largest budget the request may have."""
+    most = _or_any(target.max_thinking_tokens)
+    # With thinking between tool calls the budget is the whole turn's: it may exceed one answer.
+    # One that was meant to lie below a `max_tokens` which is lowered now has to follow it.
+    if limit == shape.max_tokens and _INTERLEAVED in shape.betas:
+        return most
+    return min(most, _or_any(limit) - 1)
+
+
+def _chosen_thinking(target: Capability, limit: int | None) -> int:
+    """Return a budget for a request that left it to the model; half the answer stays for words."""
+    most = min(_or_any(target.max_thinking_tokens), _or_any(limit) / 2)
+    return int(min(most, MAX_CHOSEN_THINKING_TOKENS))
+
+
+def _kind(kind: Thinking) -> Edit:
+    return Edit(("thinking", "type"), kind.value)
+
+
+def _budget(tokens: float | None) -> Edit:
+    value = None if tokens is None else int(tokens)
+    return Edit(("thinking", "budget_tokens"), value, add=value is not None)
+
+
+def _effort_edits(shape: Shape, target: Capability, *, off: bool) -> Iterator[Edit]:
+    """Return what becomes of the efforts.
+
+    Args:
+        off: Whether thinking will be off.
+    """
+    accepted = target.effort_without_thinking if off else None
+    accepted = target.effort if accepted is None else accepted
+    effort, efforts = shape.effort, shape.message_efforts
+    if effort is not None and accepted is not None and not _takes(target, accepted, effort):
+        lower = _nearest_lower(effort, accepted)
+        yield Edit(("output_config", "effort"), lower)
+        yield Edit(("reasoning_effort",), lower)
+    refused = accepted is not None and not set(efforts) <= set(accepted)
+    if efforts and (refused or target.message_effort is False):
+        yield Edit(("messages", EACH, "output_config"), None)
+
+
+def _takes(target: Capability, accepted: tuple[str, ...], effort: str) -> bool:
+    # "none" is a chat completion's way to turn thinking off.
+    off = effort == EFFORTS[0] and Thinking.DISABLED in (target.thinking or ())
+    return off or effort in accepted
+
+
+def _nearest_lower(effort: str, accepted: tuple[str, ...]) -> str | None:
+    """Return the highest accepted effort below this one; None when there is none."""
+    below = EFFORTS[: EFFORTS.index(effort)] if effort in EFFORTS else ()
+    return next((lower for lower in reversed(below) if lower in accepted), None)
+
+
+def _at_most(value: int | None, limit: int | None) -> int | None:
+    return value if value is None or limit is None else min(value, limit)
+
+
+def _or_any(limit: int | None) -> float:
+    return math.inf if limit is None else limit
+
+
+def _without(headers: tuple[Header, ...], gone: set[bytes]) -> Iterator[Header]:
+    for key, value in headers:
+        betas = value.split(b",") if key == _BETA else []
+        kept = [beta for beta in betas if beta.strip() not in gone]
+        if len(kept) == len(betas):
+            yield key, value
+        elif kept:
+            yield key, b",".join(kept).strip()

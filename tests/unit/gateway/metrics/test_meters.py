@@ -1,0 +1,183 @@
+"""What each request adds to the metrics, and what they show before the first one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from gateway.metrics.counters import Counters
+from gateway.metrics.exposition import render
+from gateway.metrics.meters import Known, Metrics, Stopwatch
+from gateway.metrics.report import Facts
+from gateway.store.records import AuditRecord, Endpoint
+from gateway.wire.usage import Usage
+
+KNOWN = Known(("p", "q"), ("a", "b"), (("a", "b"), ("c", "d"), ("a", "z")))
+
+
+@pytest.fixture
+def record(record: AuditRecord) -> AuditRecord:
+    """Return a stream of two seconds that read most of its prompt from the cache."""
+    usage = Usage(10, 20, 1, 2, 30)
+    return replace(record, latency_us=2_000_000, ttft_us=600_000, usage=usage, cost_pico=3)
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[tuple[Metrics, Metrics]]:
+    """Two workers of one supervisor."""
+    workers = tuple(Metrics(Counters(tmp_path, "7", name), KNOWN) for name in ("one", "two"))
+    yield workers[0], workers[1]
+    for worker in workers:
+        worker.close()
+
+
+def lines(metrics: Metrics, *live: str) -> dict[str, str]:
+    text = render(metrics.read(Facts("f" * 16, True, live)), openmetrics=False).decode()
+    pairs = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
+    return {name: value for name, _, value in pairs}
+
+
+def test_series_are_there_at_zero_from_the_start(pair: tuple[Metrics, Metrics]) -> None:
+    found = lines(pair[0], "one")
+    info = found.pop('gateway_config_info{fingerprint="ffffffffffffffff"}')
+    assert (info, found.pop("cco_overrides_enabled")) == ("1", "1")
+    assert set(found.values()) <= {"0", "0.0"}
+    for name in (
+        'cco_overrides_total{from="a",to="b"}',
+        'cco_overrides_total{from="c",to="d"}',
+        "cco_cache_hits",
+        "cco_cache_misses",
+        "cco_cache_hit_rate",
+        "cco_api_latency_count",
+        'gateway_requests_total{provider="q",model="other",status="200",stream="true"}',
+        "gateway_ttft_seconds_count",
+        'gateway_overhead_seconds_bucket{le="+Inf"}',
+        "gateway_streams_active",
+        'gateway_streams_broken_total{cause="client"}',
+        "gateway_cost_usd_total",
+        'gateway_tokens_total{kind="cache_read"}',
+        "gateway_audit_records_total",
+        "gateway_prompt_cache_hit_ratio",
+    ):
+        assert name in found
+
+
+def test_requests_of_all_workers_are_added_up(
+    pair: tuple[Metrics, Metrics], record: AuditRecord
+) -> None:
+    one, two = pair
+    one.observe(record)
+    two.observe(replace(record, cost_pico=None, ttft_us=None))
+    two.committed(2)
+    two.overhead(0.0007)
+    assert lines(one, "one") == lines(two, "two")
+    found = lines(one, "one")
+    labels = '{provider="p",model="b",status="200",stream="true"}'
+    assert found[f"gateway_requests_total{labels}"] == "2"
+    assert found['cco_overrides_total{from="a",to="b"}'] == "2"
+    assert found["gateway_cost_usd_total"] == "0.000000000003"
+    assert found['gateway_tokens_total{kind="cache_write"}'] == "6"
+    assert found["gateway_prompt_cache_hit_ratio"] == str(60 / 86)
+    assert found["gateway_audit_records_total"] == "2"
+    assert (found["cco_api_latency_count"], found["cco_api_latency_sum"]) == ("2", "4.0")
+    assert found['cco_api_latency_bucket{le="1.0"}'] == "0"
+    assert found['cco_api_latency_bucket{le="2.5"}'] == "2"
+    assert found["gateway_ttft_seconds_count"] == "1"
+    assert found['gateway_overhead_seconds_bucket{le="0.0005"}'] == "0"
+    assert found['gateway_overhead_seconds_bucket{le="0.001"}'] == "1"
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (
+            {"provider": "x"},
+            'gateway_requests_total{provider="other",model="b",status="200",stream="true"}',
+        ),
+        (
+            {"model": "x", "overridden": False},
+            'gateway_requests_total{provider="p",model="other",status="200",stream="true"}',
+        ),
+        (
+            {"model": None, "status": 400, "stream": False, "overridden": False},
+            'gateway_requests_total{provider="p",model="other",status="400",stream="false"}',
+        ),
+        ({"model": "x"}, 'cco_overrides_total{from="other",to="other"}'),
+    ],
+)
+def test_values_from_outside_become_other(
+    pair: tuple[Metrics, Metrics], change: dict[str, object], line: str, record: AuditRecord
+) -> None:
+    pair[0].observe(replace(record, **change))
+    assert lines(pair[0], "one")[line] == "1"
+
+
+def test_token_count_is_no_override_and_no_tokens(
+    pair: tuple[Metrics, Metrics], record: AuditRecord
+) -> None:
+    pair[0].observe(replace(record, endpoint=Endpoint.COUNT_TOKENS))
+    found = lines(pair[0], "one")
+    assert found['cco_overrides_total{from="a",to="b"}'] == "0"
+    assert found['gateway_tokens_total{kind="input"}'] == "0"
+
+
+@dataclass
+class Seen:
+    stop_at: int | None = None
+
+
+def test_open_streams_count_only_while_their_worker_lives(pair: tuple[Metrics, Metrics]) -> None:
+    one, two = pair
+    with one.stream(Seen(5)), two.stream(Seen(5)):
+        assert lines(one, "one", "two")["gateway_streams_active"] == "2"
+        assert lines(one, "one")["gateway_streams_active"] == "1"
+    assert lines(one, "one", "two")["gateway_streams_active"] == "0"
+    assert lines(one, "one")['gateway_streams_broken_total{cause="provider"}'] == "0"
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [(asyncio.CancelledError, "client"), (None, "provider"), (RuntimeError, "provider")],
+)
+def test_stream_without_terminal_event_is_broken(
+    pair: tuple[Metrics, Metrics], error: type[BaseException] | None, cause: str
+) -> None:
+    def stream() -> None:
+        with pair[0].stream(Seen()):
+            if error is not None:
+                raise error
+
+    if error is None:
+        stream()
+    else:
+        with pytest.raises(error):
+            stream()
+    found = lines(pair[0], "one")
+    assert found[f'gateway_streams_broken_total{{cause="{cause}"}}'] == "1"
+    assert found["gateway_streams_active"] == "0"
+
+
+def test_cache_totals_are_those_of_all_workers(pair: tuple[Metrics, Metrics]) -> None:
+    one, two = pair
+    one.cache_asked(hit=True)
+    two.cache_asked(hit=False)
+    one.cache_holds(2, 100)
+    two.cache_holds(1, 11)
+    totals = one.cache_totals(("one", "two"))
+    assert (totals.hits, totals.misses, totals.items, totals.size_bytes) == (1, 1, 3, 111)
+    assert totals.hit_rate == 0.5
+    assert one.cache_totals(("two",)).items == 1
+    assert lines(two, "two")["cco_cache_hit_rate"] == "0.5"
+
+
+def test_waiting_is_not_the_gateways_own_time() -> None:
+    now = iter((0.0, 1.0, 11.0, 13.0))
+    watch = Stopwatch(lambda: next(now))
+    with watch:
+        pass  # from 1 to 11
+    assert watch.own_s() == 3.0
