@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from cco_migrate.context import Context
-from cco_migrate.drivers.orphans import birthmark
+from cco_migrate.drivers.orphans import birthmark, carries_mark
 from cco_migrate.drivers.started import Started
 from cco_migrate.errors import ToolkitError
 
@@ -30,7 +31,9 @@ class ProcessDriver:
     def pid(self) -> int | None:
         """Return the recorded, identity-checked pid.
 
-        None for no file, a torn file, a dead or a reused pid.
+        None for no file, a torn file, a dead or a reused pid. A file without the process's birth,
+        which the original gateway writes, is judged by the start time; what a run started is then
+        known by its mark too, so that a clock that was stepped loses no gateway of ours.
         """
         data = self.context.world.files.read_if_there(self.pid_file)
         try:
@@ -38,7 +41,12 @@ class ProcessDriver:
             pid, started_at = int(row["pid"]), datetime.fromisoformat(row["started_at"])
         except (ValueError, KeyError, TypeError):
             return None
-        return pid if self.context.world.processes.same_process(pid, started_at) else None
+        if isinstance(birth := row.get("birth"), str):
+            return pid if self.context.world.processes.birth(pid) == birth else None
+        if self.context.world.processes.same_process(pid, started_at):
+            return pid
+        started_for = replace(self.context, run=str(row.get("run")))
+        return pid if carries_mark(started_for, pid) else None
 
     def can_replace(self) -> bool:
         """Return True while it runs: the supervisor keeps the socket."""

@@ -33,6 +33,7 @@ class PidRecord:
         gateway_port: Where clients are sent; None while there is no gateway to send them to.
         run: Id of the migration run that started the daemon; None when a person did.
         host: Address at which the ports are reached from this machine.
+        birth: As `birth` tells it; None in a file of the original gateway, or beyond Linux.
     """
 
     pid: int
@@ -43,6 +44,7 @@ class PidRecord:
     version: str
     run: str | None = None
     host: str = LOOPBACK
+    birth: str | None = None
 
 
 class PidFileFault(StrEnum):
@@ -72,6 +74,8 @@ def write(path: Path, record: PidRecord) -> None:
         document["run"] = record.run
     if record.host != LOOPBACK:
         document["host"] = record.host
+    if record.birth is not None:
+        document["birth"] = record.birth
     state_file.write(path, document)
 
 
@@ -103,13 +107,29 @@ def port_or_none(value: object) -> int | None:
 
 
 def alive(record: PidRecord) -> bool:
-    """Return whether the recorded process still runs: same pid and same start time."""
+    """Return whether the recorded process still runs: same pid and same birth, or start time."""
+    if record.birth is not None:
+        return birth(record.pid) == record.birth
     try:
         recorded = datetime.fromisoformat(record.started_at).timestamp()
     except ValueError:
         return False
     started = start_time(record.pid)
     return started is not None and abs(started - recorded) <= _SAME_START_S
+
+
+def birth(pid: int) -> str | None:
+    """Return what tells a live process from others of its pid: this boot, and its clock ticks then.
+
+    Unlike a start time it stays the same when the system's clock is stepped. None when no such
+    process runs, or where there is no /proc.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
+    return None if fields[0] in {"Z", "X"} else f"{boot}:{fields[19]}"
 
 
 def start_time(pid: int) -> float | None:
@@ -234,7 +254,7 @@ def holder_text(home: Path) -> str:
 
 def _record(document: dict[str, Any]) -> PidRecord | None:  # Any: parsed JSON
     pid, started, run = document.get("pid"), document.get("started_at"), document.get("run")
-    host = document.get("host", LOOPBACK)
+    host, born = document.get("host", LOOPBACK), document.get("birth")
     if not (type(pid) is int and pid > 0 and isinstance(started, str)):
         return None
     if "port" not in document or not isinstance(host, str):
@@ -248,4 +268,5 @@ def _record(document: dict[str, Any]) -> PidRecord | None:  # Any: parsed JSON
         str(document.get("version", "")),
         run if isinstance(run, str) else None,
         host,
+        born if isinstance(born, str) else None,
     )

@@ -54,6 +54,7 @@ class PortNotice:
             version=self._version,
             run=self._run,
             host=self._host,
+            birth=pidfile.birth(os.getpid()),
         )
         if record == before and self._is_in_place():
             return

@@ -15,6 +15,7 @@ import pytest
 from cco_migrate.context import Context
 from cco_migrate.drivers import DRIVERS, driver_of
 from cco_migrate.drivers.command import CommandDriver, split
+from cco_migrate.drivers.orphans import birthmark
 from cco_migrate.drivers.process import ProcessDriver
 from cco_migrate.drivers.started import Started
 from cco_migrate.errors import InvalidInput, ToolkitError
@@ -59,7 +60,37 @@ RECORDS: Mapping[str, Callable[[Path], str]] = {
     "reused pid": lambda path: changed(path, started_at="2020-01-01T00:00:00+00:00"),
     "group of processes": lambda path: changed(path, pid=-1),
     "dead pid": lambda path: changed(path, pid=2**22 + 1),
+    "born another time": lambda path: changed(path, birth="another-boot:1"),
 }
+
+
+@pytest.mark.parametrize(("run", "found"), [("mo-1", True), ("mo-2", False), (None, False)])
+def test_process_driver_knows_what_a_run_started_although_the_clock_was_stepped(
+    context: Context, tmp_path: Path, run: str | None, found: bool
+) -> None:
+    mark = birthmark(replace(context, run="mo-1"))
+    process = context.world.processes.spawn(["sleep", "60"], tmp_path / "log", mark)
+    try:
+        assert context.world.clock.wait_until(
+            lambda: process.pid in context.world.processes.carrying(mark), 10
+        )
+        row = {"pid": process.pid, "started_at": "2020-01-01T00:00:00+00:00", "run": run}
+        context.instance.home.mkdir(exist_ok=True)
+        pid_file(context).write_text(json.dumps(row))
+        assert ProcessDriver(context).pid() == (process.pid if found else None)
+    finally:
+        process.kill()
+        process.wait()
+    assert ProcessDriver(context).pid() is None
+
+
+def test_process_driver_knows_a_process_by_its_birth_whatever_the_clock_says(
+    context: Context, daemon: Callable[[str], int]
+) -> None:
+    pid, path = daemon(""), pid_file(context)
+    birth = context.world.processes.birth(pid)
+    path.write_text(changed(path, started_at="2020-01-01T00:00:00+00:00", birth=birth))
+    assert ProcessDriver(context).pid() == pid
 
 
 @pytest.mark.parametrize("kind", RECORDS)

@@ -55,6 +55,17 @@ def test_process_is_told_from_another_of_the_same_pid() -> None:
     assert not pidfile.alive(replace(RECORD, started_at="yesterday"))
 
 
+def test_birth_tells_a_process_whatever_the_clock_says(tmp_path: Path) -> None:
+    """A start time that a stepped clock has moved is not looked at when the birth is known."""
+    stepped = replace(RECORD, started_at="2001-01-01T00:00:00Z", birth=pidfile.birth(RECORD.pid))
+    pidfile.write(pidfile.path_in(tmp_path), stepped)
+    found = pidfile.read(pidfile.path_in(tmp_path))
+    assert found == stepped
+    assert pidfile.alive(stepped)
+    assert not pidfile.alive(replace(stepped, birth=f"{pidfile.birth(RECORD.pid)}1"))
+    assert not pidfile.alive(replace(stepped, pid=1))
+
+
 def test_ended_process_is_not_alive() -> None:
     with subprocess.Popen([sys.executable, "-c", "pass"]) as process:
         process.wait()
