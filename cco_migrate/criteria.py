@@ -112,26 +112,30 @@ CRITERIA: Mapping[str, Criterion] = {criterion.id: criterion for criterion in _T
 """The figures of the documents; a file may change them before the first sample."""
 
 
-def read_criteria(data: bytes | None, path: Path) -> Mapping[str, Criterion]:
-    """Return all criteria by id: the table with what a file changes and adds.
+def read_criteria(
+    data: bytes | None, path: Path, table: Mapping[str, Criterion] = CRITERIA
+) -> Mapping[str, Criterion]:
+    """Return all criteria by id: a table with what a file changes and adds.
 
     Args:
         data: The file; None when there is none.
         path: Named in messages only.
+        table: The criteria that are known without the file.
 
     Raises:
         InvalidInput: A key is unknown, a value impossible or a criterion without bounds; with each
             fault's line and what to write.
     """
     if data is None:
-        return CRITERIA
+        return table
     document: Any = parse(data, Format.JSON, path)  # Any: JSON, of the schema's shape once checked
     source = Source(path, data, index(data, Format.JSON))
     findings = validate(document, resources.schema("criteria"), source)
     errors = tuple(one for one in findings if one.severity is Severity.ERROR)
     if errors:
         raise InvalidInput(str(errors[0]), findings=errors)
-    return {**CRITERIA, **{name: _changed(name, row, path) for name, row in document.items()}}
+    changed = {name: _changed(name, row, path, table.get(name)) for name, row in document.items()}
+    return {**table, **changed}
 
 
 def to_json(criterion: Criterion) -> dict[str, object]:
@@ -173,8 +177,7 @@ def from_json(name: str, row: JsonObject) -> Criterion:
     )
 
 
-def _changed(name: str, row: JsonObject, path: Path) -> Criterion:
-    known = CRITERIA.get(name)
+def _changed(name: str, row: JsonObject, path: Path, known: Criterion | None) -> Criterion:
     if known is not None and row.get("kind", known.kind) != known.kind:
         raise InvalidInput(f"{path}: {name}.kind: is {known.kind}, and cannot be changed")
     try:

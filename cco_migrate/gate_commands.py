@@ -6,7 +6,9 @@ from argparse import Namespace
 from pathlib import Path
 
 from cco_migrate.errors import InvalidInput
+from cco_migrate.gates.evidence_file import require_same
 from cco_migrate.gates.order import GateOptions, make_order
+from cco_migrate.gates.phases import CAPTURE
 from cco_migrate.gates.rendering import document_lines
 from cco_migrate.gates.running import run_gate
 from cco_migrate.session import Result, Session
@@ -25,14 +27,24 @@ def gate(session: Session, given: Namespace) -> Result:
         InvalidInput: An option makes no sense; nothing was asked or sent.
     """
     options = _options(session, given)
-    make_order(options, session.world.files)  # refused here, in our words and with our code
+    # Refused here, in our words and with our code.
+    require_same(make_order(options, session.world.files), session.world.files)
     for path in (given.junit, given.markdown):
         if path and not Path(path).parent.is_dir():
             raise InvalidInput(f"{path}: there is no folder {Path(path).parent}")
-    session.out.waiting(f"the gate of phase {options.phase}", LONGEST_S)
+    session.out.waiting(f"the gate of phase {options.phase}", LONGEST_S + options.watch)
     document = run_gate(options, {"junit": given.junit, "markdown": given.markdown})
     session.out.waiting("", 0)
-    return Result("\n".join(document_lines(document)), document, int(document["code"]))
+    lines = [*document_lines(document), *_baseline(options, int(document["code"]))]
+    return Result("\n".join(lines), document, int(document["code"]))
+
+
+def _baseline(options: GateOptions, code: int) -> list[str]:
+    """Say what became of the baseline; nothing for a phase that captures none."""
+    if options.phase != CAPTURE:
+        return []
+    written = f"wrote {options.baseline}; the gates of phases 2 and 3 read it with --baseline"
+    return [f"{options.baseline} was not written: only a GO is a baseline" if code else written]
 
 
 def _options(session: Session, given: Namespace) -> GateOptions:
@@ -51,4 +63,12 @@ def _options(session: Session, given: Namespace) -> GateOptions:
         model=given.model,
         streams=given.streams,
         criteria=given.criteria,
+        evidence=given.evidence,
+        baseline=given.baseline,
+        approvals=given.approvals,
+        watch=given.watch,
+        every=given.every,
+        systems=given.systems,
+        # Where somebody else's gateway keeps its state nobody here knows.
+        home=str(instance.home) if given.home or not (given.url or given.config) else "",
     )

@@ -34,6 +34,7 @@ class Exchange:
         tool_calls: Name and arguments, as JSON text, of each tool call.
         usage: Tokens by the provider's names; empty when the answer says none.
         longest_gap_s: Longest silence within a stream.
+        first_token_s: From asking to the first piece of content of a stream; None without any.
     """
 
     request_id: str | None = None
@@ -43,6 +44,7 @@ class Exchange:
     tool_calls: tuple[tuple[str, str], ...] = ()
     usage: Mapping[str, int] = field(default_factory=dict)
     longest_gap_s: float = 0.0
+    first_token_s: float | None = None
 
 
 def send_requests(
@@ -63,14 +65,14 @@ def exchange(url: str, request: ClientRequest, credential: str, world: World) ->
     import httpx  # noqa: PLC0415  # see world.Http
 
     headers = [*request.headers, ("x-api-key", credential)]
-    done = Exchange()
+    done, pace = Exchange(), _Pace(world.clock)
     try:
         with world.http.client.stream(
             "POST", f"{url}/v1/messages?beta=true", headers=headers, content=request.body
         ) as answer:
             request_id = answer.headers.get("x-gateway-request-id")
             done = Exchange(request_id, answer.status_code)
-            return _looked_at(done, answer, request, world.clock)
+            return _looked_at(done, answer, request, pace)
     except httpx.RequestError as error:  # what the transport says, undecodable bodies included
         return replace(done, faults=(str(error) or type(error).__name__,))
 
@@ -97,17 +99,19 @@ def resolve_credential(reference: str) -> str:
 
 
 def _looked_at(
-    done: Exchange, answer: httpx.Response, request: ClientRequest, clock: Clock
+    done: Exchange, answer: httpx.Response, request: ClientRequest, pace: _Pace
 ) -> Exchange:
     if answer.status_code != 200:
         answer.read()
         return replace(done, faults=(f"{answer.status_code} {answer.text[:200]}",))
     if not request.stream:
         return _message(done, answer.read(), request)
-    check, gap, faults = StreamCheck(), _Gap(clock), []
-    for chunk in gap.between(answer.iter_raw()):
+    check, faults = StreamCheck(), []
+    for chunk in pace.between(answer.iter_raw()):
         check.feed(chunk)
-        if gap.elapsed_s > ANSWER_S:
+        if check.deltas:
+            pace.content_came()
+        if pace.elapsed_s > ANSWER_S:
             faults.append(f"the stream did not end within {ANSWER_S:.0f} s")
             break
     faults += [*check.faults(), *_unknown_tools([name for name, _ in check.tool_calls], request)]
@@ -117,16 +121,24 @@ def _looked_at(
         text=check.text,
         tool_calls=tuple(check.tool_calls),
         usage=check.usage,
-        longest_gap_s=gap.longest_s,
+        longest_gap_s=pace.longest_s,
+        first_token_s=pace.first_token_s,
     )
 
 
-class _Gap:
-    """The longest silence between the pieces of a stream."""
+class _Pace:
+    """How a stream comes, from asking on: its first content, the longest silence within it."""
 
     def __init__(self, clock: Clock) -> None:
         self.longest_s = self.elapsed_s = 0.0
+        self.first_token_s: float | None = None
         self._clock = clock
+        self._asked_s = clock.monotonic()
+
+    def content_came(self) -> None:
+        """Note the time; only the first one counts."""
+        if self.first_token_s is None:
+            self.first_token_s = self._clock.monotonic() - self._asked_s
 
     def between(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """Pass the pieces on and measure."""

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
-from cco_migrate.gates import soundness
-from cco_migrate.gates.measuring import Measured, rate_of
+from cco_migrate.gates import soundness, standing, traffic
+from cco_migrate.gates.measuring import Measured, rate_of, tokens_of
 from cco_migrate.gates.observed import Observed, few
 from cco_migrate.gates.order import Order
 from cco_migrate.judge.charges import Charge, Charges
+from cco_migrate.judge.counts import Count
 from cco_migrate.judge.gate import Sample, Unmeasured
 from cco_migrate.judge.integrity import Invariant
 from cco_migrate.judge.records import SentIds
 from cco_migrate.judge.ruling import Conditions
 from cco_migrate.judge.ruling import Evidence as Statistics
 from cco_migrate.prices import PriceTable, Usage
+from cco_migrate.probes.glances import time_text
 
 
 def observe(measured: Measured, order: Order) -> Mapping[str, Observed]:
@@ -33,7 +36,10 @@ def _conformance(measured: Measured, order: Order) -> Observed:
     ]
     gap_ms = max(one.stream.longest_gap_s for one in measured.sent) * 1000
     notes = (*few(faults), f"longest silence within a stream {gap_ms:.0f} ms")
-    return _sample(rate_of(measured.sent), measured, notes)
+    rate = rate_of(measured.sent, measured.kept)
+    earlier = rate.n - rate_of(measured.sent).n
+    notes += (f"{earlier} of the streams in earlier runs",) if earlier else ()
+    return _sample(rate, measured, notes)
 
 
 def _intact(measured: Measured, order: Order) -> Observed:
@@ -83,14 +89,39 @@ def _billed(measured: Measured, order: Order) -> Observed:
     return _sample(Charges(charges), measured, (f"prices as of {order.prices.as_of}",))
 
 
+def _captured(measured: Measured, order: Order) -> Observed:
+    if (silent := _unsent(measured)) is not None:
+        return silent
+    strata = tokens_of(measured.sent, measured.kept)
+    made = rate_of(measured.sent, measured.kept).n
+    notes = tuple(
+        f"{name}: {math.exp(one.mean) * 1000:.0f} ms, {one.n} streams"
+        for name, one in sorted(strata.items())
+    )
+    return _sample(Count(sum(one.n for one in strata.values()), made), measured, notes)
+
+
+def _earlier(measured: Measured, order: Order) -> Observed:
+    runs = measured.kept.runs
+    broken = [
+        f"{words} (run of {time_text(run.at_s)})" for run in runs for words in run.found.values()
+    ]
+    return _sample(Invariant(1 + len(runs), few(broken)), measured)
+
+
 EVIDENCE: Mapping[str, Callable[[Measured, Order], Observed]] = {
     "config-loaded": soundness.config_loaded,
     "evidence-integrity": soundness.integrity,
     "gateway-healthy": soundness.healthy,
+    "start-failures": soundness.started,
     "stream-conformance": _conformance,
     "canary-intact": _intact,
     "audit-complete": _audited,
     "cost-accuracy": _billed,
+    "baseline-captured": _captured,
+    "earlier-findings": _earlier,
+    **traffic.EVIDENCE,
+    **standing.EVIDENCE,
 }
 """Who makes the evidence of a criterion; every criterion of a phase has a row."""
 

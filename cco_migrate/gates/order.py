@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,7 +12,10 @@ from cco_migrate.checks.sending import resolve_credential
 from cco_migrate.config import ConfigName
 from cco_migrate.criteria import read_criteria
 from cco_migrate.errors import InvalidInput
-from cco_migrate.gates.phases import criteria_of
+from cco_migrate.gates.approvals import read_approvals
+from cco_migrate.gates.baseline import Baseline, read_baseline
+from cco_migrate.gates.phases import CAPTURE, TABLE, criteria_of
+from cco_migrate.judge.attestations import Attestation
 from cco_migrate.judge.criterion import Criterion
 from cco_migrate.judge.gate import judge_gate, terms_of
 from cco_migrate.judge.terms import Form, Terms
@@ -29,6 +33,13 @@ class GateOptions:
         key: Reference to the credential: "env:NAME", "file:PATH", or "demo".
         streams: How many verification streams are sent at most; 0 sends nothing.
         criteria: JSON file that changes criteria.
+        evidence: File that keeps samples from run to run.
+        baseline: File of the old path's times: phase 0 writes it, later phases read it.
+        approvals: File of what people say, a JSON object a line.
+        watch: Seconds to look at real traffic before anything is sent; 0 looks once.
+        every: Seconds between two looks.
+        home: The gateway's state root, where it is on this machine.
+        systems: URLs of the fleet's other gateways, separated by commas.
     """
 
     url: str
@@ -39,6 +50,13 @@ class GateOptions:
     model: str = "claude-haiku-4-5-20251001"
     streams: int = 66
     criteria: str = ""
+    evidence: str = ""
+    baseline: str = ""
+    approvals: str = ""
+    watch: int = 0
+    every: int = 30
+    home: str = ""
+    systems: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +67,15 @@ class Order:
         fingerprint: What every worker must have loaded; None when nobody said.
         credential: Empty when nothing is sent.
         prices: None when the configuration switches cost tracking off.
+        switches: The planned `gatewayEnabled` and `proxyEnabled`; None when no files were named.
+        baseline: Of the old path; None when there is none.
+        capture: Where phase 0 writes the baseline; None in other phases, or for nowhere.
+        approvals: What people said, by criterion; None when nobody was asked.
+        evidence: Where samples are kept from run to run; None for nowhere.
+        watch_s: Seconds to look before anything is sent.
+        every_s: Seconds between two looks.
+        home: The gateway's state root; None when it is elsewhere.
+        systems: URLs of the fleet's other gateways.
     """
 
     url: str
@@ -59,15 +86,33 @@ class Order:
     streams: int
     prices: PriceTable | None
     credential: str = field(repr=False)
+    switches: tuple[bool, bool] | None = None
+    baseline: Baseline | None = None
+    capture: Path | None = None
+    approvals: Mapping[str, tuple[Attestation, ...]] | None = None
+    evidence: Path | None = None
+    watch_s: int = 0
+    every_s: int = 30
+    home: Path | None = None
+    systems: tuple[str, ...] = ()
 
     @property
     def terms(self) -> Terms:
         """Whoever runs a gate may look again: bounds that hold at any time."""
         return terms_of(self.criteria, Form.ANYTIME)
 
+    @property
+    def scope(self) -> str:
+        """What an approval of this gate has to be for."""
+        return f"phase-{self.phase}:{self.fingerprint or 'unknown'}"
+
     def criterion(self, name: str) -> Criterion:
         """Return one of the criteria; raises StopIteration for an id the gate does not have."""
         return next(one for one in self.criteria if one.id == name)
+
+    def asks(self, name: str) -> bool:
+        """Whether the gate has a criterion."""
+        return any(one.id == name for one in self.criteria)
 
 
 def make_order(options: GateOptions, files: Files) -> Order:
@@ -76,29 +121,77 @@ def make_order(options: GateOptions, files: Files) -> Order:
     Raises:
         InvalidInput: An option makes no sense or a file is wrong; nothing was asked or sent.
     """
-    if options.streams < 0:
-        raise InvalidInput(f"{options.streams} streams: 0 or more can be sent")
-    if options.config and options.fingerprint:
-        raise InvalidInput("give either the configuration or its fingerprint, not both")
-    known = read_criteria(_read(options.criteria, files), Path(options.criteria))
+    _require_sense(options)
+    known = read_criteria(_read(options.criteria, files), Path(options.criteria), TABLE)
     found = _configuration(options.config, files)
     orchestra = Path(ConfigName.ORCHESTRA.filename)
     tracking = costs.read_costs(orchestra, found.get(ConfigName.ORCHESTRA))
+    evidence, baseline = _path(options.evidence), _path(options.baseline)
+    captures = options.phase == CAPTURE
     order = Order(
         url=_base(options.url),
         phase=options.phase,
-        criteria=criteria_of(options.phase, known),
+        criteria=criteria_of(options.phase, known, carried=evidence is not None),
         fingerprint=config.fingerprint(found) if found else options.fingerprint or None,
         model=options.model,
         streams=options.streams,
         prices=tracking.prices() if tracking.enabled else None,
         credential=resolve_credential(options.key) if options.streams else "",
+        switches=_switches(found, Path(options.config).parent) if found else None,
+        baseline=None if captures else _baseline(options.baseline, files),
+        capture=baseline if captures else None,
+        approvals=_approvals(options.approvals, files),
+        evidence=evidence,
+        watch_s=options.watch,
+        every_s=options.every,
+        home=_path(options.home),
+        systems=tuple(_base(url.strip()) for url in options.systems.split(",") if url.strip()),
     )
     try:
         judge_gate(order.criteria, {}, order.terms)
     except ValueError as error:
         raise InvalidInput(f"{options.criteria}: {error}") from error
     return order
+
+
+def _require_sense(options: GateOptions) -> None:
+    if options.streams < 0:
+        raise InvalidInput(f"{options.streams} streams: 0 or more can be sent")
+    if options.watch < 0 or options.every < 1:
+        raise InvalidInput(f"watch {options.watch} s every {options.every} s: 0 or more, 1 or more")
+    if options.phase == CAPTURE and not options.baseline:
+        raise InvalidInput("phase 0 captures a baseline: say with --baseline where to write it")
+    if options.config and options.fingerprint:
+        raise InvalidInput("give either the configuration or its fingerprint, not both")
+    for path in (options.evidence, options.baseline if options.phase == CAPTURE else ""):
+        if path and not Path(path).expanduser().parent.is_dir():
+            raise InvalidInput(f"{path}: there is no folder {Path(path).expanduser().parent}")
+
+
+def _switches(found: Mapping[ConfigName, bytes | None], folder: Path) -> tuple[bool, bool]:
+    """Return `gatewayEnabled` and `proxyEnabled` as the daemon will read them."""
+    data, path = found.get(ConfigName.DAEMON), folder / ConfigName.DAEMON.filename
+    if data is None:
+        return True, False
+    checked = config.check_file(ConfigName.DAEMON, path, data)
+    if checked.errors:
+        raise InvalidInput(str(checked.errors[0]), findings=checked.errors)
+    row = checked.document
+    return bool(row.get("gatewayEnabled", True)), bool(row.get("proxyEnabled", False))
+
+
+def _baseline(path: str, files: Files) -> Baseline | None:
+    data = _read(path, files)
+    return None if data is None else read_baseline(data, Path(path))
+
+
+def _approvals(path: str, files: Files) -> Mapping[str, tuple[Attestation, ...]] | None:
+    data = _read(path, files)
+    return None if data is None else read_approvals(data, Path(path))
+
+
+def _path(text: str) -> Path | None:
+    return Path(text).expanduser().absolute() if text else None
 
 
 def _configuration(path: str, files: Files) -> dict[ConfigName, bytes | None]:

@@ -7,68 +7,70 @@ from dataclasses import replace
 
 from cco_migrate.criteria import CRITERIA
 from cco_migrate.errors import InvalidInput
-from cco_migrate.judge.criterion import Bounds, Criterion, Kind, Traffic
+from cco_migrate.gates.questions import QUESTIONS
+from cco_migrate.judge.criterion import Criterion, Traffic
 
-_SOUND = ("config-loaded", "evidence-integrity")
-_SUCCESS = "gateway cutover plan, phase 1 success criteria"
+CAPTURE = 0
+"""The phase that measures the old path, before anything is cut over."""
+EARLIER = "earlier-findings"
 
-_OURS: Mapping[str, Criterion] = {
-    one.id: one
-    for one in (
-        Criterion(
-            "gateway-healthy", Kind.INVARIANT, Bounds(0, 0),
-            "parts that do not call themselves healthy: the gateway and its providers", "parts",
-            _SUCCESS, staleness_s=60,
-        ),
-        Criterion(
-            "stream-conformance", Kind.RATE, Bounds(0.10, 0.10),
-            "verification streams that break the protocol: order, terminator, usage, pace",
-            "share", _SUCCESS, traffic=Traffic.SYNTHETIC, depends_on=_SOUND,
-        ),
-        Criterion(
-            "canary-intact", Kind.INVARIANT, Bounds(0, 0),
-            "verification streams with less text, tool call or betas than went in or must come out",
-            "streams", _SUCCESS, traffic=Traffic.SYNTHETIC, depends_on=_SOUND,
-        ),
-    )
-}  # fmt: skip
+_SYNTHETIC = frozenset({"audit-complete", "cost-accuracy", "latency-ratio"})
+_SOUND = ("config-loaded", "evidence-integrity", "gateway-healthy")
+_VERIFIED = ("stream-conformance", "canary-intact", "audit-complete", "cost-accuracy")
+_REAL = ("streaming-failures", "error-rate", "availability", "latency-ratio", "latency-average")
+_SHOWN = ("process-restarts", "log-errors", "memory-growth", "disk-growth")
 
 PHASES: Mapping[int, tuple[str, ...]] = {
-    1: (
-        "config-loaded",
-        "evidence-integrity",
-        "gateway-healthy",
-        "stream-conformance",
-        "canary-intact",
-        "audit-complete",
-        "cost-accuracy",
+    CAPTURE: ("stream-conformance", "baseline-captured"),
+    1: (*_SOUND, *_VERIFIED),
+    2: (
+        *_SOUND, "start-failures", "sole-route", *_VERIFIED, *_REAL, *_SHOWN,
+        "launcher-refuses", "rollback-rehearsed", "critical-bugs", "user-feedback",
+        "team-approval",
     ),
-}
-"""Ids of the criteria, by phase: what verification traffic of our own can prove."""
+    3: (
+        *_SOUND, "start-failures", "sole-route", "daemon-record", *_VERIFIED, *_REAL, *_SHOWN,
+        "proxy-removed", "critical-bugs", "user-feedback", "team-approval",
+    ),
+}  # fmt: skip
+"""Ids of the criteria, by phase: what a probe measures, then what only a person can say.
+
+1 asks what verification traffic of our own can prove; 2 and 3 ask real traffic, over days, too.
+"""
+
+TABLE: Mapping[str, Criterion] = {**CRITERIA, **QUESTIONS}
+"""Every criterion there is, by id; a file of criteria may change its figures."""
+
+_DAYS: Mapping[int, float] = {3: 6.0}  # phase 2 has the four days of the table
+_DAY_S = 86_400.0
 
 
-def criteria_of(phase: int, known: Mapping[str, Criterion]) -> tuple[Criterion, ...]:
+def criteria_of(
+    phase: int, known: Mapping[str, Criterion], *, carried: bool = False
+) -> tuple[Criterion, ...]:
     """Return the criteria of a phase.
 
     Args:
-        known: The table of all criteria with what a file changes and adds.
+        known: What a file changes and adds to TABLE.
+        carried: Whether evidence of earlier runs counts: then what they found does, too.
 
     Raises:
         InvalidInput: There is no gate for the phase, or the file asks what nobody measures.
     """
     if phase not in PHASES:
         there = ", ".join(map(str, PHASES))
-        raise InvalidInput(f"--phase {phase}: no gate measures it yet; there is: {there}")
-    if strange := sorted(known.keys() - CRITERIA.keys() - _OURS.keys()):
+        raise InvalidInput(f"--phase {phase}: no gate measures it; there is: {there}")
+    if strange := sorted(known.keys() - TABLE.keys()):
         raise InvalidInput(f"criteria nobody measures: {', '.join(strange)}")
-    return tuple(_one(name, known) for name in PHASES[phase])
+    names = (*PHASES[phase], *((EARLIER,) if carried else ()))
+    return tuple(_one({**TABLE, **known}[name], phase, names) for name in names)
 
 
-def _one(name: str, known: Mapping[str, Criterion]) -> Criterion:
-    ours = _OURS.get(name)
-    if ours is None:
-        return replace(known[name], traffic=Traffic.SYNTHETIC)
-    given = known.get(name, ours)
-    if given.kind is not ours.kind:
-        raise InvalidInput(f"{name}.kind: is {ours.kind}, and cannot be changed")
-    return given
+def _one(found: Criterion, phase: int, names: tuple[str, ...]) -> Criterion:
+    if found.id in _SYNTHETIC:
+        found = replace(found, traffic=Traffic.SYNTHETIC)
+    if phase in _DAYS and found == CRITERIA.get("availability"):
+        found = replace(found, window_s=_DAYS[phase] * _DAY_S)
+    if phase == CAPTURE:  # the old path tells no fingerprint and counts nothing
+        found = replace(found, depends_on=tuple(one for one in found.depends_on if one in names))
+    return found

@@ -15,12 +15,11 @@ from typing import Any
 import pytest
 
 from cco_migrate.errors import ToolkitError
-from cco_migrate.gates.evidence import observe
-from cco_migrate.gates.measuring import measure
+from cco_migrate.gates.evidence_file import require_same
+from cco_migrate.gates.holding import hold_gate
 from cco_migrate.gates.order import GateOptions, Order, make_order
-from cco_migrate.gates.outcome import Judged, Outcome, Row, conclude, judge, to_json
+from cco_migrate.gates.outcome import Judged, Outcome, Row, conclude, to_json
 from cco_migrate.gates.rendering import document_lines, junit, markdown
-from cco_migrate.probes.site import Site
 from cco_migrate.verdict import Verdict
 from cco_migrate.world import World
 
@@ -35,6 +34,13 @@ _HELP = {
     "model": "model of the verification requests",
     "streams": "how many verification streams are sent at most; 0 sends nothing",
     "criteria": "JSON file that changes criteria",
+    "evidence": "file that keeps samples, so that a later run goes on with them",
+    "baseline": "times of the old path: phase 0 writes this file, later phases read it",
+    "approvals": "what people say of criteria, one JSON object a line",
+    "watch": "seconds to look at real traffic before anything is sent; 0 looks once",
+    "every": "seconds between two looks",
+    "home": "the gateway's state root, where it is on this machine",
+    "systems": "URLs of the fleet's other gateways, separated by commas",
 }
 _OUTPUTS = {
     "verdict": "write the verdict as JSON to this file",
@@ -150,10 +156,9 @@ class GateRun:
     def _measured(self) -> Judged:
         world = World.real()
         try:
-            measured = measure(self.order, Site(self.order.url, world), _say_nothing)
+            return hold_gate(self.order, world, _say_nothing)
         finally:
             world.http.close()
-        return judge(self.order, observe(measured, self.order))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -177,7 +182,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if getattr(config.option, "numprocesses", None) or hasattr(config, "workerinput"):
         raise pytest.UsageError("a gate is measured once, in one process: run it without -n")
     try:
-        order = make_order(GateOptions(**values), World.real().files)
+        files = World.real().files
+        order = make_order(GateOptions(**values), files)
+        require_same(order, files)
     except ToolkitError as error:
         raise pytest.UsageError(str(error)) from error
     outputs = _outputs(config)

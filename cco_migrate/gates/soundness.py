@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from cco_migrate.gates.measuring import Look, Measured
+from cco_migrate.gates.looking import Look
+from cco_migrate.gates.measuring import Measured
 from cco_migrate.gates.observed import Observed, few
 from cco_migrate.gates.order import Order
 from cco_migrate.judge.gate import Sample, Unmeasured
 from cco_migrate.judge.integrity import CounterReading, Invariant, consistent, loaded
+from cco_migrate.judge.populations import Population
 from cco_migrate.judge.ruling import Conditions
 from cco_migrate.probes.counters import REQUESTS, STATISTICS, Counters
 from cco_migrate.probes.instances import Health
@@ -41,8 +43,9 @@ def integrity(measured: Measured, order: Order) -> Observed:
     found = consistent(_in_order(measured.readings))
     ages = tuple(_ageing(measured.before, measured.after))
     growth = tuple(_growth(measured))
-    broken = [*(fault for fault in (*ages, *growth) if fault), *found.broken]
-    checked = found.checked + len(ages) + len(growth)
+    window = measured.window
+    broken = [*(fault for fault in (*ages, *growth) if fault), *found.broken, *window.broken]
+    checked = found.checked + len(ages) + len(growth) + window.compared
     evidence = Invariant(checked, few(broken), few(found.explained))
     return _fact(evidence, measured, measured.after)
 
@@ -58,6 +61,21 @@ def healthy(measured: Measured, order: Order) -> Observed:
     sick = sorted({f"/health says {one.status}" for one in seen if one.status != "ok"})
     down = [f"provider {name} is down" for name, up in sorted(told.items()) if not up]
     return _fact(Invariant(1 + len(told), (*sick, *down)), measured, measured.after)
+
+
+def started(measured: Measured, order: Order) -> Observed:
+    """Return on how many systems of the fleet the gateway has not started, this one included."""
+    if not measured.after.seen:
+        return Observed(_silent(measured.after))
+    faults = [
+        look.why if isinstance(look, Unmeasured) else f"{url}/health says {look.status}"
+        for url, look in measured.systems.items()
+        if isinstance(look, Unmeasured) or look.status != "ok"
+    ]
+    size = 1 + len(measured.systems)
+    alone = () if measured.systems else ("one system; name the others of a fleet with --systems",)
+    sample = Sample(Population(size, size, len(faults)), Conditions(measured.age_s))
+    return Observed(sample, (*few(faults), *alone))
 
 
 def _fingerprints(look: Look) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
 from cco_migrate.judge.criterion import Criterion
 from cco_migrate.judge.ruling import MIN_COVERAGE, Estimate
@@ -13,6 +14,18 @@ from cco_migrate.judge.terms import Terms
 
 DAY_S = 86_400.0
 _LATE = 1.5  # spacings after which a probe counts as missing
+
+
+class Sighting(Protocol):
+    """Whatever tells when it looked, and whether the service answered."""
+
+    @property
+    def at_s(self) -> float:
+        """Seconds on the clock of the window."""
+
+    @property
+    def up(self) -> bool:
+        """Whether it answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +112,7 @@ class Outages:
 
 
 def watch(
-    probes: Iterable[Probe], spacing_s: float, begin_s: float, planned: Sequence[Planned] = ()
+    probes: Iterable[Sighting], spacing_s: float, begin_s: float, planned: Sequence[Planned] = ()
 ) -> Outages:
     """Return what probes in the order of time prove about a window.
 
@@ -108,15 +121,18 @@ def watch(
         begin_s: When the window begins.
         planned: Announced work, none of it overlapping.
     """
-    known = tuple(probes)
+    known: tuple[Sighting, ...] = tuple(probes)
     shortest = longest = planned_shortest = planned_longest = unseen = 0.0
+    late_s = _LATE * spacing_s
     outages = 0
     # Before the first probe nobody looked: as if the service had been up.
     for before, after in pairwise((Probe(begin_s, up=True), *known)):
         gap = after.at_s - before.at_s
         if gap < 0:
             raise ValueError(f"probes are out of order at {after.at_s} s")
-        missing = gap - spacing_s if gap > _LATE * spacing_s else 0.0
+        if before.up and after.up and gap <= late_s:
+            continue
+        missing = gap - spacing_s if gap > late_s else 0.0
         unseen += missing
         outages += before.up and not after.up
         if before.up and after.up:

@@ -6,4 +6,8 @@ counters   cumulative counters and histograms, and how they grew
 canaries   requests whose right answer is known; pure
 streams    one canary sent, its stream compared with what must have come
 records    audit records of the requests that were sent
+tallies    the figures of real traffic, out of all counters; pure
+glances    one short look: up, tally and footprint; kept as a line of JSON
+windows    growth from look to look, with resets detected; pure
+footprint  what a daemon on this machine leaves behind: record, memory, files, log
 """

@@ -34,12 +34,14 @@ class Canary:
     Attributes:
         words: What a model that obeys answers; empty for a tool canary.
         betas: What the `anthropic-beta` header names.
+        model: Which model is asked.
     """
 
     stream: ClientRequest
     whole: ClientRequest
     words: str
     betas: tuple[str, ...]
+    model: str
 
     @property
     def wants_tool(self) -> bool:
@@ -61,7 +63,7 @@ def canary(number: int, *, run: str, model: str) -> Canary:
     stream = _request(body, number, model, run, stream=True)
     whole = _request(body, number, model, run, stream=False)
     betas = next(value for name, value in stream.headers if name == "anthropic-beta")
-    return Canary(stream, whole, "" if wants_tool else words, tuple(betas.split(",")))
+    return Canary(stream, whole, "" if wants_tool else words, tuple(betas.split(",")), model)
 
 
 def tool_fault(calls: tuple[tuple[str, str], ...]) -> str:

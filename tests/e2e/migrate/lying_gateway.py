@@ -12,12 +12,14 @@ import http.server
 import json
 import re
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 Json = dict[str, Any]  # Any: JSON
+SLOW_S = 0.3
 _USAGE = re.compile(rb'"(\w+_tokens)":\d+')
 _SAMPLE = re.compile(r"^([a-z][^\s#]*) \S+$", re.MULTILINE)
 
@@ -31,6 +33,8 @@ class Liar:
 
     def request(self, headers: dict[str, str], body: bytes) -> bytes:
         """Change a request on its way in."""
+        if self.lie == "slow" and body:
+            time.sleep(SLOW_S)
         if self.lie == "betas-dropped":
             headers.pop("anthropic-beta", None)
         if self.lie == "tools-dropped" and body:
@@ -55,9 +59,7 @@ class Liar:
                 continue
             if self.lie == "stream-cut" and b"message_stop" in event:
                 return
-            if self.lie == "usage-zeroed":
-                event = _USAGE.sub(rb'"\1":0', event)  # noqa: PLW2901  # a filter
-            yield event
+            yield _USAGE.sub(rb'"\1":0', event) if self.lie == "usage-zeroed" else event
 
 
 def _config_not_loaded(_liar: Liar, body: bytes) -> bytes:
@@ -89,6 +91,15 @@ def _reset(liar: Liar, body: bytes) -> bytes:
     return _SAMPLE.sub(r"\1 0", body.decode()).encode() if liar.calls["/metrics"] > 2 else body
 
 
+def _more(counted: str) -> Callable[[Liar, bytes], bytes]:
+    """Count a thousand more of something at every look, as if others met it."""
+
+    def more(liar: Liar, body: bytes) -> bytes:
+        return b"%s\n%s %d\n" % (body.rstrip(), counted.encode(), 1000 * liar.calls["/metrics"])
+
+    return more
+
+
 def _cached(liar: Liar, body: bytes) -> bytes:
     return liar.first.setdefault("/health", body)
 
@@ -104,6 +115,12 @@ ANSWERS: dict[tuple[str, str], Callable[[Liar, bytes], bytes]] = {
     ("usage-unbilled", "/gateway/audit"): _unbilled,
     ("counters-reset", "/metrics"): _reset,
     ("health-cached", "/health"): _cached,
+    ("streams-of-others-break", "/metrics"): _more(
+        'gateway_streams_broken_total{cause="provider",of="others"}'
+    ),
+    ("requests-of-others-fail", "/metrics"): _more(
+        'gateway_requests_total{status="500",stream="false",of="others"}'
+    ),
     ("provider-down", "/gateway/health"): _down,
 }
 

@@ -1,4 +1,4 @@
-"""The gate of phase 1 in three worlds, by `cco-migrate gate` and by plain pytest: one verdict."""
+"""The gates in three worlds, by `cco-migrate gate` and by plain pytest: one verdict."""
 
 from __future__ import annotations
 
@@ -8,21 +8,41 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import httpx
 import pytest
+from jsonschema import Draft202012Validator
+
+from cco_migrate import resources
 
 LIAR = Path(__file__).with_name("lying_gateway.py")
 ROOT = Path(__file__).parents[3]
-EASY = {
-    "stream-conformance": {
-        "kind": "rate", "go": 0.5, "no_go": 0.5, "quantity": "streams that break the protocol",
-        "unit": "share", "source": "test", "traffic": "synthetic",
-        "depends_on": ["config-loaded", "evidence-integrity"],
-    }
-}  # fmt: skip
+EASY = {"stream-conformance": {"go": 0.5, "no_go": 0.5}}
+SEEN = {"minimum_samples": 3, "window_s": 1}
+# What days of traffic say is said in seconds, for the demo has neither.
+SHORT = {
+    "error-rate": {"go": 0.5, "no_go": 0.5},
+    "streaming-failures": {"mode": "observe"},
+    "latency-average": {"mode": "observe"},
+    "availability": SEEN,
+    "latency-ratio": {"go": 5, "no_go": 10, "minimum_samples": 20},
+}
+# Phase, what it lies about, the criterion that says NO-GO, and words that name the lie.
+LATER_LIES = {
+    f"{phase} {lie}": (phase, lie, criterion, words)
+    for phase, lie, criterion, words in (
+        (0, "stream-cut", "stream-conformance", "no message_stop"),
+        (2, "streams-of-others-break", "streaming-failures", "requests (100.00%)"),
+        (2, "requests-of-others-fail", "error-rate", "requests (100.00%)"),
+        (2, "slow", "latency-ratio", "× the baseline"),
+        (3, "requests-of-others-fail", "error-rate", "requests (100.00%)"),
+        (3, "records-lost-and-doubled", "audit-complete", "3 not recorded, 3 recorded twice"),
+    )
+}
 # What it lies about: the criterion that says NO-GO, and words that name the lie.
 LIES = {
     "config-not-loaded": ("config-loaded", "worker 0 of generation 1 has 0ld0ld"),
@@ -230,7 +250,8 @@ def test_gate_without_a_gateway_or_in_several_processes_is_refused(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--phase", "3"), "no gate measures it yet"),
+        (("--phase", "4"), "no gate measures it"),
+        (("--phase", "0", "--key", "demo"), "say with --baseline where to write it"),
         (("--key", "env:CCO_NO_SUCH_KEY"), "nothing there that could be sent"),
         (("--criteria", "nowhere.json"), "nowhere.json: No such file"),
         (("--config", "nowhere.toml"), "nowhere.toml: there is no such file"),
@@ -243,3 +264,110 @@ def test_wrong_option_is_refused_before_anything_is_sent(
     done = shared_demo.run("gate", "--url", shared_demo.url, *words)
     assert done.code == 8
     assert said in done.err
+
+
+def written(path: Path, document: object) -> str:
+    path.write_text(json.dumps(document))
+    return str(path)
+
+
+def approvals(folder: Path, phase: int, fingerprint: str) -> str:
+    """Everything that a person has to say of a phase, said."""
+    names = ("launcher-refuses", "rollback-rehearsed", "proxy-removed", "critical-bugs",
+             "user-feedback", "team-approval")  # fmt: skip
+    scope = f"phase-{phase}:{fingerprint}"
+    now = datetime.now(UTC)
+    said = {"by": "ada", "at": now.isoformat(), "expires": (now + timedelta(days=1)).isoformat()}
+    rows = [json.dumps({"criterion": name, "scope": scope, **said}) for name in names]
+    path = folder / f"approvals-{phase}.jsonl"
+    path.write_text("\n".join(rows) + "\n")
+    return str(path)
+
+
+def captured(demo: Any, url: str, path: Path) -> Any:
+    return judged(demo, url, "--phase", "0", "--baseline", str(path), "--streams", "60", "--json")
+
+
+def real_traffic(url: str, requests: int) -> None:
+    """Ask as a client would."""
+    body = {"model": "claude-haiku-4-5-20251001", "max_tokens": 9,
+            "messages": [{"role": "user", "content": "hello"}]}  # fmt: skip
+    with httpx.Client(trust_env=False, headers={"x-api-key": "demo-key"}) as client:
+        for _ in range(requests):
+            assert client.post(f"{url}/v1/messages", json=body).status_code == 200
+
+
+@pytest.fixture(scope="module")
+def baseline(shared_demo: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The times of the honest gateway."""
+    path = tmp_path_factory.mktemp("baseline") / "baseline.json"
+    done = captured(shared_demo, shared_demo.url, path)
+    assert done.code == 0, done.out
+    Draft202012Validator(resources.schema("gate-baseline")).validate(json.loads(path.read_bytes()))
+    return path
+
+
+@pytest.mark.parametrize("phase", [2, 3])
+def test_healthy_gateway_is_go_once_real_traffic_came_between_two_runs(
+    shared_demo: Any, baseline: Path, tmp_path: Path, phase: int
+) -> None:
+    loaded = httpx.get(f"{shared_demo.url}/health", trust_env=False).json()["config_fingerprint"]
+    words = (
+        "gate", "--phase", str(phase), "--json", "--every", "60", "--baseline", str(baseline),
+        "--evidence", str(tmp_path / "evidence.jsonl"),
+        "--criteria", written(tmp_path / "short.json", SHORT),
+        "--approvals", approvals(tmp_path, phase, loaded),
+    )  # fmt: skip
+    first = shared_demo.run(*words)
+    verdicts = {row["id"]: row["verdict"] for row in first.document["criteria"]}
+    assert (first.code, verdicts["error-rate"]) == (4, "INCONCLUSIVE"), first.out
+    real_traffic(shared_demo.url, 40)
+    second = shared_demo.run(*words)
+    assert second.code == 0, second.out
+    assert len((tmp_path / "evidence.jsonl").read_bytes().splitlines()) == 7
+
+
+@pytest.mark.parametrize("phase", [0, 2, 3])
+def test_quiet_gateway_is_inconclusive_in_every_phase(
+    shared_demo: Any, tmp_path: Path, phase: int
+) -> None:
+    path = tmp_path / "baseline.json"
+    words = ("--baseline", str(path)) if phase == 0 else ()
+    done = judged(
+        shared_demo, shared_demo.url, "--phase", str(phase), "--streams", "0", "--json", *words
+    )
+    assert done.code == 4, done.out
+    assert "NO-GO" not in {row["verdict"] for row in done.document["criteria"]}
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("case", LATER_LIES)
+def test_lie_of_a_later_phase_is_no_go_and_named(
+    shared_demo: Any, lying: Callable[[str], str], baseline: Path, tmp_path: Path, case: str
+) -> None:
+    phase, lie, criterion, words = LATER_LIES[case]
+    url = lying(lie)
+    if phase == 0:
+        done = captured(shared_demo, url, tmp_path / "none.json")
+        assert not (tmp_path / "none.json").exists()
+    else:
+        strict = {"latency-ratio": {"minimum_samples": 15}, "streaming-failures": {}}
+        short = {**SHORT, **EASY, **strict}
+        done = judged(
+            shared_demo, url, "--phase", str(phase), "--json", "--watch", "2", "--every", "1",
+            "--streams", "30", "--baseline", str(baseline),
+            "--criteria", written(tmp_path / "short.json", short),
+        )  # fmt: skip
+    assert done.code == 3, done.out
+    rows = {row["id"]: row for row in done.document["criteria"]}
+    assert rows[criterion]["verdict"] == "NO-GO"
+    assert words in "; ".join((rows[criterion]["summary"], *rows[criterion]["notes"]))
+    assert criterion in done.document["summary"]
+
+
+def test_evidence_of_another_phase_is_refused(shared_demo: Any, tmp_path: Path) -> None:
+    words = ("--streams", "0", "--json", "--evidence", str(tmp_path / "evidence.jsonl"))
+    assert judged(shared_demo, shared_demo.url, *words).code == 4
+    done = judged(shared_demo, shared_demo.url, "--phase", "2", *words)
+    assert done.code == 8
+    assert "begun for another gateway, phase" in done.document["error"]

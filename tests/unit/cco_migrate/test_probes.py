@@ -223,6 +223,8 @@ def test_model_that_obeys_is_asked_once(serve: Serve, world: World) -> None:
     words = canary(0, run="r", model="m").words
     _, sent = asked(serve, world, streamed(words))
     assert (sent.compared, sent.loss, sent.whole) == (True, "", None)
+    assert sent.stream.first_token_s is not None
+    assert sent.stream.first_token_s > 0
     assert sent.request_ids == ("gw_True",)
 
 

@@ -1,0 +1,23 @@
+"""JSON that an operator keeps for a gate, checked against its schema. Pure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from cco_migrate import resources
+from cco_migrate.documents import Format, index, parse
+from cco_migrate.errors import InvalidInput
+from cco_migrate.validate import Source, validate
+from cco_migrate.verdict import Severity
+
+
+def checked(data: bytes, path: Path, schema: str) -> Any:  # Any: JSON, of the schema's shape
+    """Return the document; raises InvalidInput with its faults' line, key and what to write."""
+    document: Any = parse(data, Format.JSON, path)  # Any: see above
+    source = Source(path, data, index(data, Format.JSON))
+    findings = validate(document, resources.schema(schema), source)
+    errors = tuple(one for one in findings if one.severity is Severity.ERROR)
+    if errors:
+        raise InvalidInput(str(errors[0]), findings=errors)
+    return document

@@ -1,0 +1,123 @@
+"""A gate from its order to its verdict against a loopback server: what is kept, what is written."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cco_migrate.gates.evidence_file import open_evidence
+from cco_migrate.gates.holding import hold_gate
+from cco_migrate.gates.order import Order
+from cco_migrate.verdict import Verdict
+from cco_migrate.world import Clock, World
+
+Scene = Any  # Any: the fixture of conftest.py, which cannot be imported
+Reply = tuple[int, Mapping[str, str], bytes | Sequence[bytes | None]]
+Serve = Callable[[Callable[[str, str, bytes], Reply]], str]
+USAGE = {"input_tokens": 9, "output_tokens": 7}
+EVENTS: Sequence[Mapping[str, object]] = (
+    {"type": "message_start", "message": {"usage": USAGE}},
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "text"}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "hello"}},
+    {"type": "content_block_stop", "index": 0},
+    {"type": "message_delta", "usage": USAGE},
+    {"type": "message_stop"},
+)
+
+
+class Hurried(Clock):
+    """A clock on which waiting takes no time."""
+
+    def __init__(self) -> None:
+        self._ahead_s = 0.0
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self._ahead_s)
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self._ahead_s
+
+    def pause(self, seconds: float) -> None:
+        self._ahead_s += seconds
+
+
+@pytest.fixture
+def hurried() -> Iterator[World]:
+    world = World.real()
+    yield replace(world, clock=Hurried())
+    world.http.close()
+
+
+def old_path(events: Sequence[Mapping[str, object]]) -> Callable[[str, str, bytes], Reply]:
+    """Answer messages and nothing else: the old path has no health and counts nothing."""
+    stream = "".join(f"data: {json.dumps(event)}\n\n" for event in events).encode()
+
+    def script(_method: str, target: str, body: bytes) -> Reply:
+        if not target.startswith("/v1/messages"):
+            return 404, {}, b""
+        if json.loads(body)["stream"]:
+            return 200, {"content-type": "text/event-stream"}, stream
+        whole = {"type": "message", "content": [{"type": "text", "text": "hi"}], "usage": USAGE}
+        return 200, {"content-type": "application/json"}, json.dumps(whole).encode()
+
+    return script
+
+
+def wait_for_nobody(_what: str, _timeout_s: float) -> None:
+    return None
+
+
+def test_baseline_is_gone_on_with_in_a_second_run_and_then_written(
+    scene: Scene, serve: Serve, hurried: World, tmp_path: Path
+) -> None:
+    baseline = tmp_path / "baseline.json"
+    order: Order = scene.order(
+        phase=0, url=serve(old_path(EVENTS)), streams=30, baseline=str(baseline),
+        evidence=str(tmp_path / "evidence.jsonl"),
+    )  # fmt: skip
+    first = hold_gate(order, hurried, wait_for_nobody)
+    assert first.verdict is Verdict.INCONCLUSIVE, [row.text for row in first.rows]
+    assert not baseline.exists()
+    second = hold_gate(order, hurried, wait_for_nobody)
+    assert second.verdict is Verdict.GO, [row.text for row in second.rows]
+    strata = json.loads(baseline.read_bytes())["first_token"]
+    assert {name: one["n"] for name, one in strata.items()} == {
+        "claude-haiku-4-5-20251001, streamed, text": 40,
+        "claude-haiku-4-5-20251001, streamed, tool call": 20,
+    }
+
+
+def test_old_path_that_breaks_streams_is_no_go_after_a_few_and_no_baseline(
+    scene: Scene, serve: Serve, hurried: World, tmp_path: Path
+) -> None:
+    baseline, evidence = tmp_path / "baseline.json", tmp_path / "evidence.jsonl"
+    order = scene.order(
+        phase=0, url=serve(old_path(EVENTS[:-1])), streams=12, baseline=str(baseline),
+        evidence=str(evidence),
+    )  # fmt: skip
+    assert hold_gate(order, hurried, wait_for_nobody).verdict is Verdict.NO_GO
+    assert not baseline.exists()
+    (run,) = open_evidence(order, hurried).kept.runs
+    assert (run.streams, run.broken, dict(run.first_token)) == (12, 12, {})
+
+
+def test_every_look_of_a_watch_is_kept_in_time(
+    scene: Scene, serve: Serve, hurried: World, tmp_path: Path
+) -> None:
+    up = serve(lambda _method, _target, _body: (200, {}, b'{"status": "ok"}'))
+    order = scene.order(
+        phase=2, url=up, streams=0, watch=300, every=60, evidence=str(tmp_path / "e.jsonl")
+    )
+    hold_gate(order, hurried, wait_for_nobody)
+    kept = open_evidence(order, hurried).kept
+    begin_s = kept.glances[0].at_s
+    assert [round((one.at_s - begin_s) / 60) for one in kept.glances] == [0, 1, 2, 3, 4, 5, 5]
+    assert all(one.up and one.tally is None for one in kept.glances)
+    assert kept.runs == ()
