@@ -1,4 +1,4 @@
-"""Reads TOML and JSON bytes into objects and says where each value stands. Pure."""
+"""Reads TOML, JSON and YAML bytes into objects and says where each value stands. Pure."""
 
 from __future__ import annotations
 
@@ -10,11 +10,22 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from cco_migrate.errors import InvalidInput
-from cco_migrate.spans import DuplicateKeyError, Entry, KeyPath, dotted, scan_json, scan_toml
+from cco_migrate.spans import (
+    DuplicateKeyError,
+    Entry,
+    KeyPath,
+    UnreadableError,
+    dotted,
+    scan_json,
+    scan_toml,
+)
 from cco_migrate.verdict import Finding, Severity
+
+if TYPE_CHECKING:
+    from cco_migrate import yaml_spans
 
 _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "UTF-8", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 _POSITION = re.compile(r" \(at line (\d+), column (\d+)\)$")
@@ -33,22 +44,24 @@ _FIXES: tuple[tuple[str, str], ...] = (
 
 
 class Format(StrEnum):
-    """The two formats configuration files have."""
+    """The formats configuration files have."""
 
     TOML = "toml"
     JSON = "json"
+    YAML = "yaml"
 
     @classmethod
     def of(cls, path: Path) -> Format:
         """Return the format the file name says.
 
         Raises:
-            InvalidInput: when the name ends in neither .toml nor .json.
+            InvalidInput: when the name ends in none of .toml, .json, .yaml and .yml.
         """
+        suffix = path.suffix.removeprefix(".").lower()
         try:
-            return cls(path.suffix.removeprefix(".").lower())
+            return cls("yaml" if suffix == "yml" else suffix)
         except ValueError as error:
-            raise InvalidInput(f"{path}: not a .toml or .json file") from error
+            raise InvalidInput(f"{path}: not a .toml, .json or .yaml file") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +74,7 @@ class Span:
 
 
 def parse(data: bytes, fmt: Format, path: Path, *, decimals: bool = False) -> object:
-    """Return the document: dicts, lists and scalars.
+    """Return the document: dicts, lists and scalars; of YAML as `yaml_spans` says.
 
     Args:
         data: The whole file.
@@ -71,19 +84,21 @@ def parse(data: bytes, fmt: Format, path: Path, *, decimals: bool = False) -> ob
             float: what is money must not be rounded.
 
     Raises:
-        InvalidInput: with one finding: a byte-order mark, not UTF-8, a syntax error or a JSON key
-            named twice, with its line.
+        InvalidInput: with one finding: a byte-order mark, not UTF-8, a syntax error, a key named
+            twice or a second YAML document, with its line.
     """
     text = _text(data, path)
     if fmt is Format.JSON and not text.strip():
         _refuse(path, "file-syntax", "is empty", "write {}, or remove the file", line=1)
     try:
-        document = tomllib.loads(text) if fmt is Format.TOML else _json(data, text, decimals)
+        document = _document(data, text, fmt, decimals)
     except json.JSONDecodeError as error:
         _refuse_syntax(path, error.msg, error.lineno, error.colno)
     except DuplicateKeyError as error:
         _refuse(path, "file-duplicate-key", "the key is named twice", "keep one of the two",
                 line=line_at(data, error.offset), key=dotted(error.path))  # fmt: skip
+    except UnreadableError as error:
+        _refuse_syntax(path, str(error), line_at(data, error.offset), None)
     except RecursionError:
         _refuse(path, "file-syntax", "nested too deeply to be read", "flatten it")
     except ValueError as error:
@@ -109,6 +124,8 @@ def locate(data: bytes, key: KeyPath, fmt: Format) -> Span | None:
 
 def index(data: bytes, fmt: Format) -> Mapping[KeyPath, Entry]:
     """Return every key path of a valid document with its place, in one pass."""
+    if fmt is Format.YAML:
+        return _yaml(data.decode()).entries
     return scan_toml(data) if fmt is Format.TOML else scan_json(data)
 
 
@@ -136,6 +153,18 @@ def _text(data: bytes, path: Path) -> str:
     except UnicodeDecodeError as error:
         _refuse(path, "file-encoding", f"byte 0x{data[error.start]:02x} is not UTF-8",
                 "save it as UTF-8", line=line_at(data, error.start))  # fmt: skip
+
+
+def _document(data: bytes, text: str, fmt: Format, decimals: bool) -> object:
+    if fmt is Format.YAML:
+        return _yaml(text).value
+    return tomllib.loads(text) if fmt is Format.TOML else _json(data, text, decimals)
+
+
+def _yaml(text: str) -> yaml_spans.Document:
+    from cco_migrate.yaml_spans import scan_yaml  # noqa: PLC0415  # 30 ms that few commands need
+
+    return scan_yaml(text)
 
 
 def _json(data: bytes, text: str, decimals: bool) -> object:

@@ -1,39 +1,43 @@
-"""Changes one value of a TOML or JSON document and not one byte more. Pure: bytes in, bytes out.
+"""Changes one value of a TOML, JSON or YAML document and not one byte more. Pure.
 
-An edit splices bytes at the place a scanner found; then an independent parser reads the result and
-must see the old document with only the addressed value changed. Otherwise the edit is refused, so a
-fault of the scanner can never reach a file.
+An edit splices bytes at the place a scanner found; then a parser reads the result and must see the
+old document with only the addressed value changed. Otherwise the edit is refused, so a fault of the
+scanner can never reach a file. What a YAML file says in two places, or by a reader's own rules
+(anchors, aliases, merge keys, tags), is never edited.
 """
 
 from __future__ import annotations
 
 import copy
 import difflib
-import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cco_migrate.documents import Format, Span, index, locate, parse
+from cco_migrate import splices
+from cco_migrate.documents import Format, Span, index, line_at, locate, parse
 from cco_migrate.errors import EditRefused, InvalidInput
+from cco_migrate.literals import (
+    SEPARATORS,
+    Scalar,
+    key_literal,
+    literal,
+    pair_literal,
+    refused,
+)
 from cco_migrate.spans import Entry, KeyPath, Kind, dotted
 
 __all__ = [
-    "Format", "KeyPath", "Span", "append_items", "locate", "parse", "remove_items", "replace_value",
-    "same", "set_value", "unified_diff",
+    "Format", "KeyPath", "Span", "append_items", "locate", "parse", "remove_items", "remove_value",
+    "replace_value", "same", "set_value", "unified_diff",
 ]  # fmt: skip
 
-Scalar = bool | int | float | str
 # A parsed document: dicts, lists and scalars to any depth, which static types cannot follow.
 _Node = Any
 
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-_REST_OF_LINE = re.compile(rb"[ \t]*(?:#[^\r\n]*)?(?=\r?\n|\Z)")
-# Possessive, so that a comma inside a comment is never taken for the one behind it.
-_COMMA = re.compile(rb"(?:[ \t\r\n]|#[^\n]*+)*+,")
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
+_MERGE_KEY = "<<"
 
 
 def replace_value(data: bytes, key: KeyPath, value: Scalar, fmt: Format) -> bytes:
@@ -44,14 +48,13 @@ def replace_value(data: bytes, key: KeyPath, value: Scalar, fmt: Format) -> byte
             the result would differ in anything else.
     """
     before, entries = _read(data, key, fmt)
-    entry = entries.get(key)
-    if entry is None:
-        raise _refused(key, "is not there")
-    if entry.kind is not Kind.SCALAR:
-        raise _refused(key, f"is not a single value: {entry.kind}")
+    entry = _scalar_at(entries, key, data)
     if same(_at(before, key), value):
         return data
-    after = data[: entry.start] + _scalar(value, key, fmt) + data[entry.end :]
+    text = literal(value, key, fmt, data[entry.start : entry.end])
+    if entry.start == entry.end:  # YAML: nothing stands behind the colon
+        text = b" " + text
+    after = data[: entry.start] + text + data[entry.end :]
     return _proved(after, key, fmt, _with(before, key, value))
 
 
@@ -66,20 +69,50 @@ def set_value(data: bytes, key: KeyPath, value: Scalar, fmt: Format) -> bytes:
     before, entries = _read(data, key, fmt)
     if key in entries:
         return replace_value(data, key, value, fmt)
-    parent, name = entries.get(key[:-1]), key[-1] if key else ""
-    if parent is None and fmt is Format.TOML and len(key) == 2 and isinstance(name, str):
-        after = _add_table(data, key, value)
-        return _proved(after, key, fmt, {**before, key[0]: {name: value}})
-    if parent is None or not isinstance(name, str):
-        raise _refused(key, f"there is no {dotted(key[:-1]) or 'table'} to put it into")
-    own, text = _direct(entries, key[:-1]), _scalar(value, key, fmt)
+    _refuse_guarded(entries, key, data)
+    _refuse_merged(entries, key, data, fmt)
+    parent, last = entries.get(key[:-1]), key[-1] if key else ""
+    new_table = parent is None and fmt is Format.TOML and len(key) == 2
+    if new_table and isinstance(last, str) and value is not None:
+        after = splices.append_table(data, str(key[0]), last, value)
+        return _proved(after, key, fmt, {**before, key[0]: {last: value}})
+    if parent is None or not isinstance(last, str):
+        raise refused(key, f"there is no {dotted(key[:-1]) or 'table'} to put it into")
+    members = splices.members_of(entries, key[:-1])
+    words = key_literal(last, fmt), literal(value, key, fmt)
     if parent.kind is Kind.OBJECT:
-        after = _insert_member(data, parent, own, _name(name, fmt), text, fmt)
-    elif parent.kind is Kind.TABLE:
-        after = _insert_line(data, parent, own, _name(name, fmt) + b" = " + text)
+        after = splices.insert_member(data, parent, members, *words, SEPARATORS[fmt])
+    elif parent.kind in {Kind.TABLE, Kind.BLOCK}:
+        after = splices.insert_line(data, parent, members, SEPARATORS[fmt].join(words))
     else:
-        raise _refused(key, f"{dotted(key[:-1])} has no table of its own; write one")
+        raise refused(key, f"{dotted(key[:-1])} has no table of its own; write one")
     return _proved(after, key, fmt, _with(before, key, value))
+
+
+def remove_value(data: bytes, key: KeyPath, fmt: Format) -> bytes:
+    """Return the document without the scalar at `key`: what an inserting `set_value` undoes.
+
+    A key that has a line takes its comment with it; comments on other lines stay.
+
+    Raises:
+        EditRefused: when the document cannot be read, `key` is not there, is not a scalar or shares
+            its line, or the result would differ in anything else.
+    """
+    before, entries = _read(data, key, fmt)
+    entry = _scalar_at(entries, key, data)
+    parent = entries[key[:-1]] if key else entry
+    if parent.kind is Kind.OBJECT:
+        members = splices.members_of(entries, key[:-1])
+        after: bytes | None = splices.remove_member(data, parent, members, entry)
+    elif parent.kind in {Kind.TABLE, Kind.BLOCK, Kind.IMPLIED}:
+        after = splices.remove_line(data, entry)
+    else:
+        raise refused(key, "is no key of a table")
+    if after is None:
+        raise refused(key, "shares its line with something else")
+    expected = copy.deepcopy(before)
+    del _at(expected, key[:-1])[key[-1]]
+    return _proved(after, key, fmt, expected)
 
 
 def append_items(
@@ -89,7 +122,7 @@ def append_items(
 
     Args:
         data: The whole file.
-        key: An array of arrays.
+        key: An array of arrays; in YAML one between brackets.
         items: The new elements.
         after: For each item the index, counted before the edit, of the element it follows. Items
             behind the same element keep their order.
@@ -104,15 +137,14 @@ def append_items(
     for item, anchor in zip(items, after, strict=True):
         behind.setdefault(anchor, []).append(list(item))
     before, entries = _read(data, key, fmt)
-    if key not in entries or entries[key].kind is not Kind.ARRAY:
-        raise _refused(key, "is not there or not an array")
+    _refuse_no_array(entries, key, data)
     edited = data
     for anchor in sorted(behind, reverse=True):  # from the end, so that earlier offsets hold
         entry = entries.get((*key, anchor))
         if entry is None:
-            raise _refused((*key, anchor), "is not there")
-        texts = [_pair(item, key, fmt) for item in behind[anchor]]
-        edited = _insert_items(edited, entry, entries.get((*key, anchor + 1)), texts)
+            raise refused((*key, anchor), "is not there")
+        texts = [pair_literal(item, key, fmt) for item in behind[anchor]]
+        edited = splices.insert_items(edited, entry, entries.get((*key, anchor + 1)), texts)
     expected = [
         one
         for position, element in enumerate(_at(before, key))
@@ -132,15 +164,16 @@ def remove_items(data: bytes, key: KeyPath, items: Sequence[Sequence[str]], fmt:
     """
     for item in items:
         before, entries = _read(data, key, fmt)
-        if key not in entries or entries[key].kind is not Kind.ARRAY:
-            raise _refused(key, "is not there or not an array")
+        _refuse_no_array(entries, key, data)
         elements = list(_at(before, key))
         if list(item) not in elements:
-            raise _refused(key, f"{list(item)} is not there any more")
+            raise refused(key, f"{list(item)} is not there any more")
         number = elements.index(list(item))
-        start, end = _own_line(data, entries[(*key, number)], key)
+        after = splices.remove_item(data, entries[(*key, number)])
+        if after is None:
+            raise refused(key, "the element shares its line with something else")
         expected = elements[:number] + elements[number + 1 :]
-        data = _proved(data[:start] + data[end:], key, fmt, _with(before, key, expected))
+        data = _proved(after, key, fmt, _with(before, key, expected))
     return data
 
 
@@ -170,22 +203,55 @@ def _read(data: bytes, key: KeyPath, fmt: Format) -> tuple[_Node, Mapping[KeyPat
     try:
         return parse(data, fmt, Path(f"document.{fmt}")), index(data, fmt)
     except InvalidInput as error:
-        reason = error.findings[0].message
-        raise EditRefused(f"cannot be edited: {reason}", findings=error.findings) from error
+        finding = error.findings[0]
+        where = f"line {finding.line}: " if finding.line else ""
+        raise EditRefused(
+            f"cannot be edited: {where}{finding.message}", findings=error.findings
+        ) from error
+
+
+def _scalar_at(entries: Mapping[KeyPath, Entry], key: KeyPath, data: bytes) -> Entry:
+    """Return the entry of a single value that may be edited; raises EditRefused for any other."""
+    entry = entries.get(key)
+    if entry is None:
+        raise refused(key, "is not there")
+    _refuse_guarded(entries, key, data)
+    if entry.kind is not Kind.SCALAR:
+        raise refused(key, f"is not a single value: {entry.kind}")
+    return entry
+
+
+def _refuse_no_array(entries: Mapping[KeyPath, Entry], key: KeyPath, data: bytes) -> None:
+    if key not in entries or entries[key].kind is not Kind.ARRAY:
+        raise refused(key, "is not there or not an array")
+    _refuse_guarded(entries, key, data)
+
+
+def _refuse_guarded(entries: Mapping[KeyPath, Entry], key: KeyPath, data: bytes) -> None:
+    """Refuse what stands, in YAML, for more than itself."""
+    for path in (key[:size] for size in range(len(key) + 1)):
+        entry = entries.get(path)
+        if entry is not None and entry.guard:
+            raise refused(key, f"line {line_at(data, entry.start)}: {entry.guard}")
+
+
+def _refuse_merged(
+    entries: Mapping[KeyPath, Entry], key: KeyPath, data: bytes, fmt: Format
+) -> None:
+    merge = entries.get((*key[:-1], _MERGE_KEY))
+    if fmt is Format.YAML and merge is not None:
+        line = line_at(data, merge.key_start)
+        raise refused(key, f"line {line}: a merge key (<<) brings in values from elsewhere")
 
 
 def _proved(after: bytes, key: KeyPath, fmt: Format, expected: _Node) -> bytes:
     try:
         seen = parse(after, fmt, Path(f"document.{fmt}"))
     except InvalidInput as error:
-        raise _refused(key, "the edit would break the document") from error
+        raise refused(key, "the edit would break the document") from error
     if not same(seen, expected):
-        raise _refused(key, "the edit would change something else too")
+        raise refused(key, "the edit would change something else too")
     return after
-
-
-def _refused(key: KeyPath, reason: str) -> EditRefused:
-    return EditRefused(f"{dotted(key) or 'document'}: {reason}")
 
 
 def _at(document: _Node, key: KeyPath) -> _Node:
@@ -200,130 +266,3 @@ def _with(document: _Node, key: KeyPath, value: _Node) -> _Node:
     path = (0, *key)
     _at(changed, path[:-1])[path[-1]] = value
     return changed[0]
-
-
-def _scalar(value: Scalar, key: KeyPath, fmt: Format) -> bytes:
-    if isinstance(value, bool):
-        return b"true" if value else b"false"
-    if isinstance(value, str):
-        return _quoted(value, key)
-    if isinstance(value, float) and not math.isfinite(value) and fmt is Format.JSON:
-        raise _refused(key, f"JSON has no {value!r}")
-    return repr(value).encode()
-
-
-def _quoted(text: str, key: KeyPath) -> bytes:
-    try:
-        # TOML wants DEL escaped too; a JSON string is a TOML string otherwise.
-        return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f").encode()
-    except UnicodeEncodeError as error:
-        raise _refused(key, "the text is not valid Unicode") from error
-
-
-def _name(name: str, fmt: Format) -> bytes:
-    bare = fmt is Format.TOML and _BARE_KEY.fullmatch(name)
-    return name.encode() if bare else _quoted(name, (name,))
-
-
-def _pair(item: Sequence[str], key: KeyPath, fmt: Format) -> bytes:
-    return b"[" + b", ".join(_scalar(text, key, fmt) for text in item) + b"]"
-
-
-def _direct(entries: Mapping[KeyPath, Entry], table: KeyPath) -> list[Entry]:
-    """Return the values in a table's own lines or braces, dotted keys included, by place."""
-    size = len(table)
-    found = [
-        entry
-        for path, entry in entries.items()
-        if len(path) > size
-        and path[:size] == table
-        and entry.kind not in (Kind.TABLE, Kind.TABLES, Kind.IMPLIED)
-        and all(entries[path[:n]].kind is Kind.IMPLIED for n in range(size + 1, len(path)))
-    ]
-    return sorted(found, key=lambda entry: entry.end)
-
-
-def _add_table(data: bytes, key: KeyPath, value: Scalar) -> bytes:
-    """Write a new table with one key behind everything else; what stood there keeps its bytes."""
-    import tomlkit  # noqa: PLC0415  # 40 ms that few edits need
-
-    new = tomlkit.document()
-    new.add(str(key[0]), tomlkit.table().add(str(key[1]), value))
-    text = tomlkit.dumps(new).encode()
-    if b"\r\n" in data:
-        text = text.replace(b"\n", b"\r\n")
-    newline = b"\r\n" if b"\r\n" in data else b"\n"
-    gap = b"" if not data else newline if data.endswith(b"\n") else newline * 2
-    return data + gap + text
-
-
-def _insert_line(data: bytes, table: Entry, members: Sequence[Entry], line: bytes) -> bytes:
-    """Put `line` behind the last member's line, else behind the header, else on top."""
-    newline = b"\r\n" if b"\r\n" in data else b"\n"
-    if not members and table.start == table.end:
-        return line + newline + data if data else line + newline
-    last = members[-1] if members else table
-    indent = _indent(data, last.key_start) or b""
-    at = _line_end(data, last.end)
-    return data[:at] + newline + indent + line + data[at:]
-
-
-def _insert_member(
-    data: bytes, parent: Entry, members: Sequence[Entry], name: bytes, value: bytes, fmt: Format
-) -> bytes:
-    """Put a member behind the last one between braces, spaced like it."""
-    if not members:
-        separator = b": " if fmt is Format.JSON else b" = "
-        return data[: parent.start] + b"{" + name + separator + value + b"}" + data[parent.end :]
-    last = members[-1]
-    lead = data[parent.start + 1 : last.key_start]
-    space = lead[len(lead.rstrip()) :]
-    if not space and len(members) == 1:
-        space = b" "
-    separator = data[last.key_end : last.start]
-    return data[: last.end] + b"," + space + name + separator + value + data[last.end :]
-
-
-def _own_line(data: bytes, entry: Entry, key: KeyPath) -> tuple[int, int]:
-    """Return the bytes of the line that holds this element, its comma and nothing else."""
-    start = data.rfind(b"\n", 0, entry.start) + 1
-    found = data.find(b"\n", entry.end)
-    end = len(data) if found < 0 else found + 1
-    around = data[start : entry.start] + data[entry.end : end]
-    if around.strip(b" \t\r\n") not in {b"", b","}:
-        raise _refused(key, "the element shares its line with something else")
-    return start, end
-
-
-def _insert_items(data: bytes, anchor: Entry, following: Entry | None, texts: list[bytes]) -> bytes:
-    """Put elements behind `anchor`: on lines of their own when it ends its line, else beside it."""
-    comma = _COMMA.match(data, anchor.end)
-    at = comma.end() if comma else anchor.end
-    rest = _REST_OF_LINE.match(data, at)
-    if rest is None:
-        lead, place = b" ", at
-    else:
-        indent = _indent(data, anchor.start)
-        if indent is None and following is not None:
-            indent = _indent(data, following.start)
-        if indent is None:
-            indent = b" " * (anchor.start - (data.rfind(b"\n", 0, anchor.start) + 1))
-        crlf = data[rest.end() : rest.end() + 2] == b"\r\n"
-        lead, place = (b"\r\n" if crlf else b"\n") + indent, rest.end()
-    if comma:
-        added = b"".join(lead + text + b"," for text in texts)
-        return data[:place] + added + data[place:]
-    added = b",".join(lead + text for text in texts)
-    return data[: anchor.end] + b"," + data[anchor.end : place] + added + data[place:]
-
-
-def _indent(data: bytes, at: int) -> bytes | None:
-    """Return the blanks before `at` on its line; None when something else stands there."""
-    blanks = data[data.rfind(b"\n", 0, at) + 1 : at]
-    return None if blanks.strip(b" \t") else blanks
-
-
-def _line_end(data: bytes, at: int) -> int:
-    """Return where the line of `at` ends, its comment included, its line ending not."""
-    rest = _REST_OF_LINE.match(data, at)
-    return at if rest is None else rest.end()

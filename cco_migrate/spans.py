@@ -35,7 +35,9 @@ class Kind(StrEnum):
 
     SCALAR = "scalar"
     ARRAY = "array"
-    OBJECT = "object"  # JSON object or TOML inline table: between braces
+    LIST = "block list"  # YAML, one dash an element
+    OBJECT = "object"  # JSON object, TOML inline table, YAML flow mapping: between braces
+    BLOCK = "block mapping"  # YAML, one line a key
     TABLE = "table"  # TOML [header]
     TABLES = "tables"  # TOML [[header]]: all of them together
     IMPLIED = "implied"  # exists only because a longer key names it
@@ -50,6 +52,7 @@ class Entry:
         end: One past its last byte.
         key_start: First byte of its key; equals start for array elements, headers and the root.
         key_end: One past the last byte of its key.
+        guard: Why neither it nor anything in it may be edited; empty when it may.
     """
 
     kind: Kind
@@ -57,6 +60,7 @@ class Entry:
     end: int
     key_start: int
     key_end: int
+    guard: str = ""
 
 
 class DuplicateKeyError(ValueError):
@@ -70,6 +74,18 @@ class DuplicateKeyError(ValueError):
     def __init__(self, path: KeyPath, offset: int) -> None:
         self.path, self.offset = path, offset
         super().__init__(dotted(path))
+
+
+class UnreadableError(ValueError):
+    """The document is not YAML, or not one that can be edited.
+
+    Attributes:
+        offset: Byte offset of the fault.
+    """
+
+    def __init__(self, reason: str, offset: int) -> None:
+        self.offset = offset
+        super().__init__(reason)
 
 
 def dotted(path: KeyPath) -> str:

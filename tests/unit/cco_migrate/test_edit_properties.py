@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+import yaml
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from cco_migrate.changes import apply_edits, revert_edits
@@ -80,9 +81,31 @@ def json_text(draw: st.DrawFn) -> str:
 
 
 @st.composite
+def yaml_text(draw: st.DrawFn) -> str:
+    lines = [draw(st.sampled_from(["", "# who answers for whom\n", "---\n"]))]
+    names = draw(st.lists(st.sampled_from(KEYS), unique=True, min_size=1, max_size=4))
+    for table in ("", *draw(st.lists(st.sampled_from(("o", "p")), unique=True))):
+        lines.append(f"{table}:  # {draw(TEXTS)}\n" if table else "")
+        indent = "  " if table else ""
+        for name in names:
+            value = json.dumps(draw(SCALARS | st.lists(SCALARS, max_size=2)), ensure_ascii=False)
+            note = draw(st.sampled_from(["", "  # until the review", " # = ] }"]))
+            lines.append(f"{indent}{json.dumps(name)}: {value}{note}\n")
+        if table and draw(st.booleans()):
+            gap = draw(st.sampled_from(["", "\n    ", " "]))
+            lines.append(f'  pairs: [{gap}["a", "b"],{gap}["c", "d"]{gap}]\n')
+    text = "".join(lines)
+    return "".join(one if one.isprintable() or one == "\n" else "." for one in text)
+
+
+@st.composite
 def documents(draw: st.DrawFn) -> Document:
     suffix, text = draw(
-        st.one_of(st.tuples(st.just("toml"), toml_text()), st.tuples(st.just("json"), json_text()))
+        st.one_of(
+            st.tuples(st.just("toml"), toml_text()),
+            st.tuples(st.just("json"), json_text()),
+            st.tuples(st.sampled_from(["yaml", "yml"]), yaml_text()),
+        )
     )
     text = text.removesuffix("\n") if draw(st.booleans()) else text
     data = (text.replace("\n", "\r\n") if draw(st.booleans()) else text).encode()
@@ -117,7 +140,8 @@ def cases(draw: st.DrawFn) -> tuple[Document, list[JsonObject]]:
         if kind == "table":
             key = [*key, draw(st.sampled_from((*KEYS, "new", "o")))]
         if kind in {"table", "scalar"}:
-            changes.append({"op": "set", "key": key, "value": draw(SCALARS)})
+            change: JsonObject = {"op": "set", "key": key, "value": draw(SCALARS)}
+            changes.append(change if draw(st.integers(0, 4)) else {"op": "remove", "key": key})
         else:
             item = [draw(TEXTS), draw(TEXTS)]
             changes.append({"op": "append", "key": key, "items": [item], "after": [0]})
@@ -152,6 +176,8 @@ def about(path: Path) -> tuple[bytes, int, bool, str]:
 
 def parsed(data: bytes, suffix: str) -> Any:  # Any: a document
     text = data.decode()
+    if suffix in {"yaml", "yml"}:
+        return yaml.safe_load(text)
     return tomllib.loads(text) if suffix == "toml" else json.loads(text)
 
 
@@ -172,6 +198,15 @@ def touches(place: tuple[object, ...], changes: Sequence[JsonObject]) -> bool:
     """Return whether a leaf is what an edit addresses, or stands in, or holds, what it does."""
     keys = [tuple(change["key"]) for change in changes]
     return any(place[: len(key)] == key or key[: len(place)] == place for key in keys)
+
+
+def edited(document: Document, changes: Sequence[JsonObject]) -> tuple[Path, bytes]:
+    """Return the document's name and its bytes after the edits; passes over one that is refused."""
+    path = Path(f"document.{document.suffix}")
+    try:
+        return path, apply_edits(document.data, path, changes)
+    except InvalidInput:
+        reject()
 
 
 @LAW
@@ -228,11 +263,7 @@ def test_taking_back_the_keys_alone_gives_the_old_values_or_is_refused(
     case: tuple[Document, list[JsonObject]],
 ) -> None:
     document, changes = case
-    path = Path(f"document.{document.suffix}")
-    try:
-        after = apply_edits(document.data, path, changes)
-    except InvalidInput:
-        return
+    path, after = edited(document, changes)
     try:
         back = revert_edits(after, document.data, path, changes)
     except ToolkitError as error:
@@ -248,11 +279,7 @@ def test_comments_and_line_endings_outside_of_the_edit_stay(
     case: tuple[Document, list[JsonObject]],
 ) -> None:
     document, changes = case
-    path = Path(f"document.{document.suffix}")
-    try:
-        after = apply_edits(document.data, path, changes)
-    except InvalidInput:
-        return
+    _, after = edited(document, changes)
     lines = document.data.splitlines(keepends=True)
     kept = sum(line in after for line in lines)
     # one edit touches one line, and the end of the one before it; an inline object is one line
@@ -262,9 +289,9 @@ def test_comments_and_line_endings_outside_of_the_edit_stay(
         assert after.replace(b"\r\n", b"").count(b"\n") == 0
 
 
-@pytest.mark.parametrize("suffix", ["toml", "json"])
+@pytest.mark.parametrize("suffix", ["toml", "json", "yaml"])
 def test_file_with_a_byte_order_mark_is_refused_and_untouched(suffix: str) -> None:
-    body: Mapping[str, bytes] = {"toml": b"a = 1\n", "json": b'{"a": 1}\n'}
+    body: Mapping[str, bytes] = {"toml": b"a = 1\n", "json": b'{"a": 1}\n', "yaml": b"a: 1\n"}
     with written(Document(BOM + body[suffix], suffix, 0o640, True)) as (path, context):
         before = about(path)
         change = {"op": "set", "key": ["a"], "value": 2}

@@ -1,33 +1,24 @@
-"""Edits change the addressed value and nothing else, on any document, or are refused."""
+"""Edits change the addressed value of a document, or insert it where it belongs, or are refused."""
 
 from __future__ import annotations
 
-import json
 import math
-import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tomlkit
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
 
 from cco_migrate.documents import index, line_of
 from cco_migrate.edits import (
     Format,
     KeyPath,
-    append_items,
     locate,
-    parse,
-    remove_items,
     replace_value,
     set_value,
     unified_diff,
 )
 from cco_migrate.errors import EditRefused, InvalidInput
-from cco_migrate.spans import Kind, dotted
 
 ENABLED: KeyPath = ("overrides", "enabled")
 RULES: KeyPath = ("overrides", "rules")
@@ -192,63 +183,11 @@ def test_set_refuses_without_a_table_to_put_it_into(data: bytes, key: KeyPath, f
         set_value(data, key, True, fmt)
 
 
-# --- append ----------------------------------------------------------------------------------
-
-NEW = ("x", "y")
-
-
-@pytest.mark.parametrize(
-    ("before", "after_index", "after"),
-    [
-        ('r = [\n  ["a", "b"],\n  ["c", "d"],\n]\n', 0,
-         'r = [\n  ["a", "b"],\n  ["x", "y"],\n  ["c", "d"],\n]\n'),
-        ('r = [\n  ["a", "b"],\n  ["c", "d"],\n]\n', 1,
-         'r = [\n  ["a", "b"],\n  ["c", "d"],\n  ["x", "y"],\n]\n'),
-        ('r = [\r\n\t["a", "b"], # it, says\r\n\t["c", "d"] # no, comma\r\n]', 1,
-         'r = [\r\n\t["a", "b"], # it, says\r\n\t["c", "d"], # no, comma\r\n\t["x", "y"]\r\n]'),
-        ('r = [\r\n\t["a", "b"], # it, says\r\n\t["c", "d"] # no, comma\r\n]', 0,
-         'r = [\r\n\t["a", "b"], # it, says\r\n\t["x", "y"],\r\n\t["c", "d"] # no, comma\r\n]'),
-        ('r = [["a", "b"], ["c", "d"]]', 0, 'r = [["a", "b"], ["x", "y"], ["c", "d"]]'),
-        ('r = [["a", "b"], ["c", "d"]]', 1, 'r = [["a", "b"], ["c", "d"], ["x", "y"]]'),
-        ('r = [["a", "b"],\n     ["c", "d"]]', 0,
-         'r = [["a", "b"],\n     ["x", "y"],\n     ["c", "d"]]'),
-        ('r = [["a", "b"],\n]', 0, 'r = [["a", "b"],\n     ["x", "y"],\n]'),
-        ('r = [\n ["a", "b"] # c\n , ["c", "d"]]', 0,
-         'r = [\n ["a", "b"] # c\n , ["x", "y"], ["c", "d"]]'),
-    ],
-)  # fmt: skip
-def test_append_keeps_the_style_of_the_array(before: str, after_index: int, after: str) -> None:
-    edited = append_items(before.encode(), ("r",), [NEW], [after_index], Format.TOML)
-    assert edited.decode() == after
-
-
-def test_append_several_keeps_their_order() -> None:
-    pairs = [("1", "a"), ("2", "b"), ("3", "c")]
-    edited = append_items(DEMO, RULES, pairs, [1, 0, 1], Format.TOML)
-    rules = tomllib.loads(edited.decode())["overrides"]["rules"]
-    assert [rule[0] for rule in rules] == [
-        "claude-sonnet-4.5-20250929", "2", "claude-sonnet-4", "1", "3",
-    ]  # fmt: skip
-    assert set(DEMO.splitlines()) <= set(edited.splitlines())
-
-
-def test_append_json_inserts_a_line() -> None:
-    before = b'{"r": [\n  ["a", "b"]\n]}'
-    assert append_items(before, ("r",), [NEW], [0], Format.JSON) == (
-        b'{"r": [\n  ["a", "b"],\n  ["x", "y"]\n]}'
-    )
-
-
-def test_append_nothing_returns_the_same_bytes() -> None:
-    assert append_items(DEMO, RULES, [], [], Format.TOML) == DEMO
-
-
-@pytest.mark.parametrize(
-    ("key", "after_index"), [(RULES, 2), (RULES, -1), (ENABLED, 0), (("no",), 0)]
-)
-def test_append_refuses_what_is_not_there(key: KeyPath, after_index: int) -> None:
-    with pytest.raises(EditRefused):
-        append_items(DEMO, key, [NEW], [after_index], Format.TOML)
+def test_replace_agrees_with_tomlkit() -> None:
+    for data in (DEMO, DEMO.replace(b"\n", b"\r\n"), DEMO.rstrip()):
+        document: Any = tomlkit.parse(data.decode())
+        document["overrides"]["enabled"] = True
+        assert replace_value(data, ENABLED, True, Format.TOML) == tomlkit.dumps(document).encode()
 
 
 # --- locate, diff, format --------------------------------------------------------------------
@@ -300,235 +239,6 @@ def test_unified_diff_marks_a_missing_final_newline() -> None:
 
 def test_format_of_an_unknown_suffix_is_refused() -> None:
     assert Format.of(Path("x/A.TOML")) is Format.TOML
+    assert Format.of(Path("a.yaml")) is Format.of(Path("a.yml")) is Format.YAML
     with pytest.raises(InvalidInput):
-        Format.of(Path("a.yaml"))
-
-
-# --- laws ------------------------------------------------------------------------------------
-
-# The same documents on every run: a red build is never luck.
-LAW = settings(max_examples=150, deadline=None, derandomize=True, database=None)
-
-NAMES = st.text(max_size=6) | st.from_regex(r"[A-Za-z0-9_-]{1,6}", fullmatch=True)
-VALUES = st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.text(max_size=12)
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-TOML_SCALARS = st.one_of(
-    VALUES.filter(lambda value: not isinstance(value, str)).map(
-        lambda value: str(value).lower() if isinstance(value, bool) else repr(value)
-    ),
-    st.sampled_from([
-        "0xDEAD", "1_000", "'lit#]eral'", '"""m"l\n"""""', "'''a\n'b'''''", "1979-05-27",
-        "1979-05-27 07:32:00Z", "07:32:00.5", '"\\"}#"', "''", '""', "-nan",
-    ]),
-    st.text(max_size=8).map(_quoted),
-)  # fmt: skip
-
-
-def _toml_name(name: str, literal: bool) -> str:
-    if name and all(one.isascii() and (one.isalnum() or one in "_-") for one in name):
-        return name
-    if literal and name.isprintable() and "'" not in name:
-        return f"'{name}'"
-    return _quoted(name)
-
-
-@st.composite
-def toml_values(draw: st.DrawFn, depth: int = 2) -> str:
-    """A scalar, an array in some style, or an inline table."""
-    kind = draw(st.sampled_from(["scalar", "scalar", "array", "inline"])) if depth else "scalar"
-    if kind == "scalar":
-        return draw(TOML_SCALARS)
-    parts = draw(st.lists(toml_values(depth - 1), max_size=3))
-    if kind == "inline":
-        names = draw(st.lists(NAMES, min_size=len(parts), max_size=len(parts), unique=True))
-        members = (f"{_toml_name(n, True)} = {v}" for n, v in zip(names, parts, strict=True))
-        return "{ " + ", ".join(members) + "}"
-    gap = draw(st.sampled_from(["", " ", "\n  ", " # it's, a ] \"note\n\t"]))
-    comma = draw(st.sampled_from([",", gap + ","])) if parts else ""
-    return "[" + gap + f"{comma}{gap}".join(parts) + draw(st.sampled_from(["", comma])) + gap + "]"
-
-
-@st.composite
-def toml_pairs(draw: st.DrawFn) -> str:
-    """Lines `key = value` with dotted and quoted keys, comments and empty lines."""
-    lines = []
-    for name in draw(st.lists(NAMES, max_size=3, unique=True)):
-        key = _toml_name(name, draw(st.booleans()))
-        key += draw(st.sampled_from(["", "", ".'q.d'", " . d . e"]))
-        tail = draw(st.sampled_from(["", "  # x = 'y", "\n"]))
-        lines.append(f"{draw(st.sampled_from(['', '  ']))}{key} = {draw(toml_values())}{tail}\n")
-    return "".join(lines)
-
-
-MANY = "[[many-tables]]"
-# Longer than any of NAMES, so that no document names a key twice.
-TABLES = ["[table-{}]", "[table-{}.'x y'. z]", MANY, "[many-tables.b{}]", "[ 'quoted-{}' ] #"]
-
-
-@st.composite
-def toml_documents(draw: st.DrawFn) -> bytes:
-    """A document with tables, sub-tables and arrays of tables, either line ending."""
-    text = draw(toml_pairs())
-    for number in range(draw(st.integers(0, 3))):
-        head = draw(st.sampled_from(TABLES)).format(number)
-        text += ("" if MANY in text or "[many-tables." not in head else f"{MANY}\n") + head + "\n"
-        text += draw(toml_pairs())
-    text = text.removesuffix("\n") if draw(st.booleans()) else text
-    return (text.replace("\n", "\r\n") if draw(st.booleans()) else text).encode()
-
-
-@st.composite
-def json_documents(draw: st.DrawFn) -> bytes:
-    """A document in any of the usual layouts."""
-    tree = draw(
-        st.recursive(
-            st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
-            max_leaves=8,
-        ).filter(lambda value: "inf" not in repr(value))
-    )
-    indent = draw(st.sampled_from([None, 0, 2, "\t"]))
-    text = json.dumps(tree, indent=indent, ensure_ascii=draw(st.booleans()))
-    return (text.replace("\n", "\r\n") if draw(st.booleans()) else text).encode()
-
-
-DOCUMENTS = st.one_of(
-    toml_documents().map(lambda data: (data, Format.TOML)),
-    json_documents().map(lambda data: (data, Format.JSON)),
-)
-
-
-def _leaves(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, object]]:
-    children: Any = ()
-    if isinstance(value, dict):
-        children = value.items()
-    elif isinstance(value, list):
-        children = enumerate(value)
-    else:
-        yield path, value
-    for name, child in children:
-        yield from _leaves(child, (*path, name))
-
-
-def _facts(document: object) -> dict[KeyPath, str]:
-    """Return each leaf with its exact value: 1, 1.0 and true differ."""
-    return {path: f"{type(leaf).__name__} {leaf!r}" for path, leaf in _leaves(document)}
-
-
-def _read(data: bytes, fmt: Format) -> object:
-    return parse(data, fmt, Path("document"))
-
-
-@given(DOCUMENTS)
-@LAW
-def test_every_value_of_any_document_is_located(case: tuple[bytes, Format]) -> None:
-    data, fmt = case
-    leaves = dict(_leaves(_read(data, fmt)))
-    entries = index(data, fmt)
-    assert {path for path, entry in entries.items() if entry.kind is Kind.SCALAR} == set(leaves)
-    for path, leaf in leaves.items():
-        text = data[entries[path].start : entries[path].end]
-        alone = b"x = " + text if fmt is Format.TOML else b'{"x": ' + text + b"}"
-        assert _facts(_read(alone, fmt)) == {("x",): f"{type(leaf).__name__} {leaf!r}"}
-
-
-@given(DOCUMENTS, st.data(), VALUES)
-@LAW
-def test_replace_on_any_document_changes_only_the_addressed_value(
-    case: tuple[bytes, Format], choice: st.DataObject, value: Any
-) -> None:
-    data, fmt = case
-    leaves = sorted(_facts(_read(data, fmt)), key=dotted)
-    assume(leaves)
-    assume(fmt is Format.TOML or not isinstance(value, float) or math.isfinite(value))
-    key = choice.draw(st.sampled_from(leaves))
-    # The first replacement brings the value into our spelling; from there, there and back.
-    canonical = replace_value(data, key, "start", fmt)
-    edited = replace_value(canonical, key, value, fmt)
-    expected = _facts(_read(data, fmt)) | {key: f"{type(value).__name__} {value!r}"}
-    assert _facts(_read(edited, fmt)) == expected
-    assert replace_value(edited, key, "start", fmt) == canonical
-    assert edited.count(b"\r\n") == data.count(b"\r\n") - _line_ends_inside(data, key, fmt)
-
-
-def _line_ends_inside(data: bytes, key: KeyPath, fmt: Format) -> int:
-    span = locate(data, key, fmt)
-    assert span is not None
-    return data[span.start : span.end].count(b"\r\n")
-
-
-@given(DOCUMENTS, st.data(), NAMES)
-@LAW
-def test_set_on_any_table_of_any_document_adds_only_the_key(
-    case: tuple[bytes, Format], choice: st.DataObject, name: str
-) -> None:
-    data, fmt = case
-    entries = index(data, fmt)
-    tables = [path for path, one in entries.items() if one.kind in (Kind.TABLE, Kind.OBJECT)]
-    assume(tables)
-    key = (*choice.draw(st.sampled_from(sorted(tables, key=dotted))), name)
-    assume(key not in entries)
-    before = _facts(_read(data, fmt))
-    assert _facts(_read(set_value(data, key, True, fmt), fmt)) == before | {key: "bool True"}
-
-
-@given(
-    st.lists(st.tuples(st.text(max_size=5), st.text(max_size=5)), min_size=1, max_size=4),
-    st.sampled_from(["", " ", "\n  ", " # a, b ]\n\t", "\r\n"]),
-    st.booleans(),
-    st.data(),
-)
-@LAW
-def test_append_on_any_array_inserts_only_the_items(
-    pairs: list[tuple[str, str]], gap: str, trailing: bool, choice: st.DataObject
-) -> None:
-    elements = [f"[{_quoted(a)},{_quoted(b)}]" for a, b in pairs]
-    comma = "," if trailing else ""
-    data = f"[o]\nr = [{gap}{f',{gap}'.join(elements)}{comma}{gap}] # end".encode()
-    anchors = choice.draw(st.lists(st.integers(0, len(pairs) - 1), max_size=3))
-    items = [(f"n{number}", "t") for number in range(len(anchors))]
-    edited = append_items(data, ("o", "r"), items, anchors, Format.TOML)
-    expected: list[list[str]] = []
-    for number, pair in enumerate(pairs):
-        expected.append(list(pair))
-        expected += [list(i) for i, at in zip(items, anchors, strict=True) if at == number]
-    assert tomllib.loads(edited.decode())["o"]["r"] == expected
-
-
-def test_replace_agrees_with_tomlkit() -> None:
-    for data in (DEMO, DEMO.replace(b"\n", b"\r\n"), DEMO.rstrip()):
-        document: Any = tomlkit.parse(data.decode())
-        document["overrides"]["enabled"] = True
-        assert replace_value(data, ENABLED, True, Format.TOML) == tomlkit.dumps(document).encode()
-
-
-# --- remove ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("newline", ["\n", "\r\n"])
-@pytest.mark.parametrize("after", [0, 1, 2])
-def test_remove_takes_back_what_append_wrote(newline: str, after: int) -> None:
-    text = 'a = 1\n[o]\nr = [\n  ["a", "b"],  # one\n  ["c", "d"],\n  ["e", "f"],\n]\n'
-    data = text.replace("\n", newline).encode()
-    grown = append_items(data, ("o", "r"), [("x", "y")], [after], Format.TOML)
-    assert remove_items(grown, ("o", "r"), [("x", "y")], Format.TOML) == data
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ('r = [["a", "b"], ["x", "y"]]\n', "shares its line"),
-        ('r = [\n  ["x", "y"],  # kept for a reason\n]\n', "shares its line"),
-        ('r = [\n  ["a", "b"],\n]\n', "not there any more"),
-        ("r = 1\n", "not an array"),
-        ("[", "cannot be edited"),
-    ],
-)
-def test_remove_refuses_what_is_not_ours_alone(text: str, reason: str) -> None:
-    with pytest.raises(EditRefused, match=reason):
-        remove_items(text.encode(), ("r",), [("x", "y")], Format.TOML)
+        Format.of(Path("a.ini"))
