@@ -7,17 +7,18 @@ import json
 import signal
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from cco_migrate.checks.client_requests import client_requests
 from cco_migrate.checks.sending import send_requests
 from cco_migrate.context import Context
+from cco_migrate.drivers.orphans import adopted, birthmark, carries_mark
 from cco_migrate.drivers.process import ProcessDriver
 from cco_migrate.errors import ToolkitError
 from cco_migrate.model import DriverSpec, Instance
-from cco_migrate.steps.services import await_ready
+from cco_migrate.steps.services import await_answer, await_ready
 from cco_migrate.world import World
 
 DIRECTORY = Path(".cco-demo")
@@ -90,11 +91,14 @@ class Demo:
             self._create()
             say(f"  created {self.root.name}/ with the gateway on {self.instance().url}")
         context = self._context(waiting)
-        if self._upstream_pid() is None:
+        if self._upstream_found_or_adopted(context) is None:
             self._start_upstream(context)
         driver = ProcessDriver(context)
-        if driver.pid() is None:
-            await_ready(context, driver.start())
+        if driver.find() is None:
+            if adopted(context, driver.find) is None:
+                await_ready(context, driver.start())
+            else:
+                await_answer(context)
             say(f"  started the gateway ({driver.find()}), overrides as its file says")
         if not context.gateway.audit(limit=1):
             requests = client_requests(MODELS, run="before", streamed=STREAMED)
@@ -109,11 +113,11 @@ class Demo:
         if not self.exists:
             say("no demo here")
             return
-        context = self._context(lambda _what, _timeout: None)
+        context = self._context(_nobody_looks)
         driver = ProcessDriver(context)
-        if driver.pid() is not None:
+        if driver.find() or adopted(context, driver.find):
             say(f"stopped the gateway, {driver.stop(30)}")
-        if (pid := self._upstream_pid()) is not None:
+        if (pid := self._upstream_found_or_adopted(context)) is not None:
             self.world.processes.signal(pid, signal.SIGTERM)
             self.world.clock.wait_until(lambda: self._upstream_pid() is None, 10)
             say(f"stopped the upstream, pid {pid}")
@@ -152,7 +156,7 @@ class Demo:
             str(ready),
         )
         log = self.root / "upstream.log"
-        process = self.world.processes.spawn(command, log)
+        process = self.world.processes.spawn(command, log, birthmark(_of_upstream(context)))
         context.waiting("the demo upstream", START_TIMEOUT_S)
 
         def settled() -> bool:
@@ -167,6 +171,15 @@ class Demo:
                 f"the demo upstream did not start: {lines[-1] if lines else 'no output'}"
             )
 
+    def _upstream_found_or_adopted(self, context: Context) -> int | None:
+        def find() -> str | None:
+            pid = self._upstream_pid()
+            return None if pid is None else f"pid {pid}"
+
+        if find() is None:
+            adopted(_of_upstream(context), find)
+        return self._upstream_pid()
+
     def _upstream_pid(self) -> int | None:
         data = self.world.files.read_if_there(self.root / "upstream.json")
         try:
@@ -174,7 +187,9 @@ class Demo:
             pid, started_at = int(row["pid"]), datetime.fromisoformat(row["started_at"])
         except (ValueError, KeyError, TypeError):
             return None
-        return pid if self.world.processes.same_process(pid, started_at) else None
+        if self.world.processes.same_process(pid, started_at):
+            return pid
+        return pid if carries_mark(_of_upstream(self._context(_nobody_looks)), pid) else None
 
     def _state(self) -> DemoState:
         try:
@@ -196,3 +211,12 @@ def free_ports(count: int) -> list[int]:
         for found in sockets:
             found.bind(("127.0.0.1", 0))
         return [found.getsockname()[1] for found in sockets]
+
+
+def _of_upstream(context: Context) -> Context:
+    """Return the surroundings in which the upstream is told from the gateway, when one is lost."""
+    return replace(context, run="demo-upstream")
+
+
+def _nobody_looks(_what: str, _timeout_s: float) -> None:
+    return None

@@ -1,4 +1,4 @@
-"""Tells hooks what a run does: all at once, each with its timeout; faults are only written down."""
+"""Tells hooks what a run does: all at once, each with its timeout; faults are only journaled."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from cco_migrate.world import World
 _ALWAYS = frozenset({Point.ROLLBACK, Point.FINISHED})
 """What a hook is told although it was too slow before: a page must not be lost."""
 _GRACE_S = 0.5
+_NOT_WRITTEN = "what hooks did is not written down"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +41,27 @@ class Told:
 
 
 class Announcer:
-    """Tells the hooks of one run; called with each journal line, after it is on disk."""
+    """Tells the hooks of one run; called with each journal line, after it is on disk.
+
+    Args:
+        say: Shows the operator a line.
+        confirm: Raises LockLost when the journal is somebody else's by now.
+    """
 
     def __init__(
-        self, hooks: Sequence[Hook], run: Run, world: World, say: Callable[[str], None]
+        self,
+        hooks: Sequence[Hook],
+        run: Run,
+        world: World,
+        say: Callable[[str], None],
+        confirm: Callable[[], None] = lambda: None,
     ) -> None:
-        self.hooks, self.plan, self.world, self._say = tuple(hooks), run.plan, world, say
-        self.log = run.directory / "hooks.jsonl"
+        self.hooks, self.plan, self.journal = tuple(hooks), run.plan, run.journal
+        self.world, self._say, self._confirm = world, say, confirm
         self._slow: set[Hook] = set()
 
     def __call__(self, entry: Entry) -> None:
-        """Tell whoever asked for it, and write down beside the journal how that ended.
+        """Tell whoever asked for it, and journal how that ended.
 
         Takes as long as the slowest, at most its timeout. A hook that was too slow is told no more
         steps by this command, so that it delays a rollback only once.
@@ -70,15 +81,22 @@ class Announcer:
             self._write_down(entry, told)
 
     def _write_down(self, entry: Entry, told: Sequence[Told]) -> None:
-        """Append a line for each; a disk that is full is said, and stops no run."""
-        at = self.world.clock.now().isoformat(timespec="milliseconds")
-        event = {"v": 1, "at": at, "id": f"{entry.run}/{entry.seq}", "event": entry.event.value}
-        rows = [{**event, "hook": one.hook.name, "fault": one.fault or None} for one in told]
-        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        """Journal how it ended; where that cannot be done it is said, and stops no run."""
+        rows = [{"hook": one.hook.name, "fault": one.fault or None} for one in told]
+        data = {"seq": entry.seq, "event": entry.event.value, "hooks": rows}
+        faults = sum(bool(one.fault) for one in told)
         try:
-            self.world.files.append(self.log, lines.encode())
+            self._confirm()  # hooks take their time: somebody may have taken the run over
+            self.journal.append(
+                Event.TOLD,
+                entry.step,
+                reason=f"{len(told) - faults} of {len(told)} told",
+                data=data,
+            )
         except OSError as error:
-            self._say(f"  hook  {self.log}: {error.strerror}; what hooks did is not written down")
+            self._say(f"  hook  {self.journal.path}: {error.strerror}; {_NOT_WRITTEN}")
+        except ToolkitError as error:
+            self._say(f"  hook  {error}; {_NOT_WRITTEN}")
 
     def _points(self, entry: Entry) -> tuple[Point, ...]:
         if entry.event is Event.PREPARED and self.plan.step(entry.step).uses not in CHECKS:

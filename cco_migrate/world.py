@@ -221,7 +221,10 @@ class Processes:
         return True
 
     def same_process(self, pid: int, started_at: datetime) -> bool:
-        """Return whether this pid lives and is the process that started then (within 2 s)."""
+        """Return whether this pid lives and is the process that started then (within 2 s).
+
+        False also when the clock was stepped since; what a run started is known by `environment`.
+        """
         import psutil  # noqa: PLC0415  # 20 ms that `--list` must not pay
 
         if pid <= 0:  # to the kernel a whole group of processes
@@ -245,6 +248,18 @@ class Processes:
             except psutil.Error:  # somebody else's, gone since, or a zombie
                 continue
         return tuple(found)
+
+    def environment(self, pid: int) -> Mapping[str, str]:
+        """Return what a live process of ours was started with; empty when there is no such one."""
+        import psutil  # noqa: PLC0415  # see same_process
+
+        if pid <= 0:
+            return {}
+        try:
+            found: dict[str, str] = psutil.Process(pid).environ()
+        except psutil.Error:
+            return {}
+        return found
 
     def birth(self, pid: int) -> str | None:
         """Return what tells a live process from others of its pid; None when there is none.

@@ -14,6 +14,14 @@ def birthmark(context: Context) -> Mapping[str, str]:
     return {"CCO_MIGRATE_RUN": context.run, "CCO_MIGRATE_HOME": str(context.instance.home)}
 
 
+def carries_mark(context: Context, pid: int) -> bool:
+    """Return whether a live process was started on behalf of this run and state root.
+
+    Unlike a start time, which moves with every clock that is stepped, this stays as it was.
+    """
+    return context.world.processes.environment(pid).items() >= birthmark(context).items()
+
+
 def adopted(context: Context, find: Callable[[], str | None]) -> str | None:
     """Wait until what an earlier attempt started can be found, or is gone.
 
@@ -29,7 +37,7 @@ def adopted(context: Context, find: Callable[[], str | None]) -> str | None:
     mark, processes = birthmark(context), context.world.processes
     if not processes.carrying(mark):
         return find()  # it may have ended its start since the last look
-    context.waiting("the gateway that a killed attempt has started", SETTLE_TIMEOUT_S)
+    context.waiting("what a killed attempt has started", SETTLE_TIMEOUT_S)
     context.world.clock.wait_until(
         lambda: find() is not None or not processes.carrying(mark), SETTLE_TIMEOUT_S
     )

@@ -6,7 +6,10 @@ from typing import Protocol
 
 from cco_migrate.context import Context, Outcome
 from cco_migrate.model import JsonObject, Step
+from cco_migrate.steps.bundles import Bundle, RestoreBundle
 from cco_migrate.steps.files import BackupFiles, EditFile
+from cco_migrate.steps.git import Commit, Revert, Tag
+from cco_migrate.steps.recovery import LastClient
 from cco_migrate.steps.report import WriteReport
 from cco_migrate.steps.services import (
     Converge,
@@ -52,5 +55,11 @@ ACTIONS: dict[str, Action] = {
     "service.start": StartService(),
     "service.replace": ReplaceWorkers(),
     "service.converge": Converge(),
+    "clients.recovered": LastClient(),
     "report.write": WriteReport(),
+    "git.commit": Commit(),
+    "git.revert": Revert(),
+    "git.tag": Tag(),
+    "git.bundle": Bundle(),
+    "git.restore-bundle": RestoreBundle(),
 }

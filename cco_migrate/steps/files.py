@@ -62,7 +62,7 @@ class BackupFiles:
 class EditFile:
     """Change one file by key-precise edits.
 
-    Params: `path`; `edits`, each `{op: "set", key, value}` or `{op: "append", key, items, after}`.
+    Params: `path`, a .toml, .json or .yaml file; `edits`, as `changes` has them.
     The undo writes the old bytes back when nobody touched the file since; else it takes back the
     keys alone.
     """

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 from cco_migrate.context import Context, Outcome
 from cco_migrate.errors import InvalidInput, StalePlan, ToolkitError
 from cco_migrate.model import JsonObject, Step
-from cco_migrate.steps import Action
-from cco_migrate.steps.bundles import Bundle, RestoreBundle
 from cco_migrate.steps.repository import (
     TIMEOUT_S,
     Reversion,
@@ -182,15 +180,6 @@ class Tag:
             repository.git.tag("--delete", name)
         return f"the tag {name} is gone again"
 
-
-GIT_ACTIONS: dict[str, Action] = {
-    "git.commit": Commit(),
-    "git.revert": Revert(),
-    "git.tag": Tag(),
-    "git.bundle": Bundle(),
-    "git.restore-bundle": RestoreBundle(),
-}
-"""The steps on repositories, by the name a plan gives."""
 
 _AS_BEFORE = "The commit is taken back; branch and files are as before."
 _TAKEN = "The commit is taken back; the files are as the hook left them."

@@ -74,7 +74,7 @@ class StartService:
             await_ready(context, driver.start(), answers_from_before=restart_only)
         else:
             begun = context.world.clock.now()
-            _await_answer(context)
+            await_answer(context)
         stopped = context.evidence.get("stop", {}).get("stopping_at")
         since = datetime.fromisoformat(stopped) if stopped else begun
         downtime = (context.world.clock.now() - since).total_seconds()
@@ -115,21 +115,22 @@ class Converge:
 
     def apply(self, step: Step, receipt: JsonObject, context: Context) -> Outcome:
         """Do nothing when it already runs that; else replace, restart or start it."""
-        driver = driver_of(context)
+        driver, begun_at = driver_of(context), context.world.clock.now().isoformat()
         if (driver.find() or adopted(context, driver.find)) is None:
             await_ready(context, driver.start())
-            return Outcome("started", {"how": "start"})
+            return Outcome("started", {"how": "start", "begun_at": begun_at})
         if _runs(context, step):
             return Outcome("it never left the old configuration", {"how": "none"})
         if driver.can_replace():
             done = replace_workers(context, _workers(context).generation)
-            return Outcome(done.summary, {"how": "replace", **done.facts})
+            facts = {"how": "replace", "begun_at": begun_at, **done.facts}
+            return Outcome(done.summary, facts)
         driver.stop(STOP_TIMEOUT_S)
         spec = context.instance.driver
         await_ready(
             context, driver.start(), answers_from_before=bool(spec.restart and not spec.stop)
         )
-        return Outcome("stopped and started", {"how": "restart"})
+        return Outcome("stopped and started", {"how": "restart", "begun_at": begun_at})
 
     def undo(self, step: Step, receipt: JsonObject, context: Context) -> str:
         """Nothing to take back."""
@@ -195,8 +196,12 @@ def await_ready(context: Context, started: Started, *, answers_from_before: bool
         )
 
 
-def _await_answer(context: Context) -> None:
-    """Wait for a gateway that an earlier, killed attempt has started."""
+def await_answer(context: Context) -> None:
+    """Wait for a gateway that an earlier, killed attempt has started.
+
+    Raises:
+        ToolkitError: It did not answer that it is "ok" in time.
+    """
 
     def ready() -> bool:
         health = _health(context)

@@ -1,6 +1,6 @@
-"""Kills a whole migration, or a whole rollback, at point after point; looks what can be done then.
+"""Kills a migration, a rollback or a preflight at point after point; looks what can be done then.
 
-    python -m tests.kill.matrix migrate|rollback process|command FOLDER SHARD SHARDS
+    python -m tests.kill.matrix migrate|rollback|check process|command FOLDER SHARD SHARDS
 
 Every command runs in a forked process of its own, with real files, a real SIGKILL and a real
 service. Prints one JSON object: how many points there are, how many were tried, what went wrong.
@@ -32,7 +32,7 @@ from cco_migrate.journal import Journal, Status
 from cco_migrate.session import MigrateOptions, Result, Session
 from cco_migrate.target import Target
 from cco_migrate.world import World
-from tests.kill.killing_world import KillingOutput, Points, killing_world
+from tests.kill.killing_world import KillingOutput, Points, count_from_here, killing_world
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
 OLD = """\
@@ -161,6 +161,11 @@ def rollback(session: Session) -> Result:
     return commands.rollback(session, by="flag", run_id="", yes=True, no_input=True)
 
 
+def check(session: Session) -> Result:
+    count_from_here(session.world)
+    return commands.check(session, MIGRATION)
+
+
 def run(ground: Ground, act: Act, kill_at: int = 0, told: Path | None = None) -> int:
     """Run a command in a process of its own; return its exit code, or minus the signal.
 
@@ -281,8 +286,10 @@ def scenarios(
     if direction == "migrate":
         yield migrate, (), resumed
         yield migrate, (), rolled_back
-    else:
+    elif direction == "rollback":
         yield rollback, (migrate,), rolled_back
+    else:
+        yield check, (), resumed
 
 
 @contextmanager

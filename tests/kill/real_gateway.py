@@ -24,7 +24,7 @@ from cco_migrate.journal import Status
 from cco_migrate.session import MigrateOptions, Result, Session
 from cco_migrate.target import Target
 from cco_migrate.world import World
-from tests.kill.killing_world import KillingOutput, Points, killing_world
+from tests.kill.killing_world import KillingOutput, Points, count_from_here, killing_world
 from tests.kill.matrix import KILLED, Report, Wrong, expect, fingerprint_of, rollback, run, settle
 
 
@@ -66,6 +66,7 @@ def migrate(session: Session) -> Result:
 
 
 def up(session: Session) -> Result:
+    count_from_here(session.world)
     return commands.demo_up(session)
 
 

@@ -50,6 +50,12 @@ def test_killed_at_some_points_it_ends_in_one_state_or_the_other(
     assert found.killed >= 4
 
 
+def test_trial_gateway_of_a_killed_preflight_is_ended_by_the_next(tmp_path: Path) -> None:
+    found = killed(("tests.kill.matrix", "check", "process", str(tmp_path), "0", "2"))
+    assert found.faults == ()
+    assert found.killed >= 4
+
+
 @pytest.mark.real
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("driver", DRIVERS)
@@ -82,3 +88,11 @@ def test_killed_with_the_real_gateway_it_ends_in_one_state_or_the_other(
         print(f"\nreal gateway: {found.killed} kills, spread")
     assert found.faults == ()
     assert found.killed == sum(counts.values())
+
+
+@pytest.mark.real
+@pytest.mark.timeout(300)
+def test_start_of_the_demo_killed_behind_a_process_leaves_no_second_one(tmp_path: Path) -> None:
+    found = killed(("tests.kill.starting", str(tmp_path)))
+    assert found.faults == ()
+    assert found.killed == found.points == 2

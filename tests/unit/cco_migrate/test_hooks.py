@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import hmac
 import json
@@ -9,6 +10,7 @@ import sys
 import threading
 import types
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,104 +20,18 @@ from jsonschema import Draft202012Validator
 from cco_migrate import resources
 from cco_migrate.context import Context, Outcome
 from cco_migrate.engine import Engine
-from cco_migrate.errors import InvalidInput, RolledBack, ToolkitError
-from cco_migrate.hook_delivery import DELIVERIES, Announcer, signature
-from cco_migrate.hooks import POINTS, Hook, Kind, Point, event_of, load, secret_of
+from cco_migrate.errors import LockLost, RolledBack
+from cco_migrate.hook_delivery import Announcer, signature
+from cco_migrate.hooks import POINTS, Hook, Kind, Point, event_of
 from cco_migrate.journal import Entry, Event, Journal, Status
 from cco_migrate.model import Instance, JsonObject, Plan, Step
 from cco_migrate.runs import Run
 from cco_migrate.steps import ACTIONS
 from cco_migrate.verdict import Judgement, Verdict
-from cco_migrate.world import World
+from cco_migrate.world import Files, World
 
 ALL = frozenset(Point)
 SECRET = "do-not-write-me-down"
-
-
-def written(path: Path, text: str) -> Path:
-    path.mkdir(exist_ok=True)
-    (path / "migrate.toml").write_text(text)
-    return path
-
-
-GOOD = """
-[[hooks.command]]
-on = ["rollback", "finished"]
-run = ["/usr/local/bin/page", "--team", "gateway"]
-timeout_s = 2
-
-[[hooks.webhook]]
-on = ["gate"]
-url = "https://chat.example.org/hooks/do-not-write-me-down"
-secret = "env:HOOK_SECRET"
-
-[[hooks.apprise]]
-on = ["finished"]
-url = "file:~/.secrets/apprise"
-"""
-
-
-def test_file_is_read_into_hooks_that_show_no_secret(tmp_path: Path, world: World) -> None:
-    command, webhook, apprise = load(written(tmp_path, GOOD), world)
-    assert command.run == ("/usr/local/bin/page", "--team", "gateway")
-    assert command.on == frozenset({Point.ROLLBACK, Point.FINISHED})
-    assert command.timeout_s == 2
-    assert (webhook.secret, webhook.timeout_s) == ("env:HOOK_SECRET", 5)
-    assert [hook.name for hook in (command, webhook, apprise)] == [
-        "command page", "webhook chat.example.org", "apprise file:~/.secrets/apprise",
-    ]  # fmt: skip
-    assert SECRET not in repr(webhook)
-
-
-@pytest.mark.parametrize("text", [None, "", "[hooks]\n"])
-def test_no_hooks_are_no_hooks(tmp_path: Path, world: World, text: str | None) -> None:
-    assert load(tmp_path if text is None else written(tmp_path, text), world) == ()
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("[hooks\n", ":1"),
-        ("[hook]\n", 'hook: unknown key; write "hooks"'),
-        ("[hooks]\ncommand = {}\n", "must be a list"),
-        ('[[hooks.command]]\non = ["gate"]\n', "run: is missing"),
-        ('[[hooks.command]]\non = ["gate"]\nrun = "page --team"\n', "must be a list"),
-        ('[[hooks.command]]\non = ["gate"]\nrun = []\n', "has 0 elements"),
-        ('[[hooks.command]]\non = []\nrun = ["x"]\n', "has 0 elements"),
-        ('[[hooks.command]]\non = ["gates"]\nrun = ["x"]\n', 'write "gate"'),
-        ('[[hooks.command]]\non = ["gate"]\nrun = ["x"]\ntimeout_s = 0\n', "must be more than 0"),
-        ('[[hooks.command]]\non = ["gate"]\nrun = ["x"]\ntimeout_s = 61\n', "at most 60"),
-        (f'[[hooks.webhook]]\non = ["gate"]\nurl = "x"\nsecret = "{SECRET}"\n', "env:NAME"),
-        (f'[[hooks.webhook]]\non = ["gate"]\nurl = "https://u:{SECRET}@h/"\n', "without user"),
-        (f'[[hooks.apprise]]\non = ["gate"]\nurl = "slack://{SECRET}"\n', "never the address"),
-    ],
-)
-def test_wrong_file_is_refused_with_its_place_and_without_its_secrets(
-    tmp_path: Path, world: World, text: str, said: str
-) -> None:
-    with pytest.raises(InvalidInput) as refused:
-        load(written(tmp_path, text), world)
-    told = "\n".join([str(refused.value), *map(str, refused.value.findings)])
-    assert "migrate.toml" in told
-    assert said in told
-    assert SECRET not in told
-
-
-def test_every_kind_has_its_table_and_its_delivery() -> None:
-    tables = resources.schema("migrate")["properties"]
-    assert isinstance(tables, dict)
-    assert set(tables["hooks"]["properties"]) == {kind.value for kind in Kind} == set(DELIVERIES)
-
-
-def test_points_and_events_are_those_of_the_schemas() -> None:
-    settings, event = resources.schema("migrate"), resources.schema("hook-event")
-    known = {point.value for point in Point}
-    assert isinstance(settings["$defs"], dict)
-    assert isinstance(event["properties"], dict)
-    assert set(settings["$defs"]["on"]["items"]["enum"]) == known
-    assert set(event["properties"]["point"]["enum"]) == known
-    assert set(event["properties"]["event"]["enum"]) == {one.value for one in POINTS}
-    assert {point for points in POINTS.values() for point in points} == set(Point)
 
 
 class Flip:
@@ -185,10 +101,16 @@ def run(
 
 
 def told(journal: Journal) -> list[str]:
-    """What is written down beside the journal."""
-    lines = (journal.path.parent / "hooks.jsonl").read_text().splitlines()
-    rows = [json.loads(line) for line in lines]
-    return [f"{row['event']}: {row['hook']}: {row['fault'] or 'told'}" for row in rows]
+    """What the journal on disk says of the hooks."""
+    entries = Journal(journal.path, journal.run, journal.world).entries
+    lines = [entry.data for entry in entries if entry.event is Event.TOLD]
+    for line in lines:
+        assert entries[line["seq"]].event.value == line["event"]
+    return [
+        f"{line['event']}: {row['hook']}: {row['fault'] or 'told'}"
+        for line in lines
+        for row in line["hooks"]
+    ]
 
 
 @pytest.fixture
@@ -296,15 +218,49 @@ def test_hook_that_fails_is_written_down_and_the_run_is_done(
         assert SECRET not in path.read_text()
 
 
+class NoRoomForHooks(Files):
+    """A disk that is full whenever it should hold what hooks did."""
+
+    def append(self, path: Path, data: bytes) -> None:
+        if b'"event":"told"' in data:
+            super().append(path, data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        super().append(path, data)
+
+
 def test_full_disk_stops_no_run(
     plan: Plan, journal: Journal, world: World, inbox: tuple[str, list[JsonObject]]
 ) -> None:
-    (journal.path.parent / "hooks.jsonl").mkdir()  # nothing can be appended to it
+    journal.world = replace(world, files=NoRoomForHooks())
     said = run(plan, journal, world, [Hook(Kind.WEBHOOK, ALL, url=inbox[0])])
     assert len(inbox[1]) == 5
-    assert "not written down" in said[0]
+    assert "No space left on device; what hooks did is not written down" in said[0]
+    assert told(journal) == []
     assert journal.state is not None
     assert journal.state.status is Status.DONE
+
+
+def test_hooks_of_a_run_that_was_taken_over_write_nothing_into_it(
+    plan: Plan, journal: Journal, world: World, inbox: tuple[str, list[JsonObject]]
+) -> None:
+    said: list[str] = []
+
+    def lost() -> None:
+        raise LockLost("it was taken over by op@elsewhere")
+
+    carried = Run("mo-1", plan, journal, journal.path.parent)
+    hook = Hook(Kind.WEBHOOK, ALL, url=inbox[0])
+    Announcer([hook], carried, world, said.append, lost)(journal.append(Event.FINISHED))
+    assert [event["event"] for event in inbox[1]] == ["finished"]
+    assert told(journal) == []
+    assert said == ["  hook  it was taken over by op@elsewhere; what hooks did is not written down"]
+
+
+def test_journaled_hooks_change_nothing_of_the_run(journal: Journal) -> None:
+    journal.append(Event.APPLYING, "edit", reason="r")
+    before = journal.state
+    journal.append(Event.TOLD, "edit", reason="0 of 1 told", data={"seq": 1, "hooks": []})
+    assert journal.state == before
 
 
 @pytest.mark.parametrize(("status", "why"), [(500, "answered 500"), (302, "answered 302")])
@@ -412,9 +368,3 @@ def test_event_of_a_restore_has_no_title(plan: Plan) -> None:
     event = event_of(entry, plan, Point.AFTER_STEP)
     Draft202012Validator(resources.schema("hook-event")).validate(event)
     assert event["step"] == {"id": "restore", "title": ""}
-
-
-@pytest.mark.parametrize("reference", ["env:CCO_TEST_UNSET", "file:/no/such/file"])
-def test_secret_that_is_not_there_is_named_by_its_reference(reference: str) -> None:
-    with pytest.raises(ToolkitError, match=reference):
-        secret_of(reference)

@@ -10,12 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from cco_migrate import commands
 from cco_migrate.context import Context
 from cco_migrate.drivers import adopted
 from cco_migrate.drivers.command import CommandDriver
 from cco_migrate.drivers.orphans import birthmark
 from cco_migrate.model import DriverSpec, Step
+from cco_migrate.progress import Output
+from cco_migrate.session import Session
 from cco_migrate.steps.services import Converge, StartService
+from cco_migrate.target import Target
 
 STEP = Step(7, "restart", "restart", "service.start")
 
@@ -89,14 +93,19 @@ HTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
 
 
+@pytest.fixture
+def slow_start(context: Context, tmp_path: Path) -> str:
+    """A start command whose gateway answers only after the file `go` is there."""
+    (tmp_path / "slow.py").write_text(SLOW)
+    port = context.instance.url.rpartition(":")[2]
+    return f"{sys.executable} {tmp_path / 'slow.py'} {port} {tmp_path}"
+
+
 @pytest.mark.parametrize("action", [StartService(), Converge()])
 def test_step_killed_after_its_start_does_not_start_a_second_one(
-    context: Context, tmp_path: Path, action: StartService | Converge
+    context: Context, tmp_path: Path, slow_start: str, action: StartService | Converge
 ) -> None:
-    port = context.instance.url.rpartition(":")[2]
-    (tmp_path / "slow.py").write_text(SLOW)
-    command = f"{sys.executable} {tmp_path / 'slow.py'} {port} {tmp_path}"
-    spec = DriverSpec("command", start=command, stop="true")
+    spec = DriverSpec("command", start=slow_start, stop="true")
 
     def waiting(what: str, _timeout_s: float) -> None:
         if "killed attempt" in what:
@@ -108,6 +117,36 @@ def test_step_killed_after_its_start_does_not_start_a_second_one(
     assert context.world.clock.wait_until((tmp_path / "starts").exists, 10)
     try:
         action.apply(replace(STEP, params={"overrides_enabled": True}), {}, context)
+        assert first.process.poll() is None
+        assert (tmp_path / "starts").read_text() == "one\n"
+    finally:
+        first.process.kill()
+        first.process.wait()
+
+
+class Going(Output):
+    """Lets the slow gateway go on as soon as it is waited for."""
+
+    def __init__(self, go: Path) -> None:
+        super().__init__(quiet=True)
+        self.go = go
+
+    def waiting(self, what: str, timeout_s: float) -> None:
+        if "killed attempt" in what:
+            self.go.touch()
+
+
+def test_gateway_start_finds_what_a_killed_one_has_started(
+    context: Context, tmp_path: Path, slow_start: str
+) -> None:
+    home = context.instance.home
+    context.instance.config.touch()
+    target = Target(str(home), url=context.instance.url, start=slow_start, stop="true")
+    session = Session(target, Going(tmp_path / "go"), context.world)
+    first = CommandDriver(session.context(session.instance())).start()
+    assert context.world.clock.wait_until((tmp_path / "starts").exists, 10)
+    try:
+        assert "by a command that was killed" in commands.gateway_start(session).text
         assert first.process.poll() is None
         assert (tmp_path / "starts").read_text() == "one\n"
     finally:
