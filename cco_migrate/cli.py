@@ -27,7 +27,6 @@ def migrate(session: Session, o: Namespace) -> Result:
     """Turn on model overrides, step by step; a rerun goes on where the last one stopped."""
     from cco_migrate import commands
 
-    _check_upstream(o)
     return commands.migrate(session, _migrate_options(o))
 
 
@@ -95,11 +94,13 @@ def takeover(session: Session, o: Namespace) -> Result:
     return operating.takeover(session)
 
 
-@task("home", *OUTPUT, "item", "person", "run")
+@task("home", *OUTPUT, "item", "person", "run", "gate", "by_", "scope", "expires")
 def approve(session: Session, o: Namespace) -> Result:
-    """Record a person's word in the journal, e.g. that the team was notified (--person NAME)."""
-    from cco_migrate import commands
+    """Record a person's word: that the team was notified, or about a gate (--gate, --by)."""
+    from cco_migrate import commands, operating
 
+    if o.gate:
+        return operating.approve(session, gate=o.gate, by=o.by_, scope=o.scope, expires=o.expires)
     return commands.approve(session, item=o.item, by=o.person, run_id=o.run)
 
 
@@ -140,10 +141,11 @@ def runbook(session: Session, o: Namespace) -> Result:
 
 @task(
     "home", "config", "url", *OUTPUT, "phase", "fingerprint", "key", "model", "streams",
-    "criteria", "junit", "markdown", name="run", default=True,
+    "criteria", "evidence", "baseline", "approvals", "watch", "every", "systems",
+    "junit", "markdown", name="run", default=True,
 )  # fmt: skip
 def gate_run(session: Session, o: Namespace) -> Result:
-    """Judge whether a phase may begin: GO 0, NO-GO 3, INCONCLUSIVE 4, HOLD 5; changes nothing."""
+    """Judge a phase, 0 to 3: GO 0, NO-GO 3, INCONCLUSIVE 4, HOLD 5; changes nothing."""
     from cco_migrate import gate_commands
 
     return gate_commands.gate(session, o)
@@ -219,12 +221,11 @@ def gateway_reload(session: Session, o: Namespace) -> Result:
     return commands.gateway_reload(session)
 
 
-@task(*OUTPUT, "upstream", name="up", default=True)
+@task(*OUTPUT, name="up", default=True)
 def demo_up(session: Session, o: Namespace) -> Result:
     """Create and start the demo deployment in .cco-demo/."""
     from cco_migrate import commands
 
-    _check_upstream(o)
     return commands.demo_up(session)
 
 
@@ -274,7 +275,6 @@ def step_task(step_id: str, title: str) -> Any:  # Any: see task
     def act(session: Session, o: Namespace) -> Result:
         from cco_migrate import commands
 
-        _check_upstream(o)
         return commands.migrate(session, _migrate_options(o, only=step_id))
 
     act.__doc__ = (
@@ -296,6 +296,7 @@ STEPS = {
     "traffic": "9 of 12: verification traffic",
     "counts": "10 of 12: statistics agree",
     "cost": "11 of 12: cost fell",
+    "soak": "12 of 12: watch the change for its bake time (with --soak)",
     "report": "12 of 12: write the report",
 }
 
@@ -343,19 +344,6 @@ def main() -> None:
         binary="cco-migrate",
     )
     program.run()
-
-
-def _check_upstream(options: Namespace) -> None:
-    if options.upstream == "anthropic":
-        from cco_migrate.errors import InvalidInput
-
-        raise InvalidInput(
-            "--upstream anthropic: the gateway does not yet adapt requests to the target's "
-            "capabilities (effort, thinking), so the real API would refuse some overridden "
-            "requests; use --upstream demo"
-        )
-    if options.upstream != "demo":
-        raise usage(f"--upstream {options.upstream}: unknown; there is: demo")
 
 
 def _chosen(options: Namespace) -> Chosen:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from cco_migrate.errors import ToolkitError
+from cco_migrate.one_look import ask
 from cco_migrate.world import Http
 
+TIMEOUT_S = 10.0
 # What the checks read of an audit entry.
 IDS_A_QUERY = 100  # a request line has its limit
 AUDIT_FIELDS = frozenset({
@@ -230,7 +232,7 @@ class GatewayClient:
             raise NotAGateway(f"{where} cannot be decoded: {error}") from error
 
     def _once(self, path: str, headers: Mapping[str, str]) -> Any:  # Any: see _ask
-        return self.http.client.get(self.url + path, headers=dict(headers), timeout=10)
+        return ask(self.http, self.url + path, headers, TIMEOUT_S)
 
 
 def _text(value: object) -> str | None:

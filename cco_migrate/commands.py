@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cco_migrate
@@ -11,20 +12,21 @@ from cco_migrate import dry_run, hooks, preflight, report, runbook, saved_plan
 from cco_migrate.client import NotAGateway, Unreachable
 from cco_migrate.context import Context
 from cco_migrate.demo import DIRECTORY, Demo
-from cco_migrate.drivers import driver_of
+from cco_migrate.drivers import adopted, driver_of
 from cco_migrate.engine import Engine
 from cco_migrate.errors import InvalidInput, ToolkitError
 from cco_migrate.hook_delivery import Announcer
 from cco_migrate.journal import Event, Status
 from cco_migrate.lock import Lease
 from cco_migrate.model import Plan
+from cco_migrate.one_look import one_look
 from cco_migrate.planning import make_plan, nothing_to_do, run_preflight, show_plan, unchanged
 from cco_migrate.progress import typed
 from cco_migrate.report import Answer
 from cco_migrate.run_summary import document, summary, undo_command
 from cco_migrate.runs import Run
 from cco_migrate.session import MigrateOptions, Result, Session, confirm, shown
-from cco_migrate.steps.services import await_ready, replace_workers
+from cco_migrate.steps.services import await_answer, await_ready, replace_workers
 
 __all__ = ["MigrateOptions", "Result", "Session"]
 
@@ -58,7 +60,8 @@ def migrate(session: Session, options: MigrateOptions) -> Result:
                 f"run {run.id} · Ctrl-C is safe: a rerun goes on, `{undo_command(run)}` undoes"
             )
         session.out.run = run.id
-        _engine(session, run, lease).run(only=options.only or None)
+        engine = replace(_engine(session, run, lease), ask=_asker(session, options))
+        engine.run(only=options.only or None)
         _say_checklist(session, run)
         return summary(run)
 
@@ -130,6 +133,8 @@ def rollback(session: Session, *, by: str, run_id: str, yes: bool, no_input: boo
         enabled = run.plan.step("back-proof").params["overrides_enabled"]
         proved = f"overrides_enabled: {str(enabled).lower()}"
         text = f"ROLLED BACK  run {run.id}: files as before, {proved} proved"
+        if clients := run.state.steps.get("back-clients"):  # an older plan has no such step
+            text += f"; {clients.reason}"
         return Result(f"{text}\nreport {shown(run.directory / 'report.html')}", document(run))
 
 
@@ -171,14 +176,19 @@ def gateway_start(session: Session) -> Result:
     driver = driver_of(context)
     if (found := driver.find()) is not None:
         return Result(f"it runs already: {found}")
+    if (found := adopted(context, driver.find)) is not None:
+        await_answer(context)
+        return Result(f"it runs already, started by a command that was killed: {found}")
     await_ready(context, driver.start())
     return Result(f"started: {driver.find()} on {instance.url}")
 
 
 def gateway_stop(session: Session) -> Result:
     """Stop the gateway of the target after its streams have ended."""
-    driver = driver_of(session.context(session.instance()))
-    return Result(f"stopped: {driver.stop(600)}" if driver.find() else "nothing of ours runs")
+    context = session.context(session.instance())
+    driver = driver_of(context)
+    found = driver.find() or adopted(context, driver.find)
+    return Result(f"stopped: {driver.stop(600)}" if found else "nothing of ours runs")
 
 
 def gateway_reload(session: Session) -> Result:
@@ -236,6 +246,7 @@ def _check_same(session: Session, run: Run, options: MigrateOptions) -> None:
 
 
 def _dry_run(session: Session, options: MigrateOptions) -> Result:
+    session = replace(session, world=one_look(session.world))  # plan and trial see the same
     _banner(session)
     if (run := dry_run.unfinished(session)) is not None:
         _check_same(session, run, options)
@@ -271,10 +282,25 @@ def _engine(session: Session, run: Run, lease: Lease) -> Engine:
     def render() -> dict[str, str]:
         return _rendered(session, run)
 
-    announce = Announcer(_readable_hooks(session), run, session.world, session.out.say)
+    announce = Announcer(
+        _readable_hooks(session), run, session.world, session.out.say, lease.confirm
+    )
     return Engine(
         run.plan, run.journal, session.world, session.out, render, lease.confirm, announce=announce
     )
+
+
+def _asker(session: Session, options: MigrateOptions) -> Callable[[str], bool | None]:
+    """Return what asks a person: yes when they said so beforehand, None when nobody is there."""
+
+    def ask(question: str) -> bool | None:
+        if options.yes:
+            return True
+        if options.no_input or not os.isatty(0):
+            return None
+        return session.out.ask(question)
+
+    return ask
 
 
 def _readable_hooks(session: Session) -> tuple[hooks.Hook, ...]:
@@ -310,7 +336,8 @@ def _restore_backup(run: Run) -> Callable[[Context], str]:
 
 
 def _rendered(session: Session, run: Run) -> dict[str, str]:
-    files = report.render(run.plan, run.state, cco_migrate.__version__)
+    now = session.world.clock.now()
+    files = report.render(run.plan, run.state, cco_migrate.__version__, now)
     return {name: typed(text, session.out.program) for name, text in files.items()}
 
 

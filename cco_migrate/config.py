@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,7 @@ class Overrides:
     report_format: str = "json"
 
 
+@lru_cache(maxsize=32)  # many checks of one instance look at the same few files
 def check_file(name: ConfigName, path: Path, data: bytes) -> Checked:
     """Parse a file and check it against its schema; faults are findings, never raised.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 
 from cco_migrate import config, resources
@@ -45,7 +46,7 @@ class CostTracking:
 
     def prices(self) -> PriceTable:
         """Return the price table as the gateway sees it."""
-        return PriceTable(resources.data("prices"), self.overrides)
+        return PriceTable(resources.data("prices"), self.overrides) if self.overrides else _listed()
 
 
 def costs_of(document: Document) -> CostTracking:
@@ -101,6 +102,11 @@ def lint_costs(document: Document, path: Path, data: bytes) -> tuple[Finding, ..
         Finding(rule, RULES[rule][0], path, message, line_of(data, entries, key), dotted(key))
         for rule, key, message in _faults(costs_of(document))
     )
+
+
+@cache  # read for every check of every instance, and the same for all that override nothing
+def _listed() -> PriceTable:
+    return PriceTable(resources.data("prices"))
 
 
 def _faults(costs: CostTracking) -> Iterator[tuple[str, KeyPath, str]]:

@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+from cco_migrate import attestations, hold, soak_terms
 from cco_migrate.checks import CHECKS, Check
+from cco_migrate.consequences import goes_back, stays_open
 from cco_migrate.context import Context
 from cco_migrate.control import Control, Wish, watched
 from cco_migrate.errors import (
     Aborted,
     CheckFailed,
-    Held,
-    Interrupted,
     LockLost,
     NotJournaled,
     RollbackFailed,
     RolledBack,
     RunStaysOpen,
     ToolkitError,
-    Undecided,
 )
-from cco_migrate.journal import Entry, Event, Journal, RunState, StepState
-from cco_migrate.model import JsonObject, Plan, Step
+from cco_migrate.journal import Entry, Event, Journal, RunState
+from cco_migrate.model import Plan, Step
+from cco_migrate.run_log import RunLog
+from cco_migrate.soak import SoakThrough
 from cco_migrate.steps import ACTIONS, Action
-from cco_migrate.steps.git import GIT_ACTIONS
 from cco_migrate.verdict import Judgement, Verdict
 from cco_migrate.world import World
 
-HOLD_TIMEOUT_S = 3600.0
+SOAK: Mapping[str, Check] = {soak_terms.USES: SoakThrough()}
 
 
 class Progress(Protocol):
@@ -57,6 +56,7 @@ class Engine:
         actions: What carries out the steps that change something, by `Step.uses`.
         checks: What carries out those that look at something.
         announce: Tells hooks of a line that is on disk; never raises for one of them.
+        ask: Asks a person yes or no; None when nobody can be asked.
     """
 
     plan: Plan
@@ -65,9 +65,15 @@ class Engine:
     progress: Progress
     render: Callable[[], Mapping[str, str]]
     confirm: Callable[[], None] = lambda: None
-    actions: Mapping[str, Action] = field(default_factory=lambda: {**ACTIONS, **GIT_ACTIONS})
-    checks: Mapping[str, Check] = field(default_factory=lambda: CHECKS)
+    actions: Mapping[str, Action] = field(default_factory=lambda: ACTIONS)
+    checks: Mapping[str, Check] = field(default_factory=lambda: {**CHECKS, **SOAK})
     announce: Callable[[Entry], None] = lambda _: None
+    ask: Callable[[str], bool | None] = lambda _: None
+
+    @property
+    def log(self) -> RunLog:
+        """What the run writes down."""
+        return RunLog(self.journal, self.confirm, self.announce)
 
     @property
     def control(self) -> Control:
@@ -82,10 +88,7 @@ class Engine:
     @property
     def state(self) -> RunState:
         """The run as journaled; raises ToolkitError when it has not begun."""
-        state = self.journal.state
-        if state is None:
-            raise ToolkitError(f"{self.journal.path} is empty: this run never began")
-        return state
+        return self.log.state
 
     def run(self, *, only: str | None = None) -> None:
         """Carry out every step that is not done yet, in order.
@@ -100,7 +103,7 @@ class Engine:
             Interrupted: A signal came; it is journaled.
         """
         self._sweep()
-        with self._signals_journaled():
+        with self.log.signals():
             try:
                 self._go_forward(only)
             except RunStaysOpen:
@@ -119,7 +122,7 @@ class Engine:
             RollbackFailed: Something could not be restored; the message says what.
         """
         self._sweep()
-        with self._signals_journaled():
+        with self.log.signals():
             self._go_back(restore, why)
 
     def _sweep(self) -> None:
@@ -135,35 +138,16 @@ class Engine:
             if step.id == only:
                 break
         self._heed_requests()
-        known = self.state.steps
-        if all(_is_done(known.get(step.id)) for step in self.plan.steps):
+        state = self.state
+        if all(state.done(step.id) for step in self.plan.steps):
             self._end(Event.FINISHED, "GO")
 
     def _heed_requests(self) -> None:
-        """Abort, or wait while the run is held; raises Aborted, or Held when nobody releases it."""
-        self.control.refuse_when_aborted()
-        request = self.control.asked(Wish.HOLD)
-        if request is not None and not self.state.held:
-            self._record(Event.HELD, reason=str(request))
-        if request is not None and not self._released(f"invoke release (held {request})"):
-            raise Held(
-                f"held {request}, and not released within {HOLD_TIMEOUT_S:.0f} s",
-                state="The run is open and waits between two steps.",
-                next_command="invoke release",
-            )
-        if self.state.held:
-            self._record(Event.RELEASED)
-
-    def _released(self, by: str) -> bool:
-        self.progress.waiting(by, HOLD_TIMEOUT_S)
-        clock = watched(self.world, self.control.refuse_when_aborted).clock
-        return clock.wait_until(
-            lambda: self.control.asked(Wish.HOLD) is None, HOLD_TIMEOUT_S, every_s=0.1
-        )
+        hold.heed(self.control, self.log, self.world, self.progress.waiting)
 
     def _go_back(self, restore: Callable[[Context], str] | None, why: str) -> None:
         try:
-            self._record(Event.ROLLING_BACK, reason=why)
+            self.log.record(Event.ROLLING_BACK, reason=why)
             if restore is None:
                 self._undo_all()
             else:
@@ -176,13 +160,13 @@ class Engine:
             raise
         except ToolkitError as error:
             if not isinstance(error, NotJournaled):
-                self._record(Event.ROLLBACK_FAILED, reason=str(error))
+                self.log.record(Event.ROLLBACK_FAILED, reason=str(error))
             raise _rollback_failed(error) from error
 
     def _give_up(self, error: ToolkitError) -> None:
         state = self.state
-        touched = [s for s in self.plan.steps if s.uses in self.actions and _touched(state, s)]
-        if not any(step.uses.startswith(("files.edit", "git.", "service.")) for step in touched):
+        touched = [s.uses for s in self.plan.steps if state.receipt_to_undo(s.id) is not None]
+        if not any(uses.startswith(("files.edit", "git.", "service.")) for uses in touched):
             self._end(Event.ROLLED_BACK, f"nothing had been changed: {error}")
             raise error
         self._go_back(None, str(error))
@@ -193,13 +177,13 @@ class Engine:
         ) from error
 
     def _once(self, step: Step) -> None:
-        if _is_done(self.state.steps.get(step.id)):
-            state = self.state.steps[step.id]
-            self.progress.step_ends(
-                step, verdict="kept", summary=state.reason, seconds=state.seconds or 0
-            )
+        if not self.state.done(step.id):
+            self._forward(step)
             return
-        self._forward(step)
+        kept = self.state.steps[step.id]
+        self.progress.step_ends(
+            step, verdict="kept", summary=kept.reason, seconds=kept.seconds or 0
+        )
 
     def _forward(self, step: Step) -> None:
         self.progress.step_begins(step)
@@ -209,7 +193,7 @@ class Engine:
         except (RunStaysOpen, Aborted):
             raise
         except ToolkitError as error:
-            self._record(Event.FAILED, step.id, reason=str(error))
+            self.log.record(Event.FAILED, step.id, reason=str(error))
             seconds = self.world.clock.monotonic() - begun
             verdict = Verdict.NO_GO.value if isinstance(error, CheckFailed) else "failed"
             self.progress.step_ends(step, verdict=verdict, summary=str(error), seconds=seconds)
@@ -232,90 +216,64 @@ class Engine:
             receipt = known.receipt  # killed after it began: what was captured before still holds
         else:
             receipt = action.prepare(step, context)
-            self._record(Event.PREPARED, step.id, data=receipt)
-        self._record(Event.APPLYING, step.id)
+            self.log.record(Event.PREPARED, step.id, data=receipt)
+        self.log.record(Event.APPLYING, step.id)
         outcome = action.apply(step, receipt, context)
         seconds = round(self.world.clock.monotonic() - begun, 3)
         data = {"evidence": outcome.facts, "seconds": seconds}
-        self._record(Event.APPLIED, step.id, reason=outcome.summary, data=data)
+        self.log.record(Event.APPLIED, step.id, reason=outcome.summary, data=data)
         self.progress.step_ends(step, verdict="ok", summary=outcome.summary, seconds=seconds)
 
     def _judge(self, step: Step, begun: float) -> None:
         check, context = self.checks[step.uses], self._context()
         if step.number:  # on the way back nobody is asked any more
-            look = self.control.refuse_when_aborted
-            context = replace(context, world=watched(self.world, look))
+            context = replace(context, world=watched(self.world, self._heed_while_waiting))
         receipt = check.prepare(step, context)
-        self._record(Event.PREPARED, step.id, data=receipt)
+        self.log.record(Event.PREPARED, step.id, data=receipt)
         judgement = check.judge(step, check.measure(step, receipt, context))
+        now = self.world.clock.now()
+        judgement = attestations.decided(judgement, self.state.approvals, now)
         seconds = round(self.world.clock.monotonic() - begun, 3)
         evidence = {**judgement.facts, "verdict": judgement.verdict.value}
         data = {"evidence": evidence, "seconds": seconds}
-        self._record(Event.JUDGED, step.id, reason=judgement.summary, data=data)
+        self.log.record(Event.JUDGED, step.id, reason=judgement.summary, data=data)
         self._conclude(step, judgement, seconds)
 
     def _conclude(self, step: Step, judgement: Judgement, seconds: float) -> None:
-        if judgement.verdict is Verdict.NO_GO:
+        if judgement.verdict is Verdict.NO_GO and goes_back(step, judgement, self.ask):
             raise CheckFailed(f"{step.title}: {judgement.summary}")
         self.progress.step_ends(
             step, verdict=judgement.verdict.value, summary=judgement.summary, seconds=seconds
         )
         if judgement.verdict is not Verdict.GO:
-            raise Undecided(
-                f"{step.title}: {judgement.summary}",
-                state="The change is applied and serves; this run is open.",
-                next_command="invoke migrate",
-            )
+            raise stays_open(step, judgement)
+
+    def _heed_while_waiting(self) -> None:
+        """Raise Aborted when somebody asked for it, LockLost when the run is somebody else's."""
+        self.confirm()
+        self.control.refuse_when_aborted()
 
     def _undo_all(self) -> None:
         run = self.state  # an undo changes what is known of its own step alone
         for step in reversed(self.plan.steps):
-            state = run.steps.get(step.id)
-            if step.uses not in self.actions or not _touched(run, step):
+            receipt = run.receipt_to_undo(step.id)
+            if step.uses not in self.actions or receipt is None:
                 continue
-            if state is None or state.receipt is None or state.event is Event.UNDONE:
-                continue
-            self._record(Event.UNDOING, step.id)
-            said = self.actions[step.uses].undo(step, state.receipt, self._context())
-            self._record(Event.UNDONE, step.id, reason=said)
+            self.log.record(Event.UNDOING, step.id)
+            said = self.actions[step.uses].undo(step, receipt, self._context())
+            self.log.record(Event.UNDONE, step.id, reason=said)
             if said:
                 self.progress.step_ends(step, verdict="undone", summary=said, seconds=0)
 
     def _journal_undone(self, step_id: str, said: str) -> None:
         step = Step(0, step_id, "restore the backup", "files.backup")
-        self._record(Event.UNDONE, step_id, reason=said)
+        self.log.record(Event.UNDONE, step_id, reason=said)
         self.progress.step_ends(step, verdict="undone", summary=said, seconds=0)
 
-    def _record(
-        self, event: Event, step: str = "", *, reason: str = "", data: JsonObject | None = None
-    ) -> None:
-        self.announce(self._write(event, step, reason, data))
-
-    def _write(self, event: Event, step: str, reason: str, data: JsonObject | None) -> Entry:
-        self.confirm()
-        try:
-            return self.journal.append(event, step, reason=reason, data=data)
-        except OSError as error:
-            raise NotJournaled(
-                f"{self.journal.path}: {error.strerror}; `{event}` could not be written down",
-                state="Nothing more was done than the journal says; the run is open. "
-                "Make room, or mend the permissions, before it goes on.",
-                next_command="invoke status",
-            ) from error
-
     def _end(self, event: Event, reason: str) -> None:
-        self._record(event, reason=reason)
+        self.log.record(event, reason=reason)
         for wish in Wish:
             self.control.withdraw(wish)
-
-    @contextmanager
-    def _signals_journaled(self) -> Iterator[None]:
-        try:
-            yield
-        except Interrupted as error:
-            self.journal.reload()  # it may have come in the middle of a line
-            self._record(Event.INTERRUPTED, reason=str(error))
-            raise
 
     def _context(self) -> Context:
         evidence = {
@@ -336,22 +294,3 @@ def _rollback_failed(error: ToolkitError) -> RollbackFailed:
         state=said or "The old state is not proved. What was done is in the journal.",
         next_command=(error.next_command if said else None) or "invoke status",
     )
-
-
-def _is_done(state: StepState | None) -> bool:
-    if state is None:
-        return False
-    if state.event is Event.APPLIED:
-        return True
-    return state.event is Event.JUDGED and _verdict(state.evidence) == Verdict.GO.value
-
-
-def _touched(state: RunState, step: Step) -> bool:
-    known = state.steps.get(step.id)
-    return known is not None and known.event in {
-        Event.APPLYING, Event.APPLIED, Event.FAILED, Event.UNDOING,
-    } and known.receipt is not None  # fmt: skip
-
-
-def _verdict(evidence: JsonObject | None) -> object:
-    return (evidence or {}).get("verdict")

@@ -11,6 +11,8 @@ ToolkitError                 1   unexpected, but explained
 ├── CheckFailed              3   a check said NO-GO
 ├── RunStaysOpen                 no step failed: nothing is rolled back, a rerun goes on
 │   ├── Undecided            4   a check had not enough evidence
+│   ├── DecisionNeeded       5   a check said HOLD: a person has to decide
+│   ├── Frozen               3   a check said NO-GO and the plan says to leave things as they are
 │   ├── Held                12   an operator asked to hold and nobody released it in time
 │   ├── LockLost            11   somebody took the lock over while we worked
 │   └── NotJournaled         1   the journal cannot be written, so nothing more is done
@@ -99,6 +101,18 @@ class Undecided(RunStaysOpen):
     """A check had not enough evidence: the run stays open and can be resumed."""
 
     code = 4
+
+
+class DecisionNeeded(RunStaysOpen):
+    """A check said HOLD: a person decides whether the run goes on or back."""
+
+    code = 5
+
+
+class Frozen(RunStaysOpen):
+    """A check said NO-GO, and the plan or a person says to change nothing."""
+
+    code = 3
 
 
 class Held(RunStaysOpen):

@@ -10,8 +10,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from cco_migrate.attestations import Approval
 from cco_migrate.errors import ToolkitError
 from cco_migrate.model import JsonObject, canonical
+from cco_migrate.verdict import Verdict
 from cco_migrate.world import World
 
 VERSION = 1
@@ -35,6 +37,8 @@ class Event(StrEnum):
     INTERRUPTED = "interrupted"  # a signal asked us to stop; no step failed
     TAKEN_OVER = "taken-over"  # the lock, from a dead owner: reason = from whom and by whom
     ATTESTED = "attested"  # a person's word: step = item, reason = who
+    APPROVED = "approved"  # a person's word about a gate: step = gate, data = the approval
+    TOLD = "told"  # hooks, of the line data.seq: data.hooks = who, and what went wrong or null
     FINISHED = "finished"
     ROLLED_BACK = "rolled-back"
     ROLLBACK_FAILED = "rollback-failed"
@@ -99,6 +103,7 @@ class RunState:
         number: Counts the runs of a state root, whatever the clock says; 0 in older journals.
         held: Who asked to hold it, and why; empty when it is not held.
         attested: Who gave their word, by item.
+        approvals: What people approved about gates, oldest first, expired ones included.
     """
 
     run: str
@@ -111,14 +116,28 @@ class RunState:
     by: str = ""
     number: int = 0
     held: str = ""
+    approvals: tuple[Approval, ...] = ()
+
+    def done(self, step_id: str) -> bool:
+        """Return whether a step was applied, or its check said GO, and was not undone since."""
+        known = self.steps.get(step_id, StepState())
+        if known.event is Event.JUDGED:
+            return (known.evidence or {}).get("verdict") == Verdict.GO.value
+        return known.event is Event.APPLIED
+
+    def receipt_to_undo(self, step_id: str) -> JsonObject | None:
+        """Return the receipt of a step that may have changed something; None when it has not."""
+        known = self.steps.get(step_id, StepState())
+        return known.receipt if known.event in _MAY_HAVE_CHANGED else None
+
+
+_MAY_HAVE_CHANGED = frozenset({Event.APPLYING, Event.APPLIED, Event.FAILED, Event.UNDOING})
 
 
 def replay(entries: Iterable[Entry]) -> RunState | None:
     """Fold a journal into the state of its run; None when there is no line yet."""
     state: RunState | None = None
     for entry in entries:
-        if state is None:
-            state = RunState(entry.run, Status.OPEN, entry.ts, entry.ts, {}, {})
         state = _advance(state, entry)
     return state
 
@@ -131,26 +150,43 @@ _STATUS = {
 }
 
 
-def _advance(state: RunState, entry: Entry) -> RunState:
-    if entry.event is Event.ATTESTED:  # may come weeks later: the run did not change
-        return replace(state, attested={**state.attested, entry.step: entry.reason})
-    state = replace(state, changed_at=entry.ts)
-    if entry.event is Event.PLANNED:
-        data = entry.data
-        return replace(state, by=str(data.get("by", "")), number=int(data.get("number", 0)))
-    if entry.event in {Event.HELD, Event.RELEASED}:
-        return replace(state, held=entry.reason if entry.event is Event.HELD else "")
-    if entry.event in _STATUS:
-        return replace(state, status=_STATUS[entry.event], reason=entry.reason, held="")
-    if not entry.step:
-        return state
+def _advance(state: RunState | None, entry: Entry) -> RunState:
+    if state is None:
+        state = RunState(entry.run, Status.OPEN, entry.ts, entry.ts, {}, {})
+    return replace(state, **_told(state, entry))
+
+
+def _told(state: RunState, entry: Entry) -> dict[str, Any]:  # Any: fields of RunState, by name
+    """Return what a line says anew of the run."""
+    match entry.event:
+        case Event.ATTESTED:  # may come weeks later: the run did not change
+            return {"attested": {**state.attested, entry.step: entry.reason}}
+        case Event.TOLD:  # whatever hooks do, the run did not change
+            return {}
+        case Event.APPROVED:
+            return {"approvals": (*state.approvals, Approval.from_json(entry.data))}
+        case Event.PLANNED:
+            by, number = str(entry.data.get("by", "")), int(entry.data.get("number", 0))
+            told: dict[str, Any] = {"by": by, "number": number}  # Any: see above
+        case Event.HELD | Event.RELEASED:
+            told = {"held": entry.reason if entry.event is Event.HELD else ""}
+        case event if event in _STATUS:
+            told = {"status": _STATUS[event], "reason": entry.reason, "held": ""}
+        case _ if entry.step:
+            told = {"steps": {**state.steps, entry.step: _step_advanced(state, entry)}}
+        case _:
+            told = {}
+    return {"changed_at": entry.ts, **told}
+
+
+def _step_advanced(state: RunState, entry: Entry) -> StepState:
     old = state.steps.get(entry.step, StepState())
-    new = replace(old, event=entry.event, reason=entry.reason)
+    receipt, evidence, seconds = old.receipt, old.evidence, old.seconds
     if entry.event is Event.PREPARED:
-        new = replace(new, receipt=entry.data, evidence=None, seconds=None)
+        receipt, evidence, seconds = entry.data, None, None
     elif entry.event in {Event.APPLIED, Event.JUDGED}:
-        new = replace(new, evidence=entry.data.get("evidence"), seconds=entry.data.get("seconds"))
-    return replace(state, steps={**state.steps, entry.step: new})
+        evidence, seconds = entry.data.get("evidence"), entry.data.get("seconds")
+    return StepState(entry.event, receipt, evidence, entry.reason, seconds)
 
 
 class Journal:
@@ -161,11 +197,13 @@ class Journal:
         self.entries: list[Entry] = []
         self._head = GENESIS
         self._torn: int | None = None
+        self._state: RunState | None = None
         self._load()
 
     def _load(self) -> None:
         data = self.world.files.read_if_there(self.path) or b""
         self.entries, self._head, whole = read_lines(data, self.path)
+        self._state = replay(self.entries)
         self._torn = whole if whole < len(data) else None
 
     def append(
@@ -197,6 +235,7 @@ class Journal:
             raise
         self._head = head
         self.entries.append(entry)
+        self._state = _advance(self._state, entry)
         return entry
 
     def reload(self) -> None:
@@ -205,8 +244,8 @@ class Journal:
 
     @property
     def state(self) -> RunState | None:
-        """The run as told so far; None for an empty journal."""
-        return replay(self.entries)
+        """The run as told so far, folded line by line; None for an empty journal."""
+        return self._state
 
 
 def read_lines(data: bytes, path: Path) -> tuple[list[Entry], str, int]:

@@ -7,10 +7,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 PLAN_VERSION = 1
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 JsonObject = Mapping[str, Any]
 """A JSON object read from or written to a file; Any because JSON is."""
@@ -103,6 +106,14 @@ class Step:
     params: JsonObject = field(default_factory=dict)
 
 
+class OnNoGo(StrEnum):
+    """What the NO-GO of a check leads to; the parameter `on_no_go` of its step."""
+
+    ROLLBACK = "rollback"  # the engine takes the way back at once
+    FREEZE = "freeze"  # everything stays as it is, and the run open
+    ASK = "ask"  # a person is asked; the run stays open when nobody can be
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """What a plan does to one file.
@@ -169,6 +180,10 @@ class Basis:
     forecast: JsonObject | None = None
     blast_radius: JsonObject | None = None
 
+    def to_json(self) -> dict[str, object]:
+        """Return it as JSON values."""
+        return {**_row(self), "observations": [_row(one) for one in self.observations]}
+
     @classmethod
     def from_json(cls, row: JsonObject) -> Basis:
         """Rebuild it; raises KeyError, TypeError or ValueError for a row of another shape."""
@@ -176,7 +191,7 @@ class Basis:
         return cls(**{**row, "runtime": tuple(row["runtime"]), "observations": seen})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: its digest is computed once
 class Plan:
     """What a run will do, frozen before it begins.
 
@@ -202,7 +217,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     basis: Basis | None = None
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """First 12 hex digits of the SHA-256 of the plan's canonical JSON."""
         return hashlib.sha256(canonical(self.to_json())).hexdigest()[:12]
@@ -220,13 +235,13 @@ class Plan:
             "schema_version": PLAN_VERSION,
             "kind": self.kind,
             "instance": self.instance.to_json(),
-            "steps": [asdict(step) for step in self.steps],
-            "way_back": [asdict(step) for step in self.way_back],
-            "changes": [asdict(change) for change in self.changes],
+            "steps": [_row(step) for step in self.steps],
+            "way_back": [_row(step) for step in self.way_back],
+            "changes": [_row(change) for change in self.changes],
             "fingerprint_before": self.fingerprint_before,
             "fingerprint_after": self.fingerprint_after,
             "notes": list(self.notes),
-            **({} if self.basis is None else {"basis": asdict(self.basis)}),
+            **({} if self.basis is None else {"basis": self.basis.to_json()}),
         }
 
     @classmethod
@@ -251,4 +266,9 @@ class Plan:
 
 def canonical(value: object) -> bytes:
     """Return JSON with sorted keys and no blanks: the bytes that are hashed."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return _CANONICAL.encode(value).encode()
+
+
+def _row(one: Step | Change | Basis | Observation) -> dict[str, object]:
+    """Return its fields by name; what is in them is not copied, as `asdict` would."""
+    return {name: getattr(one, name) for name in one.__slots__}

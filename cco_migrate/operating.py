@@ -1,14 +1,17 @@
-"""What an operator does to a run from another terminal: look, hold, release, abort, wait."""
+"""What an operator does to a run from another terminal: look, hold, release, approve, abort."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from cco_migrate import commands, lock
+from cco_migrate import attestations, commands, lock, soak, soak_terms
+from cco_migrate.attestations import Approval
 from cco_migrate.control import Control, Wish
+from cco_migrate.criteria import CRITERIA
 from cco_migrate.errors import InvalidInput
 from cco_migrate.journal import Event, RunState, Status
+from cco_migrate.judge.criterion import Kind
 from cco_migrate.lock import Standing
 from cco_migrate.model import Step
 from cco_migrate.run_summary import document, has_good_evidence, undo_command
@@ -21,6 +24,9 @@ ENDED: Mapping[Status, int] = {
     Status.ROLLED_BACK: 6,
     Status.ROLLBACK_FAILED: 7,
 }
+
+ATTESTED = tuple(name for name, one in CRITERIA.items() if one.kind is Kind.ATTESTATION)
+"""The criteria that only a person can answer; they are gates beside the steps of a run."""
 
 IDLE_S = 10.0  # a command that was typed just now has taken the lock by then
 
@@ -44,6 +50,10 @@ def status(session: Session) -> Result:
     condition, clear = _blocking(session, run, standing, owner)
     if condition:
         lines.append(f"{condition}; {clear}")
+    for step in run.plan.steps:
+        if step.uses == soak_terms.USES:
+            lines += soak.standing(step, run.directory, session.world)
+    lines += attestations.lines(state.approvals, session.world.clock.now())
     if state.status is not Status.ROLLED_BACK:
         lines.append(f"undo: {undo_command(run)}")
     more = {"blocked_by": condition or None, "clear_with": clear or None, "lock": standing.value}
@@ -70,6 +80,31 @@ def release(session: Session) -> Result:
     if standing in {Standing.HELD, Standing.ELSEWHERE}:
         rest = f"it goes on: {owner}"
     return Result(f"run {run.id} is released; {rest}", document(run))
+
+
+def approve(session: Session, *, gate: str, by: str, scope: str, expires: str) -> Result:
+    """Record what a person approves about a gate of the newest run, and until when.
+
+    Raises:
+        InvalidInput: The run has no such gate, something is missing, or it has expired already.
+    """
+    given = {"--by": by.strip(), "--scope": scope.strip(), "--expires": expires.strip()}
+    if missing := [option for option, text in given.items() if not text]:
+        raise InvalidInput(
+            f"approve --gate {gate} needs {', '.join(missing)}: whose word it is, "
+            "what for, and until when it holds"
+        )
+    with session.locked("approve"):
+        run, now = _newest(session), session.world.clock.now()
+        gates = (*(step.id for step in run.plan.steps), *ATTESTED)
+        if gate not in gates:
+            raise InvalidInput(f"--gate {gate}: unknown; there is: {', '.join(gates)}")
+        until = attestations.parse_expiry(given["--expires"], now)
+        typed_by = session.world.processes.operator()
+        word = Approval(gate, given["--by"], now, given["--scope"], until, typed_by)
+        run.journal.append(Event.APPROVED, gate, reason=f"by {word.by}", data=word.to_json())
+        commands.show_report(session, run.id)
+    return Result(f"run {run.id}: {attestations.lines([word], now)[0]}", document(run))
 
 
 def abort(session: Session, *, why: str, timeout_s: float) -> Result:

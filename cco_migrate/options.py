@@ -47,7 +47,6 @@ OPTIONS: dict[str, Option] = {
     "json": Option(False, "one JSON document on standard output"),
     "quiet": Option(False, "say nothing but the result"),
     "events": Option("", "append one JSON object per event to this file"),
-    "upstream": Option("demo", "upstream of the demo deployment"),
     "traffic": Option(
         "", "how the change is proved: send requests (default), or watch real clients"
     ),
@@ -59,7 +58,13 @@ OPTIONS: dict[str, Option] = {
     "watch_s": Option(300, "how long to watch for real clients, in seconds"),
     "lock_timeout": Option(0, "how long to wait for another run's lock, in seconds"),
     "kind": Option("model-overrides", "which migration"),
-    "waive": Option("", "accept a failed check by its name: broken-requests"),
+    "waive": Option(
+        "", "accept a failed check by its name: broken-requests, or a criterion of the soak (--why)"
+    ),
+    "soak": Option("", "watch the change for this bake time before it is GO, e.g. 30m or 4d"),
+    "soak_interval": Option("", "between two looks of the soak (default: a 120th, at most 30s)"),
+    "soak_requests": Option(0, "requests the soak may send itself; counted apart from real ones"),
+    "on_no_go": Option("rollback", "what a NO-GO of the soak leads to: rollback, freeze or ask"),
     "plan": Option("", "file of a plan that was saved with plan --out"),
     "out": Option("", "where to: a file; for an export also a folder or s3://BUCKET/PREFIX"),
     "run": Option("", "run id (default: the newest)"),
@@ -79,15 +84,28 @@ OPTIONS: dict[str, Option] = {
     "rounds": Option(5, "how many rounds; the median counts"),
     "item": Option("team-notified", "what is attested"),
     "person": Option("", "whose word it is"),
-    "phase": Option(1, "which phase of the cutover is judged"),
+    "gate": Option("", "what is approved: a step of the run, or e.g. critical-bugs"),
+    "by_": Option("", "who approves the gate"),
+    "scope": Option("", "what the approval is for, in words"),
+    "expires": Option("", "until when it holds: 24h, 7d or an RFC 3339 time"),
+    "phase": Option(1, "which phase of the cutover is judged; 0 captures the baseline before it"),
     "fingerprint": Option("", "of the planned configuration, in place of --config"),
     "model": Option("claude-haiku-4-5-20251001", "model of the verification requests"),
     "streams": Option(66, "how many verification streams are sent at most; 0 sends nothing"),
     "criteria": Option("", "JSON file that changes criteria"),
+    "evidence": Option("", "file that keeps samples, so that a later run goes on with them"),
+    "baseline": Option("", "times of the old path: phase 0 writes this file, others read it"),
+    "approvals": Option("", "what people say of criteria: a file with one JSON object a line"),
+    "watch": Option(0, "look at real traffic for so many seconds first; 0 looks once"),
+    "every": Option(30, "seconds between two looks"),
+    "systems": Option("", "URLs of the fleet's other gateways, separated by commas"),
     "junit": Option("", "write the verdict as JUnit XML to this file"),
     "markdown": Option("", "write the verdict as Markdown to this file"),
 }
 TARGET = ("home", "config", "url", "driver", "stop", "start", "restart", "log")
 OUTPUT = ("json", "quiet", "events")
-PLANNING = (*TARGET, *OUTPUT, "kind", "fix", "traffic", "key", "requests", "watch_s", "waive")
-APPLYING = (*PLANNING, "yes", "no_input", "lock_timeout", "upstream")
+PLANNING = (
+    *TARGET, *OUTPUT, "kind", "fix", "traffic", "key", "requests", "watch_s", "waive", "why",
+    "soak", "soak_interval", "soak_requests", "on_no_go", "criteria",
+)  # fmt: skip
+APPLYING = (*PLANNING, "yes", "no_input", "lock_timeout")

@@ -16,13 +16,16 @@ WAIVABLE: Mapping[str, str] = {
 """The failed checks a person may waive, by name."""
 
 
-def waivers(text: str) -> frozenset[str]:
-    """Return the names in a comma-separated list; raises InvalidInput for an unknown one."""
+def waivers(text: str, criteria: Collection[str] = ()) -> frozenset[str]:
+    """Return the names in a comma-separated list; raises InvalidInput for an unknown one.
+
+    Args:
+        criteria: What can be waived beside the checks of the preflight.
+    """
     names = frozenset(name.strip() for name in text.split(",") if name.strip())
-    if unknown := sorted(names - WAIVABLE.keys()):
-        raise InvalidInput(
-            f"--waive {', '.join(unknown)}: unknown; there is: {', '.join(WAIVABLE)}"
-        )
+    known = (*WAIVABLE, *criteria)
+    if unknown := sorted(names.difference(known)):
+        raise InvalidInput(f"--waive {', '.join(unknown)}: unknown; there is: {', '.join(known)}")
     return names
 
 

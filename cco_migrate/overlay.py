@@ -6,16 +6,15 @@ import errno
 import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NoReturn
 
 from cco_migrate.errors import ToolkitError
-from cco_migrate.world import Clock, Files, Finished, Http, Processes, World
+from cco_migrate.one_look import AskedOnce
+from cco_migrate.world import Clock, Files, Finished, Processes, World
 
 if TYPE_CHECKING:
-    import ssl
     import subprocess
 
     import httpx
@@ -64,9 +63,10 @@ class OverlayFiles(Files):
     def replace(self, path: Path, data: bytes, *, mode: int | None = None) -> None:
         """Keep the new content in memory; raises OSError where the real file could not be made."""
         place = self._place(path)
-        self._needs_directory(place)
-        if self._is_directory(place):
-            raise _error(errno.EISDIR, path)
+        if self._changes.get(place) is None:  # else it was made here, and could be
+            self._needs_directory(place)
+            if self._is_directory(place):
+                raise _error(errno.EISDIR, path)
         self._changes[place] = data
 
     def sweep(self, directory: Path) -> None:
@@ -74,7 +74,12 @@ class OverlayFiles(Files):
 
     def append(self, path: Path, data: bytes) -> None:
         """Keep the longer content in memory; raises OSError as `replace`."""
-        self.replace(path, (self.read_if_there(path) or b"") + data)
+        place = self._place(path)
+        before = self._changes.get(place)
+        if before is not None:  # the journal grows line by line
+            self._changes[place] = before + data
+        else:
+            self.replace(path, (self.read_if_there(path) or b"") + data)
 
     def truncate(self, path: Path, size: int) -> None:
         """Keep the first `size` bytes in memory; raises OSError when there is no such file."""
@@ -109,7 +114,8 @@ class OverlayFiles(Files):
 
     def writable(self, path: Path) -> bool:
         """Return whether a file in this directory could be replaced, without trying it."""
-        return path.resolve() in self._directories or self._below.writable(path)
+        place = self._place(path)
+        return place in self._directories or self._below.writable(place)
 
     @staticmethod
     def sync_directory(path: Path) -> None:
@@ -119,10 +125,13 @@ class OverlayFiles(Files):
         """Return the file a path names, links followed but those that were removed."""
         place = self._places.get(path)
         if place is None:
-            link = path.parent.resolve() / path.name
-            place = link if link in self._unlinked else path.resolve()
+            place = path.resolve() if path.name in {"", ".."} else self._in_directory(path)
             self._places[path] = place
         return place
+
+    def _in_directory(self, path: Path) -> Path:
+        place = self._place(path.parent) / path.name
+        return place.resolve() if place not in self._unlinked and place.is_symlink() else place
 
     def _needs_directory(self, place: Path) -> None:
         if not self._is_directory(place.parent):
@@ -158,19 +167,18 @@ class OverlayProcesses(Processes):
         _refuse(f"signal pid {pid}")
 
 
-class OverlayHttp(Http):
-    """HTTP that only reads: any method but GET and HEAD is refused before it is sent."""
+class OverlayHttp(AskedOnce):
+    """HTTP that only reads: gateways that a dry run leaves as they are, so one look is enough."""
 
     @property
     def client(self) -> httpx.Client:
-        """The shared client; a request that may change something raises ToolkitError."""
+        """A client that raises ToolkitError for any method but GET and HEAD, and sends nothing."""
         if self._client is None:
             import httpx  # noqa: PLC0415  # see world.Http
 
             self._client = httpx.Client(
                 trust_env=False,
                 timeout=httpx.Timeout(60, connect=10),
-                verify=_trusted(),
                 event_hooks={"request": [_refuse_writing]},
             )
         return self._client
@@ -201,14 +209,8 @@ def overlay(world: World) -> tuple[World, OverlayFiles]:
     Close its `http` after use.
     """
     files = OverlayFiles(world.files)
-    return World(files, OverlayProcesses(), OverlayHttp(), OverlayClock(world.clock)), files
-
-
-@cache  # reading all certificates takes longer than the dry run of one small target
-def _trusted() -> ssl.SSLContext:
-    import httpx  # noqa: PLC0415  # see world.Http
-
-    return httpx.create_ssl_context(trust_env=False)
+    http, clock = OverlayHttp(world.http), OverlayClock(world.clock)
+    return World(files, OverlayProcesses(), http, clock), files
 
 
 def _refuse_writing(request: httpx.Request) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from cco_migrate import basis, config, costs, lint, outlook, plan_text, preflight
+from cco_migrate import basis, config, costs, lint, outlook, plan_text, preflight, soak_forecast
 from cco_migrate.checks.configuration import observed_models
 from cco_migrate.client import NotAGateway, Unreachable
 from cco_migrate.config import ConfigName
@@ -19,9 +20,11 @@ from cco_migrate.journal import Status
 from cco_migrate.migrations import MIGRATIONS, Inputs
 from cco_migrate.migrations.inputs import Verification
 from cco_migrate.model import Instance, Plan
+from cco_migrate.one_look import one_look
 from cco_migrate.preflight import Line, Mark
 from cco_migrate.report import rollback_command
 from cco_migrate.session import MigrateOptions, Result, Session
+from cco_migrate.soak_terms import Offer, Soak
 
 DEMO_KEY = "demo"
 WATCH, SEND = "watch", "send"
@@ -53,9 +56,10 @@ def run_preflight(
     """Run every check and say its line; the plan is None when the files are too broken."""
     if options.kind not in MIGRATIONS:
         raise InvalidInput(f"--kind {options.kind}: unknown; there is: {', '.join(MIGRATIONS)}")
-    waived = outlook.waivers(options.waive)
+    waived = outlook.waivers(options.waive, soak_forecast.WAIVABLE)
     context = session.context(instance)
-    inputs = _inputs(session, instance, options)
+    context = replace(context, world=one_look(context.world))
+    inputs = _inputs(context, options, waived)
     seen = [("exists", line) for line in preflight.check_files(inputs, context)]
     plan = None
     if not _failed(seen):
@@ -118,6 +122,8 @@ def _look(
         note(basis.TRAFFIC, lines)
     note(basis.TRAFFIC, preflight.check_verification(plan, inputs))
     note("cost", preflight.check_prices(inputs, context.world.clock.now().date()))
+    if inputs.soak is not None and not _failed(seen):
+        note("soak", soak_forecast.check_soak(inputs.soak, context))
     if plan.changes and not _failed(seen):
         note("restart", preflight.check_trial_start(plan, inputs, context))
     return basis.observed(plan, seen)
@@ -127,22 +133,39 @@ def _failed(seen: Sequence[Seen]) -> bool:
     return any(line.mark is Mark.FAIL for _, line in seen)
 
 
-def _inputs(session: Session, instance: Instance, options: MigrateOptions) -> Inputs:
-    context = session.context(instance)
+def _inputs(context: Context, options: MigrateOptions, waived: frozenset[str]) -> Inputs:
     files = context.config_files()
     known = costs.known_prices(files).ids
+    verification = _verification(files, known, options, context)
     return Inputs(
-        instance=instance,
+        instance=context.instance,
         files=files,
         fix=options.fix,
         replace=driver_of(context).can_replace(),
         known_models=known,
-        verification=_verification(instance, files, known, options, context),
+        verification=verification,
+        soak=_soak(options, waived, verification, context),
     )
 
 
+def _soak(
+    options: MigrateOptions, waived: frozenset[str], verification: Verification, context: Context
+) -> Soak | None:
+    asked = soak_forecast.Asked(
+        bake=options.soak,
+        interval=options.soak_interval,
+        on_no_go=options.on_no_go,
+        criteria=options.criteria,
+        waive=tuple(sorted(waived.intersection(soak_forecast.WAIVABLE))),
+        why=options.why,
+        by=context.world.processes.operator(),
+    )
+    models = tuple(dict.fromkeys(verification.models))
+    offer = Offer(options.soak_requests, models, verification.credential)
+    return soak_forecast.ordered(asked, offer, context.world.files)
+
+
 def _verification(
-    instance: Instance,
     files: Mapping[ConfigName, bytes | None],
     known: tuple[str, ...],
     options: MigrateOptions,
@@ -152,11 +175,11 @@ def _verification(
         raise InvalidInput(f"--traffic {options.traffic}: unknown; there is: {SEND}, {WATCH}")
     if options.traffic == WATCH:
         return Verification(WATCH, watch_s=options.watch_s)
-    if instance.demo:
+    if context.instance.demo:
         count = options.requests or len(MODELS)
         models = tuple(MODELS[n % len(MODELS)] for n in range(count))
         return Verification(SEND, models, count * STREAMED // len(MODELS), "claude-code", DEMO_KEY)
-    real = _models_to_verify(files, known, instance, context)
+    real = _models_to_verify(files, known, context)
     count = options.requests or 2
     chosen = tuple(real[n % len(real)] for n in range(count)) if real else ()
     key = options.key or "env:ANTHROPIC_API_KEY"
@@ -166,7 +189,6 @@ def _verification(
 def _models_to_verify(
     files: Mapping[ConfigName, bytes | None],
     known: tuple[str, ...],
-    instance: Instance,
     context: Context,
 ) -> list[str]:
     """Return the rule sources worth asking for: those seen in traffic first, then real ids."""
@@ -174,7 +196,7 @@ def _models_to_verify(
     if data is None:
         return []
     try:
-        overrides = config.read_overrides(instance.config, data)
+        overrides = config.read_overrides(context.instance.config, data)
     except InvalidInput:
         return []  # the preflight says what is wrong with the file
     sources = [rule.source for rule in overrides.rules]

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import signal
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from pathlib import Path
 
-from cco_migrate import config, costs
+from cco_migrate import config, costs, trial
 from cco_migrate.changes import apply_edits
 from cco_migrate.checks.configuration import (
     findings,
@@ -19,7 +15,7 @@ from cco_migrate.checks.configuration import (
     observed_models,
 )
 from cco_migrate.checks.sending import resolve_credential
-from cco_migrate.client import GatewayClient, NotAGateway, Unreachable
+from cco_migrate.client import NotAGateway, Unreachable
 from cco_migrate.config import ConfigName
 from cco_migrate.context import Context
 from cco_migrate.drivers import driver_of
@@ -28,9 +24,7 @@ from cco_migrate.migrations import Inputs
 from cco_migrate.migrations.model_overrides import fix_edits
 from cco_migrate.model import Plan
 from cco_migrate.verdict import Finding, Severity
-from cco_migrate.world import Http
 
-TRIAL_TIMEOUT_S = 20.0
 MAX_PRICE_AGE_DAYS = 90
 
 
@@ -168,17 +162,18 @@ def check_trial_start(plan: Plan, inputs: Inputs, context: Context) -> list[Line
         ]
     begun = context.world.clock.monotonic()
     try:
-        with tempfile.TemporaryDirectory(prefix="cco-trial-") as scratch:
-            _trial(Path(scratch), planned_files(plan, inputs), plan, context)
+        ended = trial.end_abandoned(context)
+        health = trial.health_with(planned_files(plan, inputs), context)
     except ToolkitError as error:
         return [Line(Mark.FAIL, f"trial start with the new files failed: {error}")]
+    if health.fingerprint != plan.fingerprint_after or health.overrides_enabled is not True:
+        text = f"it loaded {health.fingerprint}, {plan.fingerprint_after} was planned"
+        return [Line(Mark.FAIL, f"trial start with the new files failed: {text}")]
     seconds = context.world.clock.monotonic() - begun
-    return [
-        Line(
-            Mark.OK,
-            f"trial start with the new files: loads {plan.fingerprint_after} ({seconds:.1f} s)",
-        )
-    ]
+    text = f"trial start with the new files: loads {plan.fingerprint_after} ({seconds:.1f} s)"
+    if ended:
+        text += "; ended the one that a killed command had left"
+    return [Line(Mark.OK, text)]
 
 
 def check_verification(plan: Plan, inputs: Inputs) -> list[Line]:
@@ -240,62 +235,6 @@ def refuse(lines: list[Line]) -> None:
             message, state="Nothing was changed.", next_command=first.next_command or None
         )
     raise InvalidInput(message, next_command=first.next_command or None)
-
-
-def _trial(
-    home: Path, files: Mapping[ConfigName, bytes | None], plan: Plan, context: Context
-) -> None:
-    world, directory = context.world, home / "config"
-    world.files.make_directory(directory)
-    for name, data in files.items():
-        if data is not None:
-            world.files.replace(directory / name.filename, data)
-    command = world.processes.python_module(
-        "gateway",
-        "run",
-        "--home",
-        str(home),
-        "--config-dir",
-        str(directory),
-        "--host",
-        "127.0.0.1",
-        "--port",
-        "0",
-    )
-    log = home / "trial.log"
-    process = world.processes.spawn(command, log)
-    context.waiting("a trial start on a private port", TRIAL_TIMEOUT_S)
-    try:
-        started = world.clock.wait_until(
-            lambda: process.poll() is not None or _trial_port(home) is not None,
-            TRIAL_TIMEOUT_S,
-            every_s=0.02,
-        )
-        port = _trial_port(home)
-        if process.poll() is not None or not started or port is None:
-            said = log.read_text(errors="replace").strip().splitlines()
-            raise ToolkitError(said[-1] if said else "it said nothing")
-        http = Http()  # its own, closed at once: an open connection would hold up the drain
-        health = GatewayClient(f"http://127.0.0.1:{port}", http).health()
-        http.close()
-        if health.fingerprint != plan.fingerprint_after or health.overrides_enabled is not True:
-            raise ToolkitError(
-                f"it loaded {health.fingerprint}, {plan.fingerprint_after} was planned"
-            )
-    except (Unreachable, NotAGateway) as error:
-        raise ToolkitError(str(error)) from error
-    finally:
-        world.processes.signal(process.pid, signal.SIGTERM)
-        if not world.clock.wait_until(lambda: process.poll() is not None, 10):
-            process.kill()
-            process.wait()
-
-
-def _trial_port(home: Path) -> int | None:
-    try:
-        return int(json.loads((home / "daemon.pid").read_bytes())["gateway_port"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _not_running(found: str | None, inputs: Inputs) -> Line:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, TextIO
@@ -24,7 +25,31 @@ if TYPE_CHECKING:
 HEARTBEAT_S = 30.0
 LAST_STEP = 12
 _COMMAND = re.compile(r"\binvoke (?=[a-z])")
+_DOUBTS = {"NO-GO": "bold red", "HOLD": "yellow"}
 _COLOURS = {"ok": "green", "GO": "green", "kept": "dim", "undone": "yellow"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Awaited:
+    """What is awaited, by the monotonic clock.
+
+    Attributes:
+        details: How far it is, a line each.
+    """
+
+    what: str
+    details: tuple[str, ...]
+    since: float
+    until: float
+
+    @classmethod
+    def of(cls, text: str, timeout_s: float, before: _Awaited | None) -> _Awaited | None:
+        """Return what a text says is awaited; told again, it is awaited since it was told first."""
+        if not text:
+            return None
+        now, (what, *details) = time.monotonic(), text.split("\n")
+        since = before.since if before is not None and before.what == what else now
+        return cls(what, tuple(details), since, now + timeout_s)
 
 
 class View(Protocol):
@@ -37,7 +62,7 @@ class View(Protocol):
         """A step is about to run."""
 
     def waiting(self, what: str, timeout_s: float) -> None:
-        """Something is awaited, for so long at most."""
+        """Something is awaited, for so long at most; further lines say how far it is."""
 
     def step_ends(self, step: Step, *, verdict: str, summary: str, seconds: float) -> None:
         """A step ended."""
@@ -75,7 +100,7 @@ class PlainView:
         self._unblock = unblock
         self._heartbeat_s = heartbeat_s
         self._lock = threading.Lock()
-        self._awaited: tuple[str, float, float] | None = None
+        self._awaited: _Awaited | None = None
         self._stop = threading.Event()
         self._beat = threading.Thread(target=self._heartbeat, daemon=True)
         self._beat.start()
@@ -91,7 +116,7 @@ class PlainView:
 
     def waiting(self, what: str, timeout_s: float) -> None:
         """Remember what is awaited, for the heartbeat."""
-        self._awaited = (what, time.monotonic(), timeout_s) if what else None
+        self._awaited = _Awaited.of(what, timeout_s, self._awaited)
 
     def step_ends(self, step: Step, *, verdict: str, summary: str, seconds: float) -> None:
         """Print the step's line."""
@@ -104,13 +129,15 @@ class PlainView:
 
     def _heartbeat(self) -> None:
         while not self._stop.wait(self._heartbeat_s):
-            if self._awaited is not None:
-                what, since, timeout_s = self._awaited
-                waited = time.monotonic() - since
+            awaited = self._awaited
+            if awaited is not None:
+                waited, at_most = time.monotonic() - awaited.since, awaited.until - awaited.since
                 self.say(
-                    f"       … waiting for {what}: {waited:.0f} s so far, "
-                    f"{timeout_s:.0f} s at most; see: {self._unblock}"
+                    f"       … waiting for {awaited.what}: {waited:.0f} s so far, "
+                    f"{at_most:.0f} s at most; see: {self._unblock}"
                 )
+                for line in awaited.details:
+                    self.say(f"         {line}")
 
 
 class LiveView:
@@ -123,7 +150,7 @@ class LiveView:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._step: Step | None = None
         self._begun = 0.0
-        self._awaited: tuple[str, float] | None = None
+        self._awaited: _Awaited | None = None
         self._live: Live = Live(
             console=self._console, get_renderable=self._render, refresh_per_second=8, transient=True
         )
@@ -149,7 +176,7 @@ class LiveView:
 
     def waiting(self, what: str, timeout_s: float) -> None:
         """Show what is awaited and how much time it has."""
-        self._awaited = (what, time.monotonic() + timeout_s) if what else None
+        self._awaited = _Awaited.of(what, timeout_s, self._awaited)
 
     def step_ends(self, step: Step, *, verdict: str, summary: str, seconds: float) -> None:
         """Print the step's line in its colour."""
@@ -182,8 +209,11 @@ class LiveView:
                 "cyan",
             )
         if self._awaited is not None:
-            what, until = self._awaited
-            text.append(f"waiting for {what}; {max(0, until - time.monotonic()):.0f} s left", "dim")
+            left_s = max(0, self._awaited.until - time.monotonic())
+            text.append(f"waiting for {self._awaited.what}; {left_s:.0f} s left", "dim")
+            for line in self._awaited.details:
+                verdict = line.split(" ", 1)[0]
+                text.append(f"\n         {line}", _COLOURS.get(verdict, _DOUBTS.get(verdict, "")))
         return text
 
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from cco_migrate import forecast_text, resources
+from cco_migrate import attestations, forecast_text, resources
 from cco_migrate.journal import Event, RunState, Status, StepState
 from cco_migrate.model import JsonObject, Plan, Step
 
@@ -67,8 +67,14 @@ class Bar:
     share: float
 
 
-def build(plan: Plan, state: RunState, version: str) -> dict[str, Any]:  # Any: a template's context
-    """Return the context of the report's templates."""
+def build(
+    plan: Plan, state: RunState, version: str, now: datetime | None = None
+) -> dict[str, Any]:  # Any: a template's context
+    """Return the context of the report's templates.
+
+    Args:
+        now: Tells which approvals have expired; None for the time of the journal's last change.
+    """
     evidence = {name: step.evidence or {} for name, step in state.steps.items()}
     items = checklist(plan, state)
     done = state.status is Status.OPEN and _finished(plan, state)
@@ -101,13 +107,19 @@ def build(plan: Plan, state: RunState, version: str) -> dict[str, Any]:  # Any: 
         "warnings": evidence.get("validate", {}).get("warnings", []),
         "notes": plan.notes,
         "forecast": forecast_text.rows(plan.basis) if plan.basis else (),
+        "soak": evidence.get("soak", {}),
+        "approvals": attestations.lines(
+            state.approvals, now or datetime.fromisoformat(state.changed_at)
+        ),
         "rollback_command": rollback_command(plan, state.run),
     }
 
 
-def render(plan: Plan, state: RunState, version: str) -> dict[str, str]:
-    """Return the report's files by name."""
-    context, templates = build(plan, state, version), environment()
+def render(
+    plan: Plan, state: RunState, version: str, now: datetime | None = None
+) -> dict[str, str]:
+    """Return the report's files by name; see `build`."""
+    context, templates = build(plan, state, version, now), environment()
     return {name: templates.get_template(source).render(context) for name, source in FILES.items()}
 
 

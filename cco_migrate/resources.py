@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,6 +43,7 @@ def _shipped(folder: str) -> Path:
     return installed if installed.is_dir() else ROOT / folder
 
 
+@cache  # what ships with the toolkit does not change while it runs
 def _load(path: Path) -> Mapping[str, object]:
     loaded = json.loads(path.read_bytes())
     if not isinstance(loaded, dict):

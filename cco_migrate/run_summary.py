@@ -58,6 +58,7 @@ def document(run: Run) -> dict[str, object]:
             {"text": item.text, "answer": item.answer.value, "evidence": item.evidence}
             for item in report.checklist(run.plan, state)
         ],
+        "approvals": [one.to_json() for one in state.approvals],
         "report": str(run.directory / "report.md"),
         "undo": undo_command(run),
     }

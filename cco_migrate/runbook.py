@@ -6,16 +6,21 @@ from pathlib import Path
 
 from cco_migrate import report, resources
 from cco_migrate.config import ConfigName
+from cco_migrate.criteria import CRITERIA
 from cco_migrate.demo import OVERRIDES
 from cco_migrate.journal import RunState, Status
+from cco_migrate.judge.outages import DAY_S
 from cco_migrate.migrations import MIGRATIONS, Inputs
 from cco_migrate.migrations.guide import MODEL_OVERRIDES
 from cco_migrate.migrations.inputs import Verification
-from cco_migrate.model import DriverSpec, Instance
+from cco_migrate.model import DriverSpec, Instance, OnNoGo
 from cco_migrate.prices import PriceTable
+from cco_migrate.soak_terms import Offer, Soak, make_soak
 
 TITLES = {"model-overrides": "turn on model overrides"}
 GUIDES = {"model-overrides": MODEL_OVERRIDES}
+OPTIONAL = {"fix": "--fix", "soak": "--soak"}
+"""The option without which a plan has no such step."""
 
 
 def render(kind: str) -> str:
@@ -27,7 +32,7 @@ def render(kind: str) -> str:
             "id": step.id,
             "title": step.title,
             "guide": GUIDES[kind][step.id],
-            "optional": step.id == "fix",
+            "optional": OPTIONAL.get(step.id, ""),
         }
         for step in plan.steps
     ]
@@ -45,4 +50,8 @@ def _example() -> Inputs:
     files = dict.fromkeys(ConfigName) | {ConfigName.OVERRIDES: OVERRIDES.encode()}
     known = PriceTable(resources.data("prices")).ids
     return Inputs(instance, files, fix=True, replace=False, known_models=known,
-                  verification=Verification())  # fmt: skip
+                  verification=Verification(), soak=_soak())  # fmt: skip
+
+
+def _soak() -> Soak:
+    return make_soak(DAY_S, None, OnNoGo.ROLLBACK, CRITERIA, (), Offer())

@@ -9,7 +9,10 @@ from cco_migrate.errors import InvalidInput, StalePlan
 from cco_migrate.model import Plan
 from cco_migrate.session import MigrateOptions, Session
 
-DECIDED_BY_PLAN = ("kind", "fix", "traffic", "key", "requests", "watch_s", "waive")
+DECIDED_BY_PLAN = (
+    "kind", "fix", "traffic", "key", "requests", "watch_s", "waive", "why", "soak",
+    "soak_interval", "soak_requests", "on_no_go", "criteria",
+)  # fmt: skip
 """Options that make a plan, and so cannot be given with one."""
 
 

@@ -49,6 +49,12 @@ class MigrateOptions:
         only: Id of the one step to do; "" for all.
         lock_timeout_s: How long to wait for a lock that somebody else holds.
         waive: Names of failed checks to accept, separated by commas.
+        why: Why failed criteria are waived, in the operator's words.
+        soak: Bake time after the change, e.g. "30m"; "" for no soak.
+        soak_interval: Between two looks; "" for one that fits the bake time.
+        soak_requests: How many requests of our own the soak may send; counted apart.
+        on_no_go: What a NO-GO of the soak leads to: a value of `model.OnNoGo`.
+        criteria: JSON file that changes the soak's criteria.
         plan: File of a plan that was saved before; "" to make a new one.
         out: File to save the plan in; "" for none.
     """
@@ -65,6 +71,12 @@ class MigrateOptions:
     only: str = ""
     lock_timeout_s: float = 0.0
     waive: str = ""
+    why: str = ""
+    soak: str = ""
+    soak_interval: str = ""
+    soak_requests: int = 0
+    on_no_go: str = "rollback"
+    criteria: str = ""
     plan: str = ""
     out: str = ""
 

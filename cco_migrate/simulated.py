@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cco_migrate import config, forecast_text
+from cco_migrate import config, forecast_text, soak_terms
 from cco_migrate.checks import CHECKS, Check
 from cco_migrate.context import Context, Outcome
+from cco_migrate.durations import show_duration
 from cco_migrate.forecast import read
 from cco_migrate.model import JsonObject, Plan, Step
+from cco_migrate.soak import SoakThrough
 from cco_migrate.steps import ACTIONS, Action
 from cco_migrate.steps.files import BackupFiles
 from cco_migrate.verdict import Judgement, Verdict
@@ -25,6 +27,12 @@ _SERVICES = {
     "service.start": "start the gateway and wait until it is ready",
     "service.replace": "replace the workers while the socket stays open",
     "service.converge": "bring the gateway to what its files say then",
+    "clients.recovered": "wait until the last client has left the old workers",
+    "git.commit": "commit the changed files",
+    "git.revert": "revert the commits",
+    "git.tag": "set the tag",
+    "git.bundle": "bundle the repository and prove the bundle by a clone",
+    "git.restore-bundle": "restore the repository from its bundle",
 }
 
 
@@ -42,6 +50,7 @@ def checks(plan: Plan) -> Mapping[str, Check]:
         "traffic.flows": AssumedCheck(CHECKS["traffic.flows"], _traffic(plan)),
         "statistics.agree": AssumedCheck(CHECKS["statistics.agree"], _statistics(plan)),
         "cost.fell": AssumedCheck(CHECKS["cost.fell"], _cost(plan)),
+        soak_terms.USES: AssumedCheck(SoakThrough(), _soak(plan)),
     }
 
 
@@ -152,6 +161,11 @@ def _cost(plan: Plan) -> str:
     if plan.basis is None or plan.basis.forecast is None:
         return text
     return f"{text}; forecast: {forecast_text.cost(read(plan.basis.forecast).cost)}"
+
+
+def _soak(plan: Plan) -> str:
+    bake_s = _params(plan, soak_terms.USES).get("bake_s", 0)
+    return f"watch the change for {show_duration(bake_s)}"
 
 
 def _expected(plan: Plan) -> int:

@@ -94,6 +94,13 @@ MODEL_OVERRIDES: Mapping[str, Guide] = {
         "curl -s http://127.0.0.1:3000/api/machine/stats",
         "The client's own cost display stays on the model it asked for: that is no fault.",
     ),
+    "soak": Guide(
+        "Only with --soak: watches the change for its bake time and judges every criterion anew.",
+        "GO from every criterion at the end; `invoke status` says meanwhile how far each one is.",
+        "",
+        "NO-GO: the run takes the way back at once. Undecided: the run stays open; run it again "
+        "to go on watching with the same evidence.",
+    ),
     "report": Guide(
         "Writes report.md and report.html beside the journal.",
         "The verdict, the diff, the proof, the backup's real path and the command that rolls back.",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from cco_migrate.config import ConfigName
 from cco_migrate.model import Instance
+from cco_migrate.soak_terms import Soak
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Inputs:
         fix: Whether to add the dashed twins of dotted ids.
         replace: Whether the gateway can replace its workers with the socket open.
         known_models: Ids of the model table.
+        soak: What the change has to hold through; None without a soak.
     """
 
     instance: Instance
@@ -47,3 +49,4 @@ class Inputs:
     replace: bool
     known_models: tuple[str, ...]
     verification: Verification
+    soak: Soak | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from cco_migrate import config, edits, lint
@@ -12,6 +12,7 @@ from cco_migrate.config import ConfigName
 from cco_migrate.errors import InvalidInput
 from cco_migrate.migrations.inputs import Inputs
 from cco_migrate.model import Change, JsonObject, Plan, Step
+from cco_migrate.soak_terms import USES as SOAK
 
 ENABLED = ("overrides", "enabled")
 RULES = ("overrides", "rules")
@@ -99,8 +100,16 @@ def _steps(
         Step(9, "traffic", "traffic", "traffic.flows", traffic),
         Step(10, "counts", "statistics", "statistics.agree"),
         Step(11, "cost", "cost", "cost.fell"),
+        *_soak(inputs, fingerprint),
         Step(12, "report", "report", "report.write"),
     )
+
+
+def _soak(inputs: Inputs, fingerprint: str) -> tuple[Step, ...]:
+    if inputs.soak is None:
+        return ()
+    soak = replace(inputs.soak, fingerprint=fingerprint)
+    return (Step(12, "soak", "soak", SOAK, soak.to_json()),)
 
 
 def _way_back(overrides: config.Overrides) -> tuple[Step, ...]:
@@ -112,6 +121,7 @@ def _way_back(overrides: config.Overrides) -> tuple[Step, ...]:
     return (
         Step(0, "back-restart", "restart", "service.converge", loaded),
         Step(0, "back-proof", "proof", "config.loaded", loaded),
+        Step(0, "back-clients", "clients", "clients.recovered"),
     )
 
 
@@ -127,6 +137,8 @@ def _notes(inputs: Inputs) -> tuple[str, ...]:
         notes.append(
             "clients see no answer while the gateway stops and starts; the time is measured"
         )
+    if inputs.soak is not None:
+        notes += map(str, inputs.soak.waivers)
     if inputs.instance.demo:
         notes.append("the demo upstream answers; no real provider, limits or clients are involved")
     return tuple(notes)

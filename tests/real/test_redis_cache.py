@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import redis
 
-from gateway.redis_cache import PREFIX
+from gateway.cache.redis_cache import PREFIX
 
 DEADLINE_S = 20.0
 MODEL = "claude-sonnet-4-5-20250929"

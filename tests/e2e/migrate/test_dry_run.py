@@ -46,6 +46,7 @@ def test_dry_run_leaves_no_trace_and_tells_every_step(demo: Any) -> None:
     assert steps["exists"]["verdict"] == "GO"
     assert {name for name, row in steps.items() if row["assumed"]} == {
         "restart", "proof", "traffic", "counts", "cost", "back-restart", "back-proof",
+        "back-clients",
     }  # fmt: skip
     assert str(demo.config) in done.document["writes"]
     assert done.document["plan"]["fingerprint_after"] in steps["proof"]["summary"]

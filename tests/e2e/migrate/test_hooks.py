@@ -38,10 +38,11 @@ def test_hook_is_told_the_gates_of_a_run_and_its_way_back(demo: Any, told: Path)
     assert back.code == 0, back.err
     seen = events(told)[3:]
     assert [event["event"] for event in seen] == ["rolling-back", "judged", "rolled-back"]
-    log = next((demo.home / "migrate" / "runs").glob("*/hooks.jsonl"))
-    rows = [json.loads(line) for line in log.read_text().splitlines()]
-    assert [row["id"] for row in rows] == [event["id"] for event in events(told)]
-    assert {row["fault"] for row in rows} == {None}
+    log = next((demo.home / "migrate" / "runs").glob("*/journal.jsonl"))
+    rows = [row for row in map(json.loads, log.read_text().splitlines()) if row["event"] == "told"]
+    ids = [f"{row['run']}/{row['data']['seq']}" for row in rows]
+    assert ids == [event["id"] for event in events(told)]
+    assert {hook["fault"] for row in rows for hook in row["data"]["hooks"]} == {None}
 
 
 def test_wrong_file_stops_a_new_run_and_no_way_back(demo: Any, told: Path) -> None:

@@ -168,29 +168,11 @@ def test_usage_errors_exit_64_and_do_nothing(tmp_path: Path, words: Sequence[str
     assert_nothing_done(tmp_path)
 
 
-@BOTH
-@pytest.mark.parametrize("task", ["migrate", "demo.up", "step.enable"])
-def test_real_upstream_is_refused_with_its_reason(
-    tmp_path: Path, program: Sequence[str], task: str
-) -> None:
-    done = run(program, task, "--upstream", "anthropic", home=tmp_path)
-    assert done.returncode == 8
-    assert "does not yet adapt requests" in done.stderr
-    assert "Nothing was changed." in done.stderr
-    assert_nothing_done(tmp_path)
-
-
 def test_refusal_is_one_json_document_when_asked_for(tmp_path: Path) -> None:
-    done = run(SCRIPT, "migrate", "--upstream", "anthropic", "--json", home=tmp_path)
+    done = run(SCRIPT, "migrate", "--config", "absent.toml", "--json", home=tmp_path)
     document = json.loads(done.stdout)
     assert (done.returncode, document["code"], document["schema_version"]) == (8, 8, 1)
     assert document["state"] == "Nothing was changed."
-
-
-def test_unknown_upstream_is_a_usage_error(tmp_path: Path) -> None:
-    done = run(SCRIPT, "migrate", "--upstream", "mars", home=tmp_path)
-    assert done.returncode == 64
-    assert_nothing_done(tmp_path)
 
 
 @BOTH

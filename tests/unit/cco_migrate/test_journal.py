@@ -169,6 +169,10 @@ def entry(event: Event, step: str = "", reason: str = "", **data: Any) -> Entry:
     return Entry(0, "2026-11-21T14:00:00.000+00:00", 0, "mo-1", step, event, reason, data)
 
 
+APPROVAL: dict[str, Any] = {
+    "gate": "soak", "by": "Kim", "at": "2026-11-21T14:00:00+00:00", "scope": "change 4711",
+    "expires": "2026-11-22T14:00:00+00:00", "recorded_by": "ops@host",
+}  # fmt: skip
 DONE = {"evidence": {"n": 1}, "seconds": 0.5}
 FOLDS: list[tuple[list[Entry], Status, Mapping[str, StepState]]] = [
     ([entry(Event.PLANNED, reason="d")], Status.OPEN, {}),
@@ -221,6 +225,13 @@ FOLDS: list[tuple[list[Entry], Status, Mapping[str, StepState]]] = [
     ([entry(Event.ROLLING_BACK), entry(Event.INTERRUPTED)], Status.ROLLING_BACK, {}),
     ([entry(Event.ROLLING_BACK), entry(Event.TAKEN_OVER)], Status.ROLLING_BACK, {}),
     ([entry(Event.FINISHED), entry(Event.ATTESTED, "team-notified", "ops")], Status.DONE, {}),
+    ([entry(Event.FINISHED), entry(Event.TOLD, reason="1 of 1 told", hooks=[])], Status.DONE, {}),
+    (
+        [entry(Event.PREPARED, "a", x=1), entry(Event.TOLD, "a", hooks=[])],
+        Status.OPEN,
+        {"a": StepState(Event.PREPARED, receipt={"x": 1})},
+    ),
+    ([entry(Event.FINISHED), entry(Event.APPROVED, "soak", "Kim", **APPROVAL)], Status.DONE, {}),
 ]
 
 
@@ -259,6 +270,15 @@ def test_attestation_keeps_item_and_person() -> None:
     assert (state.attested, state.steps) == ({"team-notified": "ops"}, {})
 
 
+def test_approvals_are_kept_in_their_order_repeated_ones_included() -> None:
+    again = {**APPROVAL, "expires": "2026-11-23T14:00:00+00:00"}
+    rows = [entry(Event.APPROVED, "soak", **row) for row in (APPROVAL, again)]
+    state = replay([entry(Event.PLANNED), *rows])
+    assert state is not None
+    assert [one.to_json() for one in state.approvals] == [APPROVAL, again]
+    assert state.steps == {}
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from(Event), st.sampled_from(["", "a", "b"]), st.text(max_size=5)),
@@ -270,10 +290,39 @@ def test_any_prefix_of_lines_replays(rows: list[tuple[Event, str, str]]) -> None
     journal = journal_on(files)
     states: list[RunState | None] = [None]
     for event, step, reason in rows:
-        journal.append(event, step, reason=reason.encode(errors="replace").decode(), data={})
+        data = APPROVAL if event is Event.APPROVED else {}
+        journal.append(event, step, reason=reason.encode(errors="replace").decode(), data=data)
         states.append(journal.state)
     lines = files.data.splitlines(keepends=True)
     for count, state in enumerate(states):
         entries, _, whole = read_lines(b"".join(lines[:count]), PATH)
         assert whole == sum(map(len, lines[:count]))
         assert replay(entries) == state
+
+
+LINE = st.tuples(
+    st.sampled_from(Event),
+    st.sampled_from(["", "a", "b"]),
+    st.dictionaries(st.sampled_from(["evidence", "seconds", "by"]), st.integers(), max_size=3),
+    st.none() | st.integers(0, 40),  # bytes of the line that still fit on the disk
+)
+
+
+@given(st.lists(LINE, max_size=12))
+def test_state_is_that_of_the_whole_fold_after_every_line(
+    rows: list[tuple[Event, str, dict[str, int], int | None]],
+) -> None:
+    files = MemoryFiles()
+    journal = journal_on(files)
+    for event, step, data, files.room in rows:
+        try:
+            journal.append(event, step, data=APPROVAL if event is Event.APPROVED else data)
+        except OSError:
+            assert files.room is not None
+        assert journal.state == replay(journal.entries) == journal_on(files).state
+
+
+def test_state_is_not_folded_anew_for_everyone_who_asks() -> None:
+    journal = journal_on(MemoryFiles(sample()))
+    assert journal.state is not None
+    assert journal.state is journal.state

@@ -8,15 +8,18 @@ from dataclasses import replace
 
 import pytest
 
-from cco_migrate import cli, config
+from cco_migrate import cli, config, engine
 from cco_migrate.checks import CHECKS
 from cco_migrate.config import ConfigName
+from cco_migrate.criteria import CRITERIA
 from cco_migrate.drivers import DRIVERS
 from cco_migrate.errors import InvalidInput
+from cco_migrate.judge.criterion import Mode
 from cco_migrate.migrations import MIGRATIONS, Inputs
 from cco_migrate.migrations.inputs import Verification
 from cco_migrate.model import Instance, Plan
 from cco_migrate.runs import PREFIX
+from cco_migrate.soak_terms import Offer, Soak, Waiver, make_soak
 from cco_migrate.steps import ACTIONS
 
 FILE = b"""\
@@ -42,18 +45,25 @@ def made(inputs: Inputs) -> Plan:
     return MIGRATIONS["model-overrides"](inputs)
 
 
+SOAK = make_soak(
+    1800, None, "freeze", CRITERIA, (Waiver("error-rate", "ops@host", "no traffic yet"),), Offer()
+)
+
+
 @pytest.mark.parametrize("fix", [True, False])
 @pytest.mark.parametrize("swap", [True, False])
+@pytest.mark.parametrize("soak", [None, SOAK], ids=["no soak", "soak"])
 def test_plan_has_the_documented_steps_and_names_code_that_exists(
-    inputs: Inputs, fix: bool, swap: bool
+    inputs: Inputs, fix: bool, swap: bool, soak: Soak | None
 ) -> None:
-    plan = made(replace(inputs, fix=fix, replace=swap))
+    plan = made(replace(inputs, fix=fix, replace=swap, soak=soak))
     ids = [step.id for step in plan.steps]
-    assert ids == [name for name in cli.STEPS if fix or name != "fix"]
-    assert ("fix" in ids) == fix
-    numbers = [step.number for step in plan.steps if step.id != "fix"]
+    optional = {"fix": fix, "soak": soak is not None}
+    assert ids == [name for name in cli.STEPS if optional.get(name, True)]
+    numbers = [step.number for step in plan.steps if step.id not in optional]
     assert numbers == list(range(1, 13))
-    assert {step.uses for step in (*plan.steps, *plan.way_back)} <= ACTIONS.keys() | CHECKS.keys()
+    known = ACTIONS.keys() | CHECKS.keys() | engine.SOAK.keys()
+    assert {step.uses for step in (*plan.steps, *plan.way_back)} <= known
     assert plan.step("restart").uses == ("service.replace" if swap else "service.start")
     assert plan.step("stop").uses == ("service.keep" if swap else "service.stop")
     assert len(set(ids) | {step.id for step in plan.way_back}) == len(ids) + len(plan.way_back)
@@ -106,3 +116,12 @@ def test_notes_say_what_is_not_proved(inputs: Inputs) -> None:
 def test_every_migration_has_a_prefix_and_every_table_has_rows() -> None:
     assert MIGRATIONS.keys() <= PREFIX.keys()
     assert DRIVERS.keys() == {"process", "command"}
+
+
+def test_soak_is_frozen_in_its_step_with_what_was_waived_and_by_whom(inputs: Inputs) -> None:
+    plan = made(replace(inputs, soak=SOAK))
+    frozen = Soak.from_json(plan.step("soak").params)
+    assert frozen == replace(SOAK, fingerprint=plan.fingerprint_after)
+    assert Plan.from_json(json.loads(json.dumps(plan.to_json()))).digest == plan.digest
+    assert "waived: error-rate, by ops@host: no traffic yet" in plan.notes
+    assert {one.id: one.mode for one in frozen.criteria}["error-rate"] is Mode.OBSERVE

@@ -222,3 +222,40 @@ def test_takeover_from_a_silent_machine_is_journaled(
 def test_takeover_of_a_free_lock_changes_nothing(session: Session, run: Run) -> None:
     assert operating.takeover(session).text == "the lock is free; nothing to take over"
     assert len(session.store.load(run.id).journal.entries) == 1
+
+
+def test_approval_is_journaled_shown_and_does_not_change_the_run(
+    session: Session, run: Run
+) -> None:
+    before = run.state
+    said = operating.approve(session, gate="exists", by=" Kim ", scope="change 4711", expires="24h")
+    run.journal.reload()
+    (word,) = run.state.approvals
+    assert (word.gate, word.by, word.scope) == ("exists", "Kim", "change 4711")
+    assert word.recorded_by == session.world.processes.operator()
+    assert (word.expires - word.at).total_seconds() == 24 * 3600
+    assert run.state == replace(before, approvals=(word,))
+    assert "exists approved by Kim for change 4711, until" in said.text
+    assert "exists approved by Kim for change 4711, until" in operating.status(session).text
+    assert operating.status(session).document["approvals"] == [word.to_json()]
+    for name in ("report.md", "report.html"):
+        assert "approved by Kim for change 4711" in (run.directory / name).read_text()
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"gate": "lunch"}, "--gate lunch: unknown; there is: .*exists.*critical-bugs"),
+        ({"by": " "}, "needs --by"),
+        ({"scope": "", "expires": ""}, "needs --scope, --expires"),
+        ({"expires": "2020-01-01T00:00:00Z"}, "is over"),
+    ],
+)
+def test_approval_that_says_too_little_is_refused_and_not_journaled(
+    session: Session, run: Run, given: dict[str, str], why: str
+) -> None:
+    whole = {"gate": "critical-bugs", "by": "Kim", "scope": "change 4711", "expires": "1h"}
+    with pytest.raises(InvalidInput, match=why):
+        operating.approve(session, **{**whole, **given})
+    run.journal.reload()
+    assert not run.state.approvals

@@ -18,7 +18,8 @@ from cco_migrate.overlay import OverlayFiles, OverlayProcesses, overlay
 from cco_migrate.world import Files, Processes, World
 
 LOOKING = {
-    "python_module", "same_process", "started_at", "birth", "carrying", "host", "operator",
+    "python_module", "same_process", "started_at", "birth", "carrying", "environment",
+    "host", "operator",
 }  # fmt: skip
 # The same operations on every run: a red build is never luck.
 LAW = settings(max_examples=60, deadline=None, derandomize=True, database=None)

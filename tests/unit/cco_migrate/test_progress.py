@@ -48,6 +48,25 @@ def test_heartbeat_names_what_is_awaited_and_what_unblocks_it(world: World) -> N
         view.close()
 
 
+def test_heartbeat_counts_from_when_a_wait_was_told_first_and_shows_how_far_it_is(
+    world: World,
+) -> None:
+    out = io.StringIO()
+    view = PlainView(out, heartbeat_s=0.01)
+    try:
+        view.waiting("the bake time\nINCONCLUSIVE error-rate 0/10", 60)
+        assert world.clock.wait_until(lambda: "error-rate 0/10" in out.getvalue(), 10)
+        assert world.clock.wait_until(lambda: ": 1 s so far" in out.getvalue(), 10)
+        view.waiting("the bake time\nGO error-rate 0/4512", 60)
+        assert world.clock.wait_until(lambda: "GO error-rate 0/4512" in out.getvalue(), 10)
+    finally:
+        view.close()
+    lines = out.getvalue().splitlines()
+    last = next(n for n, line in enumerate(lines) if "0/4512" in line)
+    assert "waiting for the bake time: " in lines[last - 1]
+    assert ": 0 s so far" not in lines[last - 1]
+
+
 def test_commands_are_told_as_they_are_typed() -> None:
     text = "undo: invoke rollback --run x, or `invoke status`; it invokes nothing"
     assert typed(text, "invoke") == text

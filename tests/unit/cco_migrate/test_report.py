@@ -398,3 +398,37 @@ def test_context_lists_only_the_steps_of_the_way_back_that_were_taken() -> None:
     taken = report.build(PLAN, failing().prove_back().state, "0.1.0")
     assert [row["title"] for row in taken["way_back"]] == ["restart", "proof"]
     assert taken["way_back_downtime_s"] == 0.009
+
+
+SOAK: JsonObject = {
+    "looks": 120, "samples": {"file": "samples.jsonl", "head": "5b"},
+    "criteria": [
+        {"id": "streaming-failures", "verdict": "GO", "enforced": True, "k": 1, "n": 240,
+         "traffic": "real", "summary": "1 of 240 requests; at most 2.5 %", "waived": ""},
+        {"id": "error-rate", "verdict": "INCONCLUSIVE", "enforced": False, "k": 1, "n": 240,
+         "traffic": "real", "summary": "not enough evidence",
+         "waived": "waived: error-rate, by ops@host: too little traffic | so far"},
+    ],
+}  # fmt: skip
+
+
+def test_soak_is_shown_with_every_criterion_its_figures_and_who_waived_it() -> None:
+    page, markdown = rendered(going().judge("soak", "GO", "held", SOAK))
+    assert "120 looks; every one of them is in `samples.jsonl`" in markdown
+    assert "| GO | streaming-failures | 1 | 240 | real | 1 of 240 requests;" in markdown
+    assert "| INCONCLUSIVE (observed only) | error-rate |" in markdown
+    for text in (page, markdown):
+        assert "waived: error-rate, by ops@host: too little traffic" in text
+    assert "The soak" not in rendered(going())[0]
+
+
+def test_approvals_are_shown_and_an_expired_one_is_called_so() -> None:
+    word = {"gate": "soak", "by": "Kim", "at": "2026-11-21T14:00:00+00:00", "scope": "<b>4711</b>",
+            "expires": "2026-11-21T15:00:00+00:00", "recorded_by": "ops@host"}  # fmt: skip
+    script = going().say(Event.APPROVED, "soak", "by Kim", word)
+    hours = (datetime(2026, 11, 21, hour, 30, tzinfo=UTC) for hour in (14, 15))
+    holds, expired = (report.render(PLAN, script.state, "0.1.0", now) for now in hours)
+    assert "soak approved by Kim for <b>4711</b>, until 2026-11-21T15:00" in holds["report.md"]
+    assert "EXPIRED 2026-11-21T15:00" in expired["report.md"]
+    assert "&lt;b&gt;4711" in expired["report.html"]
+    assert "Approvals" not in rendered(going())[0]

@@ -188,6 +188,18 @@ def test_same_process_is_false_for_what_is_no_pid(pid: int) -> None:
     assert not processes.same_process(pid, datetime.now(UTC))
 
 
+def test_environment_is_what_a_process_was_started_with(tmp_path: Path) -> None:
+    process = processes.spawn(["sleep", "60"], tmp_path / "log", {"CCO_TEST": "x"})
+    try:
+        assert Clock().wait_until(
+            lambda: processes.environment(process.pid).get("CCO_TEST") == "x", 10
+        )
+    finally:
+        process.kill()
+        process.wait()
+    assert [processes.environment(pid) for pid in (process.pid, 0, -1, 2**40)] == [{}] * 4
+
+
 def test_gone_process_has_no_start_and_takes_no_signal(child: subprocess.Popen[bytes]) -> None:
     child.kill()
     child.wait()
