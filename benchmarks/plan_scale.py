@@ -29,11 +29,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
-from cco_migrate import preflight
-from cco_migrate.dry_run import dry_run
 from cco_migrate.model import DriverSpec, Instance
 from cco_migrate.one_look import one_look
-from cco_migrate.planning import run_preflight
+from cco_migrate.planning import preflight
+from cco_migrate.planning.dry_run import dry_run
+from cco_migrate.planning.making import run_preflight
 from cco_migrate.progress import Output
 from cco_migrate.session import MigrateOptions, Session
 from cco_migrate.target import Target

@@ -18,38 +18,38 @@ from cco_migrate.invocation import task, usage
 from cco_migrate.options import APPLYING, CODES, OUTPUT, PLANNING, TARGET
 
 if TYPE_CHECKING:
-    from cco_migrate.backup_commands import Chosen, Consent
-    from cco_migrate.commands import MigrateOptions, Result, Session
+    from cco_migrate.commands.backups import Chosen, Consent
+    from cco_migrate.session import MigrateOptions, Result, Session
 
 
 @task(*APPLYING, "dry_run", "plan")
 def migrate(session: Session, o: Namespace) -> Result:
     """Turn on model overrides, step by step; a rerun goes on where the last one stopped."""
-    from cco_migrate import commands
+    from cco_migrate.commands import migrating
 
-    return commands.migrate(session, _migrate_options(o))
+    return migrating.migrate(session, _migrate_options(o))
 
 
 @task(*PLANNING, "detailed_exitcode", "out", "plan")
 def plan(session: Session, o: Namespace) -> Result:
     """Show what a run would do: every diff, every step; change nothing."""
-    from cco_migrate import commands
+    from cco_migrate.commands import migrating
 
-    return commands.plan_only(session, _migrate_options(o), detailed_exitcode=o.detailed_exitcode)
+    return migrating.plan_only(session, _migrate_options(o), detailed_exitcode=o.detailed_exitcode)
 
 
 @task(*PLANNING)
 def check(session: Session, o: Namespace) -> Result:
     """Run the preflight alone: files, gateway, traffic, trial start."""
-    from cco_migrate import commands
+    from cco_migrate.commands import migrating
 
-    return commands.check(session, _migrate_options(o))
+    return migrating.check(session, _migrate_options(o))
 
 
 @task("home", *OUTPUT)
 def status(session: Session, o: Namespace) -> Result:
     """Say where the last run stands, what it waits for and what to type next."""
-    from cco_migrate import operating
+    from cco_migrate.commands import operating
 
     return operating.status(session)
 
@@ -57,7 +57,7 @@ def status(session: Session, o: Namespace) -> Result:
 @task("home", *OUTPUT, "why")
 def hold(session: Session, o: Namespace) -> Result:
     """Ask the open run not to begin another step; its process waits, at most an hour."""
-    from cco_migrate import operating
+    from cco_migrate.commands import operating
 
     return operating.hold(session, why=o.why)
 
@@ -65,7 +65,7 @@ def hold(session: Session, o: Namespace) -> Result:
 @task("home", *OUTPUT)
 def release(session: Session, o: Namespace) -> Result:
     """Let a held run go on."""
-    from cco_migrate import operating
+    from cco_migrate.commands import operating
 
     return operating.release(session)
 
@@ -73,7 +73,7 @@ def release(session: Session, o: Namespace) -> Result:
 @task("home", *OUTPUT, "why", "timeout")
 def abort(session: Session, o: Namespace) -> Result:
     """Bring the old state back before anything else is done, whoever works on the run."""
-    from cco_migrate import operating
+    from cco_migrate.commands import operating
 
     return operating.abort(session, why=o.why, timeout_s=o.timeout)
 
@@ -81,7 +81,7 @@ def abort(session: Session, o: Namespace) -> Result:
 @task("home", *OUTPUT, "for_", "timeout")
 def wait(session: Session, o: Namespace) -> Result:
     """Wait for the newest run: --for done, held or gate; exit 12 when it does not come to that."""
-    from cco_migrate import operating
+    from cco_migrate.commands import operating
 
     return operating.wait(session, what=o.for_, timeout_s=o.timeout)
 
@@ -89,7 +89,7 @@ def wait(session: Session, o: Namespace) -> Result:
 @task("home", *OUTPUT)
 def takeover(session: Session, o: Namespace) -> Result:
     """Take the lock from a machine that died, once it was silent for 30 s; journaled."""
-    from cco_migrate import operating
+    from cco_migrate.commands import operating
 
     return operating.takeover(session)
 
@@ -97,17 +97,17 @@ def takeover(session: Session, o: Namespace) -> Result:
 @task("home", *OUTPUT, "item", "person", "run", "gate", "by_", "scope", "expires")
 def approve(session: Session, o: Namespace) -> Result:
     """Record a person's word: that the team was notified, or about a gate (--gate, --by)."""
-    from cco_migrate import commands, operating
+    from cco_migrate.commands import migrating, operating
 
     if o.gate:
         return operating.approve(session, gate=o.gate, by=o.by_, scope=o.scope, expires=o.expires)
-    return commands.approve(session, item=o.item, by=o.person, run_id=o.run)
+    return migrating.approve(session, item=o.item, by=o.person, run_id=o.run)
 
 
 @task("json")
 def codes(session: Session, o: Namespace) -> Result:
     """List the exit codes."""
-    from cco_migrate.commands import Result
+    from cco_migrate.session import Result
 
     text = "\n".join(f"{code:>4}  {meaning}" for code, meaning in CODES.items())
     return Result(
@@ -118,25 +118,25 @@ def codes(session: Session, o: Namespace) -> Result:
 @task("home", *OUTPUT, "run", "by", "yes", "no_input", name="run", default=True)
 def rollback(session: Session, o: Namespace) -> Result:
     """Undo the last run, restart, and prove that the old state is loaded."""
-    from cco_migrate import commands
+    from cco_migrate.commands import migrating
 
-    return commands.rollback(session, by=o.by, run_id=o.run, yes=o.yes, no_input=o.no_input)
+    return migrating.rollback(session, by=o.by, run_id=o.run, yes=o.yes, no_input=o.no_input)
 
 
 @task("home", *OUTPUT, "run", name="show", default=True)
 def report(session: Session, o: Namespace) -> Result:
     """Write the report of a run again, from its journal."""
-    from cco_migrate import commands
+    from cco_migrate.commands import migrating
 
-    return commands.show_report(session, o.run)
+    return migrating.show_report(session, o.run)
 
 
 @task(*OUTPUT, "kind")
 def runbook(session: Session, o: Namespace) -> Result:
     """Print the runbook of a migration: every step by hand, with what should be seen."""
-    from cco_migrate import commands
+    from cco_migrate.commands import migrating
 
-    return commands.show_runbook(o.kind)
+    return migrating.show_runbook(o.kind)
 
 
 @task(
@@ -146,25 +146,25 @@ def runbook(session: Session, o: Namespace) -> Result:
 )  # fmt: skip
 def gate_run(session: Session, o: Namespace) -> Result:
     """Judge a phase, 0 to 3: GO 0, NO-GO 3, INCONCLUSIVE 4, HOLD 5; changes nothing."""
-    from cco_migrate import gate_commands
+    from cco_migrate.commands import gates
 
-    return gate_commands.gate(session, o)
+    return gates.gate(session, o)
 
 
 @task(*TARGET, *OUTPUT, name="list", default=True)
 def backup_list(session: Session, o: Namespace) -> Result:
     """List the backups, each verified by restoring it to scratch."""
-    from cco_migrate import backup_commands
+    from cco_migrate.commands import backups
 
-    return backup_commands.backup_list(session)
+    return backups.backup_list(session)
 
 
 @task(*TARGET, *OUTPUT, "id", "archive", "endpoint", name="verify")
 def backup_verify(session: Session, o: Namespace) -> Result:
     """Prove backups: restore to scratch, compare checksums, validate; all of them, or one."""
-    from cco_migrate import backup_commands
+    from cco_migrate.commands import backups
 
-    return backup_commands.backup_verify(session, _chosen(o))
+    return backups.backup_verify(session, _chosen(o))
 
 
 @task(
@@ -173,74 +173,74 @@ def backup_verify(session: Session, o: Namespace) -> Result:
 )  # fmt: skip
 def backup_restore(session: Session, o: Namespace) -> Result:
     """Put saved files back; what stands there is saved first and can be restored the same way."""
-    from cco_migrate import backup_commands
+    from cco_migrate.commands import backups
 
     names = [name.strip() for name in o.file.split(",") if name.strip()]
-    return backup_commands.backup_restore(session, _chosen(o), names, _consent(o))
+    return backups.backup_restore(session, _chosen(o), names, _consent(o))
 
 
 @task("home", *OUTPUT, "id", "out", "endpoint", name="export")
 def backup_export(session: Session, o: Namespace) -> Result:
     """Write one backup as a tar.gz: to a file, a folder or an S3-compatible store."""
-    from cco_migrate import backup_commands
+    from cco_migrate.commands import backups
 
-    return backup_commands.backup_export(session, _chosen(o), o.out)
+    return backups.backup_export(session, _chosen(o), o.out)
 
 
 @task("home", *OUTPUT, "keep", "keep_days", "yes", "no_input", "dry_run", name="prune")
 def backup_prune(session: Session, o: Namespace) -> Result:
     """Remove old backups, shown first; never what an open run or the last way back needs."""
-    from cco_migrate import backup_commands
     from cco_migrate.backup.retention import Policy
+    from cco_migrate.commands import backups
 
     policy = Policy(o.keep, o.keep_days)
-    return backup_commands.backup_prune(session, policy, _consent(o))
+    return backups.backup_prune(session, policy, _consent(o))
 
 
 @task(*TARGET, *OUTPUT, name="start")
 def gateway_start(session: Session, o: Namespace) -> Result:
     """Start the gateway of the target and wait until it is ready."""
-    from cco_migrate import commands
+    from cco_migrate.commands import migrating
 
-    return commands.gateway_start(session)
+    return migrating.gateway_start(session)
 
 
 @task(*TARGET, *OUTPUT, name="stop")
 def gateway_stop(session: Session, o: Namespace) -> Result:
     """Stop the gateway of the target after its streams have ended."""
-    from cco_migrate import commands
+    from cco_migrate.commands import migrating
 
-    return commands.gateway_stop(session)
+    return migrating.gateway_stop(session)
 
 
 @task(*TARGET, *OUTPUT, name="reload")
 def gateway_reload(session: Session, o: Namespace) -> Result:
     """Load the files as they are now; the socket stays open."""
-    from cco_migrate import commands
+    from cco_migrate.commands import migrating
 
-    return commands.gateway_reload(session)
+    return migrating.gateway_reload(session)
 
 
 @task(*OUTPUT, name="up", default=True)
 def demo_up(session: Session, o: Namespace) -> Result:
     """Create and start the demo deployment in .cco-demo/."""
-    from cco_migrate import commands
+    from cco_migrate.commands import migrating
 
-    return commands.demo_up(session)
+    return migrating.demo_up(session)
 
 
 @task(*OUTPUT, name="down")
 def demo_down(session: Session, o: Namespace) -> Result:
     """Stop the demo deployment."""
-    from cco_migrate import commands
+    from cco_migrate.commands import migrating
 
-    return commands.demo_down(session)
+    return migrating.demo_down(session)
 
 
 @task("what", "rounds")
 def bench(session: Session, o: Namespace) -> Result:
     """Measure the main job or the gateway: medians, never asserted in tests (checkout only)."""
-    from cco_migrate import development
+    from cco_migrate.commands import development
 
     return development.bench(o.what, o.rounds)
 
@@ -248,7 +248,7 @@ def bench(session: Session, o: Namespace) -> Result:
 @task(name="check", default=True)
 def dev_check(session: Session, o: Namespace) -> Result:
     """Check the project itself: format, lint, types, import contracts, tests (checkout only)."""
-    from cco_migrate import development
+    from cco_migrate.commands import development
 
     return development.check()
 
@@ -256,7 +256,7 @@ def dev_check(session: Session, o: Namespace) -> Result:
 @task(name="style")
 def dev_style(session: Session, o: Namespace) -> Result:
     """Check the project itself without its tests: format, lint, types, import contracts."""
-    from cco_migrate import development
+    from cco_migrate.commands import development
 
     return development.style()
 
@@ -264,7 +264,7 @@ def dev_style(session: Session, o: Namespace) -> Result:
 @task("check", "json", name="update")
 def prices_update(session: Session, o: Namespace) -> Result:
     """Write the price table anew from the installed genai-prices (checkout only)."""
-    from cco_migrate import development
+    from cco_migrate.commands import development
 
     return development.update_prices(session.world, check=o.check)
 
@@ -273,9 +273,9 @@ def step_task(step_id: str, title: str) -> Any:  # Any: see task
     """Make the task of one step: it begins a run when none is open, and goes up to this step."""
 
     def act(session: Session, o: Namespace) -> Result:
-        from cco_migrate import commands
+        from cco_migrate.commands import migrating
 
-        return commands.migrate(session, _migrate_options(o, only=step_id))
+        return migrating.migrate(session, _migrate_options(o, only=step_id))
 
     act.__doc__ = (
         f"Step {title}, by hand; the steps before it are done first when they are not yet."
@@ -347,21 +347,21 @@ def main() -> None:
 
 
 def _chosen(options: Namespace) -> Chosen:
-    from cco_migrate.backup_commands import Chosen
+    from cco_migrate.commands.backups import Chosen
 
     return Chosen(options.id, getattr(options, "archive", ""), options.endpoint)
 
 
 def _consent(options: Namespace) -> Consent:
-    from cco_migrate.backup_commands import Consent
+    from cco_migrate.commands.backups import Consent
 
     return Consent(options.yes, options.no_input, options.dry_run)
 
 
 def _migrate_options(options: Namespace, *, only: str = "") -> MigrateOptions:
-    from cco_migrate import commands
+    from cco_migrate.session import MigrateOptions
 
-    known = commands.MigrateOptions.__dataclass_fields__
+    known = MigrateOptions.__dataclass_fields__
     given = {name: value for name, value in vars(options).items() if name in known}
     wait = float(getattr(options, "lock_timeout", 0))
-    return commands.MigrateOptions(**given, only=only, lock_timeout_s=wait)
+    return MigrateOptions(**given, only=only, lock_timeout_s=wait)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cco_migrate import resources
-from cco_migrate.documents import Format, index, parse
+from cco_migrate.editing.documents import Format, index, parse
 from cco_migrate.errors import InvalidInput
 from cco_migrate.validate import Source, validate
 from cco_migrate.verdict import Finding, Severity

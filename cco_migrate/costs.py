@@ -10,10 +10,10 @@ from pathlib import Path
 
 from cco_migrate import config, resources
 from cco_migrate.config import ConfigName, Document
-from cco_migrate.documents import Format, index, line_of
+from cco_migrate.editing.documents import Format, index, line_of
+from cco_migrate.editing.spans import KeyPath, dotted
 from cco_migrate.errors import InvalidInput
-from cco_migrate.prices import STEP, PriceOverride, PriceTable
-from cco_migrate.spans import KeyPath, dotted
+from cco_migrate.pricing.prices import STEP, PriceOverride, PriceTable
 from cco_migrate.verdict import Finding, Severity
 
 # The severity each rule reports, and what it means.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cco_migrate import resources
-from cco_migrate.documents import Format, index, parse
+from cco_migrate.editing.documents import Format, index, parse
 from cco_migrate.errors import InvalidInput
 from cco_migrate.judge.criterion import Bounds, Criterion, Kind, Mode, Traffic
 from cco_migrate.judge.outages import DAY_S

@@ -7,11 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from cco_migrate import attestations, hold, soak_terms
 from cco_migrate.checks import CHECKS, Check
-from cco_migrate.consequences import goes_back, stays_open
 from cco_migrate.context import Context
-from cco_migrate.control import Control, Wish, watched
 from cco_migrate.errors import (
     Aborted,
     CheckFailed,
@@ -22,10 +19,14 @@ from cco_migrate.errors import (
     RunStaysOpen,
     ToolkitError,
 )
-from cco_migrate.journal import Entry, Event, Journal, RunState
 from cco_migrate.model import Plan, Step
-from cco_migrate.run_log import RunLog
-from cco_migrate.soak import SoakThrough
+from cco_migrate.runs import attestations, hold
+from cco_migrate.runs.consequences import goes_back, stays_open
+from cco_migrate.runs.control import Control, Wish, watched
+from cco_migrate.runs.journal import Entry, Event, Journal, RunState
+from cco_migrate.runs.run_log import RunLog
+from cco_migrate.soak import terms as soak_terms
+from cco_migrate.soak.check import SoakThrough
 from cco_migrate.steps import ACTIONS, Action
 from cco_migrate.verdict import Judgement, Verdict
 from cco_migrate.world import World

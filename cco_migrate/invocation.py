@@ -24,8 +24,8 @@ from cco_migrate.options import CODES, OPTIONS, TARGET
 if TYPE_CHECKING:
     from invoke.context import Context
 
-    from cco_migrate.commands import Result, Session
     from cco_migrate.errors import ToolkitError
+    from cco_migrate.session import Result, Session
     from cco_migrate.target import Target
 
 _COMMAND = re.compile(r"\binvoke (?!\S+ --home)([a-z][\w.-]*)")
@@ -123,7 +123,8 @@ def _target(options: Namespace) -> Target:
 
 
 def _session(options: Namespace) -> Session:
-    from cco_migrate import commands, progress
+    from cco_migrate import progress
+    from cco_migrate.session import Session
 
     events = getattr(options, "events", "")
     out = progress.Output(
@@ -131,7 +132,7 @@ def _session(options: Namespace) -> Session:
         events=Path(events) if events else None,
         program=_program(),
     )
-    return commands.Session(_target(options), out)
+    return Session(_target(options), out)
 
 
 def _explained(error: ToolkitError) -> str:

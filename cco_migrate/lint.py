@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cco_migrate.config import Overrides, Rule
-from cco_migrate.documents import Format, index, line_of
-from cco_migrate.spans import Entry, KeyPath, dotted
+from cco_migrate.editing.documents import Format, index, line_of
+from cco_migrate.editing.spans import Entry, KeyPath, dotted
 from cco_migrate.verdict import Finding, Severity
 
 # The gravest severity each rule reports, and what it means.

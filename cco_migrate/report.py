@@ -10,9 +10,11 @@ from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from cco_migrate import attestations, forecast_text, resources
-from cco_migrate.journal import Event, RunState, Status, StepState
+from cco_migrate import resources
+from cco_migrate.forecast import text as forecast_text
 from cco_migrate.model import JsonObject, Plan, Step
+from cco_migrate.runs import attestations
+from cco_migrate.runs.journal import Event, RunState, Status, StepState
 
 if TYPE_CHECKING:
     import jinja2

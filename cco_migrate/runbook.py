@@ -8,14 +8,14 @@ from cco_migrate import report, resources
 from cco_migrate.config import ConfigName
 from cco_migrate.criteria import CRITERIA
 from cco_migrate.demo import OVERRIDES
-from cco_migrate.journal import RunState, Status
 from cco_migrate.judge.outages import DAY_S
 from cco_migrate.migrations import MIGRATIONS, Inputs
 from cco_migrate.migrations.guide import MODEL_OVERRIDES
 from cco_migrate.migrations.inputs import Verification
 from cco_migrate.model import DriverSpec, Instance, OnNoGo
-from cco_migrate.prices import PriceTable
-from cco_migrate.soak_terms import Offer, Soak, make_soak
+from cco_migrate.pricing.prices import PriceTable
+from cco_migrate.runs.journal import RunState, Status
+from cco_migrate.soak.terms import Offer, Soak, make_soak
 
 TITLES = {"model-overrides": "turn on model overrides"}
 GUIDES = {"model-overrides": MODEL_OVERRIDES}

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from cco_migrate import lock
 from cco_migrate.context import Context
 from cco_migrate.errors import Interrupted, InvalidInput, NeedsAnswer
 from cco_migrate.model import Instance
 from cco_migrate.progress import Output
-from cco_migrate.runs import RunStore
+from cco_migrate.runs import lock
+from cco_migrate.runs.store import RunStore
 from cco_migrate.target import Target, home_of, instance_of
 from cco_migrate.world import World
 

@@ -15,8 +15,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cco_migrate.documents import line_of
-from cco_migrate.spans import Entry, KeyPath, dotted
+from cco_migrate.editing.documents import line_of
+from cco_migrate.editing.spans import Entry, KeyPath, dotted
 from cco_migrate.verdict import Finding, Severity
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from cco_migrate.config import ConfigName
 from cco_migrate.context import Context
 from cco_migrate.errors import InvalidInput
 from cco_migrate.model import JsonObject, Step
-from cco_migrate.prices import PriceTable, Usage
+from cco_migrate.pricing.prices import PriceTable, Usage
 from cco_migrate.verdict import Judgement, Verdict
 
 TOLERANCE_USD = Decimal("0.000001")  # a micro-dollar a request

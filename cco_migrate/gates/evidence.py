@@ -17,7 +17,7 @@ from cco_migrate.judge.integrity import Invariant
 from cco_migrate.judge.records import SentIds
 from cco_migrate.judge.ruling import Conditions
 from cco_migrate.judge.ruling import Evidence as Statistics
-from cco_migrate.prices import PriceTable, Usage
+from cco_migrate.pricing.prices import PriceTable, Usage
 from cco_migrate.probes.glances import time_text
 
 

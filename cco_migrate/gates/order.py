@@ -19,7 +19,7 @@ from cco_migrate.judge.attestations import Attestation
 from cco_migrate.judge.criterion import Criterion
 from cco_migrate.judge.gate import judge_gate, terms_of
 from cco_migrate.judge.terms import Form, Terms
-from cco_migrate.prices import PriceTable
+from cco_migrate.pricing.prices import PriceTable
 from cco_migrate.world import Files
 
 

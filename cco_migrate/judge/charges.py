@@ -8,7 +8,7 @@ from decimal import Decimal
 from cco_migrate.judge.criterion import Criterion
 from cco_migrate.judge.ruling import Estimate
 from cco_migrate.judge.terms import Terms
-from cco_migrate.prices import PriceTable, Usage
+from cco_migrate.pricing.prices import PriceTable, Usage
 
 ROUNDING_USD = Decimal("0.000001")
 """A micro-dollar a request: the precision in which gateways tell a cost."""

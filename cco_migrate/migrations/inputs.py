@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cco_migrate.config import ConfigName
 from cco_migrate.model import Instance
-from cco_migrate.soak_terms import Soak
+from cco_migrate.soak.terms import Soak
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from cco_migrate import config, edits, lint
-from cco_migrate.changes import apply_edits
+from cco_migrate import config, lint
 from cco_migrate.config import ConfigName
+from cco_migrate.editing import edits
+from cco_migrate.editing.changes import apply_edits
 from cco_migrate.errors import InvalidInput
 from cco_migrate.migrations.inputs import Inputs
 from cco_migrate.model import Change, JsonObject, Plan, Step
-from cco_migrate.soak_terms import USES as SOAK
+from cco_migrate.soak.terms import USES as SOAK
 
 ENABLED = ("overrides", "enabled")
 RULES = ("overrides", "rules")

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from cco_migrate import edits
 from cco_migrate.backup import sibling_name
-from cco_migrate.changes import apply_edits, revert_edits
 from cco_migrate.context import Context, Outcome
+from cco_migrate.editing import edits
+from cco_migrate.editing.changes import apply_edits, revert_edits
 from cco_migrate.errors import StalePlan, ToolkitError
 from cco_migrate.model import JsonObject, Step
 from cco_migrate.world import free_bytes

@@ -22,10 +22,10 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from cco_migrate import commands
+from cco_migrate.commands import migrating
 from cco_migrate.demo import free_ports
 from cco_migrate.errors import ToolkitError
-from cco_migrate.journal import Status
+from cco_migrate.runs.journal import Status
 from cco_migrate.session import Result, Session
 from cco_migrate.world import Clock
 from tests.kill.matrix import (
@@ -55,7 +55,7 @@ REFUSED = 8
 
 
 def back_up(session: Session) -> Result:
-    return commands.migrate(session, replace(MIGRATION, only="backup"))
+    return migrating.migrate(session, replace(MIGRATION, only="backup"))
 
 
 def limited(size: int) -> Callable[[Session], Result]:

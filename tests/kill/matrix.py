@@ -24,11 +24,12 @@ from typing import Protocol
 import httpx
 import psutil
 
-from cco_migrate import commands, config
+from cco_migrate import config
+from cco_migrate.commands import migrating
 from cco_migrate.config import ConfigName
 from cco_migrate.demo import free_ports
 from cco_migrate.errors import ToolkitError
-from cco_migrate.journal import Journal, Status
+from cco_migrate.runs.journal import Journal, Status
 from cco_migrate.session import MigrateOptions, Result, Session
 from cco_migrate.target import Target
 from cco_migrate.world import World
@@ -154,16 +155,16 @@ class Report:
 
 
 def migrate(session: Session) -> Result:
-    return commands.migrate(session, MIGRATION)
+    return migrating.migrate(session, MIGRATION)
 
 
 def rollback(session: Session) -> Result:
-    return commands.rollback(session, by="flag", run_id="", yes=True, no_input=True)
+    return migrating.rollback(session, by="flag", run_id="", yes=True, no_input=True)
 
 
 def check(session: Session) -> Result:
     count_from_here(session.world)
-    return commands.check(session, MIGRATION)
+    return migrating.check(session, MIGRATION)
 
 
 def run(ground: Ground, act: Act, kill_at: int = 0, told: Path | None = None) -> int:

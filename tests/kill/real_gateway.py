@@ -17,10 +17,10 @@ from typing import Any
 
 import httpx
 
-from cco_migrate import commands
+from cco_migrate.commands import migrating
 from cco_migrate.demo import Demo
 from cco_migrate.errors import ToolkitError
-from cco_migrate.journal import Status
+from cco_migrate.runs.journal import Status
 from cco_migrate.session import MigrateOptions, Result, Session
 from cco_migrate.target import Target
 from cco_migrate.world import World
@@ -62,16 +62,16 @@ class DemoDeployment:
 
 
 def migrate(session: Session) -> Result:
-    return commands.migrate(session, MigrateOptions(yes=True, fix=True))
+    return migrating.migrate(session, MigrateOptions(yes=True, fix=True))
 
 
 def up(session: Session) -> Result:
     count_from_here(session.world)
-    return commands.demo_up(session)
+    return migrating.demo_up(session)
 
 
 def down(session: Session) -> Result:
-    return commands.demo_down(session)
+    return migrating.demo_down(session)
 
 
 def check_end(deployment: DemoDeployment, text: bytes, pid: int) -> None:

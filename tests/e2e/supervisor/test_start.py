@@ -16,7 +16,7 @@ def test_start_writes_pid_file_and_the_lines_runbooks_look_for(daemon: Daemon) -
     daemon.start(workers=2)
     port, record = daemon.port, daemon.record
     assert set(record) == {
-        "pid", "started_at", "port", "proxy_port", "gateway_port", "version", "run",
+        "pid", "started_at", "port", "proxy_port", "gateway_port", "version", "run", "birth",
     }  # fmt: skip
     assert (record["pid"], record["port"], record["proxy_port"]) == (daemon.pid, port, None)
     assert (record["version"], record["run"]) == ("1.2.3", "run-7")

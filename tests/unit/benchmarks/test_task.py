@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from cco_migrate import development
+from cco_migrate.commands import development
 from cco_migrate.errors import InvalidInput
 from cco_migrate.options import OPTIONS
 

@@ -9,9 +9,9 @@ import pytest
 
 from cco_migrate.config import ConfigName
 from cco_migrate.costs import RULES, CostTracking, known_prices, lint_costs, read_costs
-from cco_migrate.documents import Format, parse
+from cco_migrate.editing.documents import Format, parse
 from cco_migrate.errors import InvalidInput
-from cco_migrate.prices import PriceOverride
+from cco_migrate.pricing.prices import PriceOverride
 from cco_migrate.verdict import Severity
 
 PATH = Path("orchestra-config.json")

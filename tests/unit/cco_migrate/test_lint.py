@@ -10,7 +10,7 @@ import pytest
 
 from cco_migrate import resources
 from cco_migrate.config import Overrides, overrides_of
-from cco_migrate.edits import Format, append_items
+from cco_migrate.editing.edits import Format, append_items
 from cco_migrate.lint import RULES, Twin, lint_overrides, twins
 from cco_migrate.verdict import Finding, Severity
 

@@ -18,8 +18,8 @@ from cco_migrate.judge.criterion import Mode
 from cco_migrate.migrations import MIGRATIONS, Inputs
 from cco_migrate.migrations.inputs import Verification
 from cco_migrate.model import Instance, Plan
-from cco_migrate.runs import PREFIX
-from cco_migrate.soak_terms import Offer, Soak, Waiver, make_soak
+from cco_migrate.runs.store import PREFIX
+from cco_migrate.soak.terms import Offer, Soak, Waiver, make_soak
 from cco_migrate.steps import ACTIONS
 
 FILE = b"""\

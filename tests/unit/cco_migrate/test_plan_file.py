@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import cco_migrate
-from cco_migrate import basis, plan_file, plan_text
+from cco_migrate import plan_file
 from cco_migrate.context import Context
 from cco_migrate.errors import InvalidInput
 from cco_migrate.model import (
@@ -25,6 +25,7 @@ from cco_migrate.model import (
     Step,
     canonical,
 )
+from cco_migrate.planning import basis, plan_text
 
 PATH = Path("saved.json")
 CONFIG = Path("/srv/gateway/config/model-overrides.toml")

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from cco_migrate import report
-from cco_migrate.journal import Entry, Event, RunState, replay
 from cco_migrate.model import Change, DriverSpec, Instance, JsonObject, Plan, Step
+from cco_migrate.runs.journal import Entry, Event, RunState, replay
 
 RUN = "mo-7f3a21"
 CONFIG = "/srv/gateway/config/model-overrides.toml"

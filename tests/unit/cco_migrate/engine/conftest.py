@@ -13,8 +13,8 @@ import pytest
 from cco_migrate.checks import CHECKS
 from cco_migrate.context import Context, Outcome
 from cco_migrate.engine import Engine
-from cco_migrate.journal import Event, Journal
 from cco_migrate.model import Instance, JsonObject, Plan, Step
+from cco_migrate.runs.journal import Event, Journal
 from cco_migrate.steps import ACTIONS
 from cco_migrate.verdict import Judgement, Verdict
 from cco_migrate.world import World

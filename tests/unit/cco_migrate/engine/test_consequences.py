@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cco_migrate.attestations import Approval
 from cco_migrate.context import Context
 from cco_migrate.engine import Engine
 from cco_migrate.errors import Frozen, Held, LockLost, RolledBack, RunStaysOpen, ToolkitError
-from cco_migrate.journal import Event, Status
+from cco_migrate.runs.attestations import Approval
+from cco_migrate.runs.journal import Event, Status
 from cco_migrate.verdict import Verdict
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import pytest
 
 from cco_migrate.context import Context
 from cco_migrate.errors import Interrupted, NotJournaled, RollbackFailed
-from cco_migrate.journal import Event, Journal, Status
 from cco_migrate.model import JsonObject, Step
+from cco_migrate.runs.journal import Event, Journal, Status
 from cco_migrate.world import Files
 
 if TYPE_CHECKING:

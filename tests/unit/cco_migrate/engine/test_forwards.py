@@ -12,8 +12,8 @@ import pytest
 from cco_migrate.context import Context
 from cco_migrate.engine import Engine
 from cco_migrate.errors import RolledBack, ToolkitError
-from cco_migrate.journal import Journal, Status
 from cco_migrate.model import JsonObject, Step
+from cco_migrate.runs.journal import Journal, Status
 
 if TYPE_CHECKING:
     from tests.unit.cco_migrate.engine.conftest import Bench

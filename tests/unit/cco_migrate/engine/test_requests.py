@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cco_migrate.control import Control, Wish
 from cco_migrate.engine import Engine
 from cco_migrate.errors import Aborted, Held, LockLost, RolledBack
-from cco_migrate.journal import Status
 from cco_migrate.model import Step
+from cco_migrate.runs.control import Control, Wish
+from cco_migrate.runs.journal import Status
 
 if TYPE_CHECKING:
     from tests.unit.cco_migrate.engine.conftest import Bench
@@ -56,7 +56,7 @@ def test_hold_takes_effect_before_the_next_step_and_release_goes_on(bench: Bench
 def test_hold_that_nobody_releases_leaves_the_run_open(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cco_migrate.hold.HOLD_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("cco_migrate.runs.hold.HOLD_TIMEOUT_S", 0.05)
     engine = bench.engine()
     engine.control.ask(Wish.HOLD, "lunch")
     for _ in range(2):

@@ -15,7 +15,7 @@ from cco_migrate.errors import (
     ToolkitError,
     Undecided,
 )
-from cco_migrate.journal import Status
+from cco_migrate.runs.journal import Status
 from cco_migrate.verdict import Verdict
 
 if TYPE_CHECKING:

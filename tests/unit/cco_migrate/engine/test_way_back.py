@@ -8,7 +8,7 @@ import pytest
 
 from cco_migrate.context import Context
 from cco_migrate.errors import RollbackFailed
-from cco_migrate.journal import Status
+from cco_migrate.runs.journal import Status
 
 if TYPE_CHECKING:
     from tests.unit.cco_migrate.engine.conftest import Bench

@@ -9,8 +9,8 @@ import pytest
 
 from cco_migrate.engine import Engine
 from cco_migrate.errors import InvalidInput, RolledBack, StalePlan, ToolkitError
-from cco_migrate.journal import Event, Journal
 from cco_migrate.model import Plan, Step
+from cco_migrate.runs.journal import Event, Journal
 from cco_migrate.steps import ACTIONS
 
 Bench = Any  # the conftest's, which tests cannot import

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cco_migrate.errors import InvalidInput
-from cco_migrate.simulated import Foretold, actions
+from cco_migrate.planning.simulated import Foretold, actions
 
 Bench = Any  # the conftest's, which tests cannot import
 FILE = "model-overrides.toml"

@@ -11,7 +11,7 @@ import pytest
 
 from cco_migrate import resources
 from cco_migrate.criteria import CRITERIA, from_json, read_criteria, to_json
-from cco_migrate.documents import Format, index
+from cco_migrate.editing.documents import Format, index
 from cco_migrate.errors import InvalidInput
 from cco_migrate.judge.criterion import Bounds, Criterion, Kind, Mode, Traffic
 from cco_migrate.validate import Source, validate

@@ -16,7 +16,7 @@ from cco_migrate.judge.integrity import CounterReading, Invariant, Reload, consi
 from cco_migrate.judge.records import Boot, SentIds, Sequences, loss_upper
 from cco_migrate.judge.ruling import Conditions, rule
 from cco_migrate.judge.terms import Terms
-from cco_migrate.prices import PriceTable, Usage
+from cco_migrate.pricing.prices import PriceTable, Usage
 from cco_migrate.verdict import Verdict
 
 Alone = Callable[..., Criterion]

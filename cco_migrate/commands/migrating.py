@@ -1,0 +1,383 @@
+"""One function per task: the only place where the parts are wired together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import cco_migrate
+from cco_migrate import report, runbook
+from cco_migrate.client import NotAGateway, Unreachable
+from cco_migrate.commands.run_summary import document, summary, undo_command
+from cco_migrate.context import Context
+from cco_migrate.demo import DIRECTORY, Demo
+from cco_migrate.drivers import adopted, driver_of
+from cco_migrate.engine import Engine
+from cco_migrate.errors import InvalidInput, ToolkitError
+from cco_migrate.hooks import definitions as hooks
+from cco_migrate.hooks.delivery import Announcer
+from cco_migrate.model import Plan
+from cco_migrate.one_look import one_look
+from cco_migrate.planning import dry_run, preflight, saved_plan
+from cco_migrate.planning.making import (
+    make_plan,
+    nothing_to_do,
+    run_preflight,
+    show_plan,
+    unchanged,
+)
+from cco_migrate.progress import typed
+from cco_migrate.report import Answer
+from cco_migrate.runs.journal import Event, Status
+from cco_migrate.runs.lock import Lease
+from cco_migrate.runs.store import Run
+from cco_migrate.session import MigrateOptions, Result, Session, confirm, shown
+from cco_migrate.steps.services import await_answer, await_ready, replace_workers
+
+__all__ = ["MigrateOptions", "Result", "Session"]
+
+
+def migrate(session: Session, options: MigrateOptions) -> Result:
+    """Turn the change on, step by step; resume an open run; say so when there is nothing to do."""
+    if options.dry_run:
+        return _dry_run(session, options)
+    with session.locked(f"migrate {options.kind}", options.lock_timeout_s) as lease:
+        _banner(session)
+        run = session.store.unfinished()
+        if run is not None:
+            note_takeover(session, lease, run)
+            _check_resumable(run)
+            _check_same(session, run, options)
+            _check_step(run.plan, options.only)
+            session.out.say(f"run {run.id} goes on where it stopped (began {run.state.started_at})")
+        else:
+            hooks.load(_hooks_dir(session), session.world)  # a wrong one is refused here only
+            plan = _plan(session, options)
+            if nothing_to_do(session, plan):
+                return unchanged(session, plan.instance)
+            if options.plan:
+                saved_plan.refuse_stale(session, plan)
+            _check_step(plan, options.only)
+            show_plan(session, plan)
+            question = f"Apply to 1 gateway ({plan.instance.name})?"
+            confirm(session, question, yes=options.yes, no_input=options.no_input)
+            run = session.store.create(plan)
+            session.out.say(
+                f"run {run.id} · Ctrl-C is safe: a rerun goes on, `{undo_command(run)}` undoes"
+            )
+        session.out.run = run.id
+        engine = replace(_engine(session, run, lease), ask=_asker(session, options))
+        engine.run(only=options.only or None)
+        _say_checklist(session, run)
+        return summary(run)
+
+
+def plan_only(session: Session, options: MigrateOptions, *, detailed_exitcode: bool) -> Result:
+    """Show what a run would do, or what is in a saved plan, stale or not; change nothing."""
+    _banner(session)
+    plan = _plan(session, options)
+    if not options.plan and nothing_to_do(session, plan):
+        return unchanged(session, plan.instance)
+    show_plan(session, plan, detailed=True)
+    stale = saved_plan.staleness(session, plan) if options.plan else ()
+    for reason in stale:
+        session.out.say(f"  STALE {reason}")
+    text = f"plan {plan.digest}: shown, nothing was changed"
+    if options.out:
+        saved_plan.save(session, plan, Path(options.out))
+        text += f"; saved, carry it out once with: invoke migrate --plan {options.out}"
+    row = {
+        "schema_version": 1,
+        "digest": plan.digest,
+        "stale": list(stale),
+        "changes": [change.diff for change in plan.changes],
+        "plan": plan.to_json(),
+    }
+    return Result(text, row, 2 if detailed_exitcode else 0)
+
+
+def check(session: Session, options: MigrateOptions) -> Result:
+    """Run the preflight alone."""
+    instance = session.instance()
+    inputs, plan, lines = run_preflight(session, instance, options)
+    preflight.refuse(lines)
+    text = f"preflight: {len(lines)} checks, none failed; plan {plan.digest if plan else '-'}"
+    rows = [{"mark": line.mark.value, "text": line.text} for line in lines]
+    return Result(text, {"schema_version": 1, "verdict": "GO", "lines": rows, "fix": inputs.fix})
+
+
+def note_takeover(session: Session, lease: Lease, run: Run) -> None:
+    """Write into the run's journal that the lock came from a dead owner."""
+    if lease.taken_from:
+        by = session.world.processes.operator()
+        run.journal.append(Event.TAKEN_OVER, reason=f"by {by}, from {lease.taken_from}")
+        session.out.say(f"the lock was taken over from a dead owner: {lease.taken_from}")
+
+
+def rollback(session: Session, *, by: str, run_id: str, yes: bool, no_input: bool) -> Result:
+    """Undo a run, by its own edits (flag) or from its backup, and prove what is loaded then."""
+    if by not in {"flag", "backup"}:
+        raise InvalidInput(f"--by {by}: unknown; there is: flag, backup")
+    with session.locked(f"rollback --by {by}") as lease:
+        _banner(session)
+        run = session.store.load(run_id) if run_id else session.store.latest()
+        if run is None:
+            raise InvalidInput(
+                f"there is no run under {session.store.root}", next_command="invoke status"
+            )
+        if run.state.status is Status.ROLLED_BACK:
+            return Result(f"run {run.id} is rolled back already; nothing to do", document(run))
+        _check_newest(session, run)
+        note_takeover(session, lease, run)
+        session.out.run = run.id
+        session.out.say(f"ROLLBACK of run {run.id} by {by}: {shown(run.plan.instance.config)}")
+        confirm(session, f"Roll back {run.plan.instance.name}?", yes=yes, no_input=no_input)
+        engine = _engine(session, run, lease)
+        restore = None if by == "flag" else _restore_backup(run)
+        engine.roll_back(restore, why=f"asked for, by {by}")
+        _write_report(session, run)
+        enabled = run.plan.step("back-proof").params["overrides_enabled"]
+        proved = f"overrides_enabled: {str(enabled).lower()}"
+        text = f"ROLLED BACK  run {run.id}: files as before, {proved} proved"
+        if clients := run.state.steps.get("back-clients"):  # an older plan has no such step
+            text += f"; {clients.reason}"
+        return Result(f"{text}\nreport {shown(run.directory / 'report.html')}", document(run))
+
+
+def show_report(session: Session, run_id: str) -> Result:
+    """Write the report again from the journal and say where it is."""
+    run = _chosen(session, run_id)
+    paths = _write_report(session, run)
+    return Result(
+        "\n".join(shown(path) for path in paths),
+        {"schema_version": 1, "files": [str(p) for p in paths]},
+    )
+
+
+def show_runbook(kind: str) -> Result:
+    """Render the runbook of one kind of migration."""
+    if kind not in runbook.GUIDES:
+        raise InvalidInput(f"--kind {kind}: unknown; there is: {', '.join(runbook.GUIDES)}")
+    text = runbook.render(kind)
+    return Result(text.rstrip(), {"schema_version": 1, "kind": kind, "markdown": text})
+
+
+def approve(session: Session, *, item: str, by: str, run_id: str) -> Result:
+    """Record a person's word in the run's journal."""
+    if item != "team-notified":
+        raise InvalidInput(f"--item {item}: unknown; there is: team-notified")
+    if not by.strip():
+        raise InvalidInput("--person is empty: whose word is it?")
+    with session.locked("approve"):
+        run = _chosen(session, run_id)
+        run.journal.append(Event.ATTESTED, item, reason=by.strip())
+        _write_report(session, run)
+    return Result(f"run {run.id}: {item}, by word of {by.strip()}", document(run))
+
+
+def gateway_start(session: Session) -> Result:
+    """Start the gateway of the target."""
+    instance = session.instance()
+    context = session.context(instance)
+    driver = driver_of(context)
+    if (found := driver.find()) is not None:
+        return Result(f"it runs already: {found}")
+    if (found := adopted(context, driver.find)) is not None:
+        await_answer(context)
+        return Result(f"it runs already, started by a command that was killed: {found}")
+    await_ready(context, driver.start())
+    return Result(f"started: {driver.find()} on {instance.url}")
+
+
+def gateway_stop(session: Session) -> Result:
+    """Stop the gateway of the target after its streams have ended."""
+    context = session.context(session.instance())
+    driver = driver_of(context)
+    found = driver.find() or adopted(context, driver.find)
+    return Result(f"stopped: {driver.stop(600)}" if found else "nothing of ours runs")
+
+
+def gateway_reload(session: Session) -> Result:
+    """Load the files as they are now, by replacing the workers while the socket stays open."""
+    context = session.context(session.instance())
+    try:
+        found = context.gateway.workers()
+    except (Unreachable, NotAGateway) as error:
+        raise InvalidInput(str(error), next_command="invoke gateway.start") from error
+    if found is None:
+        raise InvalidInput(
+            "this gateway cannot replace its workers; restart it with its own command"
+        )
+    return Result(replace_workers(context, found.generation).summary)
+
+
+def demo_up(session: Session) -> Result:
+    """Create and start the demo deployment."""
+    demo = Demo(DIRECTORY, session.world)
+    demo.up(session.out.waiting, session.out.say)
+    return Result(f"demo: gateway {demo.instance().url}, state root {shown(demo.home)}")
+
+
+def demo_down(session: Session) -> Result:
+    """Stop the demo deployment."""
+    Demo(DIRECTORY, session.world).down(session.out.say)
+    return Result("demo stopped")
+
+
+def _check_resumable(run: Run) -> None:
+    if run.state.status is not Status.OPEN:
+        raise InvalidInput(
+            f"run {run.id} is in the middle of a rollback; a new run over it is refused",
+            state="Nothing was changed by this command.",
+            next_command=undo_command(run),
+        )
+
+
+def _check_same(session: Session, run: Run, options: MigrateOptions) -> None:
+    """Refuse a new run over an open one: what was asked for is not what the open run does."""
+    differs = "" if options.kind == run.plan.kind else f"it is a {run.plan.kind}"
+    if options.plan and saved_plan.load(session, options).digest != run.plan.digest:
+        differs = f"it carries out plan {run.plan.digest}"
+    target = session.target
+    if not differs and (target.url or target.config):
+        instance, theirs = session.instance(), run.plan.instance
+        if (instance.url, instance.config) != (theirs.url, theirs.config):
+            differs = f"it is about {theirs.url} with {theirs.config}"
+    if differs:
+        raise InvalidInput(
+            f"run {run.id} is open and {differs}; a new run over it is refused",
+            state="Nothing was changed by this command.",
+            next_command=f"invoke migrate (goes on with that one), or {undo_command(run)}",
+        )
+
+
+def _dry_run(session: Session, options: MigrateOptions) -> Result:
+    session = replace(session, world=one_look(session.world))  # plan and trial see the same
+    _banner(session)
+    if (run := dry_run.unfinished(session)) is not None:
+        _check_same(session, run, options)
+        return dry_run.dry_run(session, run.plan, run.id)
+    plan = _plan(session, options)
+    if nothing_to_do(session, plan):
+        return unchanged(session, plan.instance)
+    if options.plan:
+        saved_plan.refuse_stale(session, plan)
+    show_plan(session, plan)
+    return dry_run.dry_run(session, plan)
+
+
+def _plan(session: Session, options: MigrateOptions) -> Plan:
+    return saved_plan.load(session, options) if options.plan else make_plan(session, options)[0]
+
+
+def _check_step(plan: Plan, only: str) -> None:
+    if only and only not in {step.id for step in plan.steps}:
+        raise InvalidInput(f"this plan has no step {only}; the dashed twins need --fix")
+
+
+def _check_newest(session: Session, run: Run) -> None:
+    newer = session.store.latest()
+    if newer is not None and newer.id != run.id and newer.state.status is not Status.ROLLED_BACK:
+        raise InvalidInput(
+            f"run {newer.id} came after {run.id}; roll back the newest first",
+            next_command=undo_command(newer),
+        )
+
+
+def _engine(session: Session, run: Run, lease: Lease) -> Engine:
+    def render() -> dict[str, str]:
+        return _rendered(session, run)
+
+    announce = Announcer(
+        _readable_hooks(session), run, session.world, session.out.say, lease.confirm
+    )
+    return Engine(
+        run.plan, run.journal, session.world, session.out, render, lease.confirm, announce=announce
+    )
+
+
+def _asker(session: Session, options: MigrateOptions) -> Callable[[str], bool | None]:
+    """Return what asks a person: yes when they said so beforehand, None when nobody is there."""
+
+    def ask(question: str) -> bool | None:
+        if options.yes:
+            return True
+        if options.no_input or not os.isatty(0):
+            return None
+        return session.out.ask(question)
+
+    return ask
+
+
+def _readable_hooks(session: Session) -> tuple[hooks.Hook, ...]:
+    """Return the hooks; none when their file is wrong: that must not stop a run or a rollback."""
+    try:
+        return hooks.load(_hooks_dir(session), session.world)
+    except InvalidInput as error:
+        session.out.say(f"  warn  nobody is told what this run does: {error}")
+        return ()
+
+
+def _hooks_dir(session: Session) -> Path:
+    return session.home / "config"
+
+
+def _restore_backup(run: Run) -> Callable[[Context], str]:
+    def restore(context: Context) -> str:
+        evidence = run.state.steps["backup"].evidence if "backup" in run.state.steps else None
+        if evidence is None:
+            raise ToolkitError(
+                f"run {run.id} made no backup", next_command="invoke rollback --by flag"
+            )
+        store = context.backups
+        backup = store.load(evidence["id"])
+        store.verify(backup)
+        paths = [Path(file.path) for file in backup.files]
+        before = store.create(f"{backup.id}-before-rollback", run.id, paths, [])
+        changed = store.restore(backup)
+        names = ", ".join(path.name for path in changed) or "no file had changed"
+        return f"restored {names} byte for byte; what stood there is kept as {before.id}"
+
+    return restore
+
+
+def _rendered(session: Session, run: Run) -> dict[str, str]:
+    now = session.world.clock.now()
+    files = report.render(run.plan, run.state, cco_migrate.__version__, now)
+    return {name: typed(text, session.out.program) for name, text in files.items()}
+
+
+def _write_report(session: Session, run: Run) -> list[Path]:
+    paths = []
+    for name, text in _rendered(session, run).items():
+        session.world.files.replace(run.directory / name, text.encode(), mode=0o600)
+        paths.append(run.directory / name)
+    return paths
+
+
+def _say_checklist(session: Session, run: Run) -> None:
+    if run.state.status is not Status.DONE:
+        return
+    session.out.say("CHECKLIST")
+    for item in report.checklist(run.plan, run.state):
+        mark = {Answer.PROVEN: "ok", Answer.OPEN: "OPEN"}.get(item.answer, "??")
+        evidence = item.evidence if len(item.evidence) <= 90 else f"{item.evidence[:89]}…"
+        session.out.say(f"  {mark:<5} {item.text}: {evidence}")
+
+
+def _chosen(session: Session, run_id: str) -> Run:
+    run = session.store.load(run_id) if run_id else session.store.latest()
+    if run is None:
+        raise InvalidInput(
+            f"there is no run under {session.store.root}", next_command="invoke migrate"
+        )
+    return run
+
+
+def _banner(session: Session) -> None:
+    place = "your gateway"
+    if session.target.is_demo(os.environ):
+        place = f"DEMO in {DIRECTORY}/ · loopback upstream · no key, nothing leaves this machine"
+    session.out.say(f"cco-migrate {cco_migrate.__version__} · {place}")

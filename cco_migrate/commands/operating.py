@@ -1,0 +1,259 @@
+"""What an operator does to a run from another terminal: look, hold, release, approve, abort."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from cco_migrate.commands import migrating
+from cco_migrate.commands.run_summary import document, has_good_evidence, undo_command
+from cco_migrate.criteria import CRITERIA
+from cco_migrate.errors import InvalidInput
+from cco_migrate.judge.criterion import Kind
+from cco_migrate.model import Step
+from cco_migrate.runs import attestations, lock
+from cco_migrate.runs.attestations import Approval
+from cco_migrate.runs.control import Control, Wish
+from cco_migrate.runs.journal import Event, RunState, Status
+from cco_migrate.runs.lock import Standing
+from cco_migrate.runs.store import UNFINISHED, Run
+from cco_migrate.session import Result, Session
+from cco_migrate.soak import check as soak
+from cco_migrate.soak import terms as soak_terms
+from cco_migrate.verdict import Verdict
+
+ENDED: Mapping[Status, int] = {
+    Status.DONE: 0,
+    Status.ROLLED_BACK: 6,
+    Status.ROLLBACK_FAILED: 7,
+}
+
+ATTESTED = tuple(name for name, one in CRITERIA.items() if one.kind is Kind.ATTESTATION)
+"""The criteria that only a person can answer; they are gates beside the steps of a run."""
+
+IDLE_S = 10.0  # a command that was typed just now has taken the lock by then
+
+
+def status(session: Session) -> Result:
+    """Say where things stand: the last run, what it waits for, and what clears that."""
+    run = session.store.latest()
+    if run is None:
+        where = session.store.root
+        return Result(
+            f"no run yet under {where}; begin with: invoke migrate",
+            {"schema_version": 1, "run": None},
+        )
+    state = run.state
+    head = f"run {run.id}: {state.status.value}"
+    if state.status is Status.OPEN:
+        done = sum(has_good_evidence(run, step.id) for step in run.plan.steps)
+        head += f", {done} of {len(run.plan.steps)} steps proved"
+    lines = [f"{head}; {state.reason}" if state.reason else head]
+    standing, owner = lock.look(session.home / "migrate", session.world)
+    condition, clear = _blocking(session, run, standing, owner)
+    if condition:
+        lines.append(f"{condition}; {clear}")
+    for step in run.plan.steps:
+        if step.uses == soak_terms.USES:
+            lines += soak.standing(step, run.directory, session.world)
+    lines += attestations.lines(state.approvals, session.world.clock.now())
+    if state.status is not Status.ROLLED_BACK:
+        lines.append(f"undo: {undo_command(run)}")
+    more = {"blocked_by": condition or None, "clear_with": clear or None, "lock": standing.value}
+    return Result("\n".join(lines), {**document(run), **more})
+
+
+def hold(session: Session, *, why: str) -> Result:
+    """Ask the open run not to begin another step."""
+    run = _open_run(session, Status.OPEN)
+    request = _control(session, run).ask(Wish.HOLD, why)
+    text = f"run {run.id} is held {request}, from its next step on; go on with: invoke release"
+    return Result(text, document(run))
+
+
+def release(session: Session) -> Result:
+    """Let a held run go on."""
+    run = _open_run(session, Status.OPEN)
+    control = _control(session, run)
+    if control.asked(Wish.HOLD) is None:
+        return Result(f"run {run.id} is not held; nothing to do", document(run))
+    control.withdraw(Wish.HOLD)
+    standing, owner = lock.look(session.home / "migrate", session.world)
+    rest = "nobody works on it; go on with: invoke migrate"
+    if standing in {Standing.HELD, Standing.ELSEWHERE}:
+        rest = f"it goes on: {owner}"
+    return Result(f"run {run.id} is released; {rest}", document(run))
+
+
+def approve(session: Session, *, gate: str, by: str, scope: str, expires: str) -> Result:
+    """Record what a person approves about a gate of the newest run, and until when.
+
+    Raises:
+        InvalidInput: The run has no such gate, something is missing, or it has expired already.
+    """
+    given = {"--by": by.strip(), "--scope": scope.strip(), "--expires": expires.strip()}
+    if missing := [option for option, text in given.items() if not text]:
+        raise InvalidInput(
+            f"approve --gate {gate} needs {', '.join(missing)}: whose word it is, "
+            "what for, and until when it holds"
+        )
+    with session.locked("approve"):
+        run, now = _newest(session), session.world.clock.now()
+        gates = (*(step.id for step in run.plan.steps), *ATTESTED)
+        if gate not in gates:
+            raise InvalidInput(f"--gate {gate}: unknown; there is: {', '.join(gates)}")
+        until = attestations.parse_expiry(given["--expires"], now)
+        typed_by = session.world.processes.operator()
+        word = Approval(gate, given["--by"], now, given["--scope"], until, typed_by)
+        run.journal.append(Event.APPROVED, gate, reason=f"by {word.by}", data=word.to_json())
+        migrating.show_report(session, run.id)
+    return Result(f"run {run.id}: {attestations.lines([word], now)[0]}", document(run))
+
+
+def abort(session: Session, *, why: str, timeout_s: float) -> Result:
+    """Bring the old state back before anything else is done, whoever works on the run."""
+    run = _open_run(session, *UNFINISHED)
+    if run.state.status is Status.OPEN:
+        _control(session, run).ask(Wish.ABORT, why)
+    if _is_idle(session):
+        return migrating.rollback(session, by="flag", run_id=run.id, yes=True, no_input=True)
+    session.out.waiting(f"run {run.id} to go back", timeout_s)
+    result = wait(session, what="done", timeout_s=timeout_s)
+    return replace(result, code=0) if result.code == ENDED[Status.ROLLED_BACK] else result
+
+
+def wait(session: Session, *, what: str, timeout_s: float) -> Result:
+    """Wait until the newest run is done (or back), held, or stands at a check for a person."""
+    if what not in AWAITED:
+        raise InvalidInput(f"--for {what}: unknown; there is: {', '.join(AWAITED)}")
+    run, clock = _newest(session), session.world.clock
+    worked_on_at = clock.monotonic()
+
+    def settled() -> bool:
+        nonlocal worked_on_at
+        run.journal.reload()
+        if not _is_idle(session):
+            worked_on_at = clock.monotonic()
+        idle_s = clock.monotonic() - worked_on_at
+        return AWAITED[what](run) or run.state.status in ENDED or idle_s > IDLE_S
+
+    session.out.waiting(f"run {run.id}: {what}", timeout_s)
+    in_time = clock.wait_until(settled, timeout_s, every_s=0.1)
+    state = run.state
+    said = f"run {run.id}: {state.status.value}" + (f"; {state.reason}" if state.reason else "")
+    if state.status in ENDED:
+        return Result(said, document(run), ENDED[state.status])
+    if AWAITED[what](run):
+        return Result(f"{said}; {what}", document(run))
+    why = "nobody works on it" if in_time else f"not {what} within {timeout_s:.0f} s"
+    return Result(f"{said}; {why}; see: invoke status", document(run), 12)
+
+
+def takeover(session: Session) -> Result:
+    """Take the lock from an owner on another machine, once it has been silent for a whole lease."""
+    session.out.waiting("a heartbeat of the lock's owner", lock.LEASE_S)
+    with session.locked("takeover", take_over=True) as lease:
+        run = session.store.unfinished()
+        if not lease.taken_from:
+            return Result("the lock is free; nothing to take over", {"schema_version": 1})
+        if run is None:
+            return Result(f"the lock is free again; it was {lease.taken_from}", {})
+        migrating.note_takeover(session, lease, run)
+        go_on = "invoke migrate" if run.state.status is Status.OPEN else undo_command(run)
+        text = f"run {run.id} is yours, and the lock free; go on with: {go_on}"
+        return Result(text, document(run))
+
+
+def _is_idle(session: Session) -> bool:
+    standing, _ = lock.look(session.home / "migrate", session.world)
+    return standing in {Standing.FREE, Standing.DEAD}
+
+
+def _done(run: Run) -> bool:
+    return run.state.status in ENDED
+
+
+def _held(run: Run) -> bool:
+    return bool(run.state.held)
+
+
+def _at_gate(run: Run) -> bool:
+    step = _current(run)
+    known = run.state.steps.get(step.id) if step else None
+    if known is None or known.event is not Event.JUDGED:
+        return False
+    return (known.evidence or {}).get("verdict") != Verdict.GO.value
+
+
+AWAITED: Mapping[str, Callable[[Run], bool]] = {"done": _done, "held": _held, "gate": _at_gate}
+
+
+def _blocking(session: Session, run: Run, standing: Standing, owner: str) -> tuple[str, str]:
+    """Return what keeps the run from going on, and what clears it; empty when it has ended."""
+    state = run.state
+    if state.status in {Status.DONE, Status.ROLLED_BACK}:
+        return "", ""
+    if state.status is Status.OPEN and (asked := _asked(session, run, standing)):
+        return asked
+    if standing is Standing.HELD:
+        return f"{owner} works on it{_at(run)}", "see it end with: invoke wait"
+    if standing is Standing.ELSEWHERE:
+        return f"{owner} works on it{_at(run)}", "if that machine is dead: invoke takeover"
+    if state.status is Status.OPEN:
+        return f"next is {_next(run, state)}", "go on with: invoke migrate"
+    if state.status is Status.ROLLING_BACK:
+        return "the way back was cut short", f"finish it with: {undo_command(run)}"
+    return "the old state is not proved", f"mend what it names, then: {undo_command(run)}"
+
+
+def _asked(session: Session, run: Run, standing: Standing) -> tuple[str, str] | None:
+    control = _control(session, run)
+    idle = standing in {Standing.FREE, Standing.DEAD}
+    if (request := control.asked(Wish.ABORT)) is not None:
+        clear = "carry it out with: invoke abort" if idle else "see it end with: invoke wait"
+        return f"abort was asked for {request}", clear
+    if (request := control.asked(Wish.HOLD)) is not None:
+        after = ", then go on with: invoke migrate" if idle else ""
+        return f"held {request}", f"clear it with: invoke release{after}"
+    return None
+
+
+def _at(run: Run) -> str:
+    step = _current(run)
+    return f", at step {step.number} {step.title}" if step else ""
+
+
+def _next(run: Run, state: RunState) -> str:
+    step = _current(run)
+    if step is None:
+        return "the end"
+    known = state.steps.get(step.id)
+    said = f": {known.reason}" if known and known.reason else ""
+    return f"step {step.number} {step.title}{said}"
+
+
+def _current(run: Run) -> Step | None:
+    return next((s for s in run.plan.steps if not has_good_evidence(run, s.id)), None)
+
+
+def _newest(session: Session) -> Run:
+    run = session.store.latest()
+    if run is None:
+        raise InvalidInput(
+            f"there is no run under {session.store.root}", next_command="invoke migrate"
+        )
+    return run
+
+
+def _open_run(session: Session, *allowed: Status) -> Run:
+    run = _newest(session)
+    if run.state.status not in allowed:
+        raise InvalidInput(
+            f"run {run.id} is {run.state.status.value}: there is nothing to stop or let go on",
+            next_command=undo_command(run),
+        )
+    return run
+
+
+def _control(session: Session, run: Run) -> Control:
+    return Control(run.directory, session.world)

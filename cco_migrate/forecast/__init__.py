@@ -1,0 +1,1 @@
+"""What a change would do to recorded traffic, as the gateway itself says."""

@@ -1,0 +1,1 @@
+"""Whom a run tells of its course, best effort."""

@@ -1,0 +1,1 @@
+"""A change is watched for its bake time before it is GO."""
