@@ -301,6 +301,6 @@ def test_templates_and_schemas_are_found_in_one_root() -> None:
 
 
 def test_importing_config_does_not_import_jsonschema() -> None:
-    code = "import sys, cco_migrate.lint, cco_migrate.edits; print('jsonschema' in sys.modules)"
+    code = "import sys, cco_migrate.lint, cco_migrate.editing.edits; print('jsonschema' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
