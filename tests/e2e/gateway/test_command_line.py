@@ -108,7 +108,7 @@ def test_flags_beat_the_file(tmp_path: Path) -> None:
 
 def test_supervisor_loads_neither_the_application_nor_an_event_loop() -> None:
     code = (
-        "import sys, gateway.config, gateway.serve.supervisor as s, gateway.__main__;"
+        "import sys, gateway.config.loading, gateway.serve.supervisor as s, gateway.__main__;"
         "print(sorted({'gateway.app', 'gateway.exchange', 'asyncio', 'uvloop'} & set(sys.modules)))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
