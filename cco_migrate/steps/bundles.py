@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from cco_migrate.context import Context, Outcome
 from cco_migrate.errors import InvalidInput, StalePlan, ToolkitError
 from cco_migrate.model import JsonObject, Step
-from cco_migrate.steps.repository import TIMEOUT_S, head_of, opened
+from cco_migrate.vcs.bundles import clone_bundle
+from cco_migrate.vcs.repository import GIT_TIMEOUT_S, head_of, opened
 
 if TYPE_CHECKING:
     from git import Repo
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
 class Bundle:
     """Write all branches and tags into one file and prove it by cloning from it.
 
-    Params: `repo`; `path`, the file.
+    Params: `repo`; `path`, the file; a relative one is in the run's folder.
     """
 
     def prepare(self, step: Step, context: Context) -> JsonObject:
         """Check that there is something whole to bundle, and that the file is not there."""
-        path = Path(step.params["path"])
+        path = context.run_dir / step.params["path"]
         with opened(Path(step.params["repo"]).resolve()) as repository:
             head = head_of(repository)
             if head is None:
@@ -41,11 +42,11 @@ class Bundle:
 
     def apply(self, step: Step, receipt: JsonObject, context: Context) -> Outcome:
         """Write it beside its name, clone it to scratch, compare every ref, then name it."""
-        path = Path(step.params["path"])
+        path = context.run_dir / step.params["path"]
         context.world.files.make_directory(path.parent)
         fresh = path.with_name(f".{path.name}.new")
         with opened(Path(step.params["repo"]).resolve()) as repository:
-            repository.git.bundle("create", str(fresh), "--all", kill_after_timeout=TIMEOUT_S)
+            repository.git.bundle("create", str(fresh), "--all", kill_after_timeout=GIT_TIMEOUT_S)
             fresh.chmod(0o600)
             refs = _refs(repository)
             with tempfile.TemporaryDirectory(prefix="cco-bundle-") as scratch:
@@ -92,7 +93,7 @@ class RestoreBundle:
             fresh = target.with_name(f".{target.name}.new")
             shutil.rmtree(fresh, ignore_errors=True)  # of a killed process
             context.world.files.make_directory(target.parent)
-            _clone(bundle, fresh)
+            clone_bundle(bundle, fresh)
             fresh.rename(target)
         with opened(target) as repository:
             head = str(head_of(repository))
@@ -123,17 +124,3 @@ _REF_KINDS = ("refs/heads", "refs/tags")
 def _refs(repository: Repo) -> str:
     found: str = repository.git.for_each_ref(_REF_FORMAT, *_REF_KINDS)
     return found
-
-
-def _clone(bundle: Path, target: Path) -> None:
-    import git  # noqa: PLC0415  # 150 ms that `--list` must not pay
-
-    try:
-        with git.Repo.clone_from(str(bundle), target) as made:
-            whole = head_of(made) is not None  # git clones a bundle that was cut, too: to nothing
-        said = "no commit is in it"
-    except git.GitCommandError as error:
-        whole, said = False, str(error.stderr).strip()
-    if not whole:
-        shutil.rmtree(target, ignore_errors=True)
-        raise ToolkitError(f"{bundle}: git cannot make a repository of it: {said}")

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 from cco_migrate.context import Context, Outcome
 from cco_migrate.errors import InvalidInput, StalePlan, ToolkitError
 from cco_migrate.model import JsonObject, Step
-from cco_migrate.steps.repository import (
-    TIMEOUT_S,
-    Reversion,
+from cco_migrate.vcs.commands import TIMEOUT_S, Command
+from cco_migrate.vcs.repository import (
+    GIT_TIMEOUT_S,
     branch_of,
     changed,
+    commit_named,
     commit_of,
     head_of,
     is_published,
@@ -26,10 +27,10 @@ from cco_migrate.steps.repository import (
     refuse_busy,
     refuse_dirty,
     refuse_nameless,
-    revert_apart,
     trailer,
     unstage,
 )
+from cco_migrate.vcs.worktrees import Reversion, revert_apart
 
 if TYPE_CHECKING:
     from git import Repo
@@ -121,12 +122,12 @@ class Revert:
                 wanted = Reversion(
                     receipt["head"], receipt["target"], _worktree(step, context),
                     f"{step.params['message']}\n\nThis takes back {receipt['target']}.\n{mark}",
-                    tuple(step.params.get("tests", ())), step.params.get("timeout_s", TIMEOUT_S),
+                    _tests(step),
                 )  # fmt: skip
                 made = revert_apart(repository, wanted, context.world)
                 _refuse_moved(repository, receipt)  # the tests may have taken long
                 refuse_dirty(repository)
-                repository.git.merge("--ff-only", made, kill_after_timeout=TIMEOUT_S)
+                repository.git.merge("--ff-only", made, kill_after_timeout=GIT_TIMEOUT_S)
         tested = f", after {step.params['tests'][0]} passed" if step.params.get("tests") else ""
         said = f"{receipt['target'][:9]} taken back by {made[:9]} on {receipt['branch']}{tested}"
         return Outcome(said, {"commit": made, "reverted": receipt["target"]})
@@ -144,7 +145,11 @@ class Revert:
 
 
 class Tag:
-    """Name a commit. Params: `repo`; `name`; `message`; `commit`, default HEAD."""
+    """Name a commit.
+
+    Params: `repo`; `name`; `message`; `commit`, default HEAD; `keep`, whether the tag stays when
+    the step is undone, because it is a way back: default false.
+    """
 
     def prepare(self, step: Step, context: Context) -> JsonObject:
         """Check the name, and that nothing else has it."""
@@ -154,7 +159,7 @@ class Tag:
             refuse_nameless(repository)
             if head_of(repository) is None:
                 raise InvalidInput(f"{repository.working_dir}: there is no commit to tag yet")
-            target = _commit_named(repository, step.params.get("commit", "HEAD"))
+            target = commit_named(repository, step.params.get("commit", "HEAD"))
             stands = _tagged(repository, name)
             if stands not in {None, target}:
                 raise InvalidInput(f"the tag {name} names {str(stands)[:9]}; it is not moved")
@@ -174,6 +179,8 @@ class Tag:
     def undo(self, step: Step, receipt: JsonObject, context: Context) -> str:
         """Delete the tag if we made it and it still names that commit."""
         name = step.params["name"]
+        if step.params.get("keep", False):
+            return ""
         with opened(Path(step.params["repo"]).resolve()) as repository:
             if receipt["existed"] or _tagged(repository, name) != receipt["target"]:
                 return ""
@@ -211,7 +218,7 @@ def _commit(repository: Repo, message: str, paths: list[str]) -> str:
     import git  # noqa: PLC0415  # 150 ms that `--list` must not pay
 
     try:
-        repository.git.commit("-m", message, kill_after_timeout=TIMEOUT_S)
+        repository.git.commit("-m", message, kill_after_timeout=GIT_TIMEOUT_S)
     except git.GitCommandError as error:
         unstage(repository, paths)
         said = f"{error.stdout}\n{error.stderr}".strip()[-1000:]
@@ -235,7 +242,7 @@ def _take_back_forward(repository: Repo, made: str, step: Step, context: Context
     message = f"Take back: {step.title}\n\nThis takes back {made}.\n{mark}"
     wanted = Reversion(str(head_of(repository)), made, _worktree(step, context), message)
     back = revert_apart(repository, wanted, context.world)
-    repository.git.merge("--ff-only", back, kill_after_timeout=TIMEOUT_S)
+    repository.git.merge("--ff-only", back, kill_after_timeout=GIT_TIMEOUT_S)
     return f"{made[:9]} is taken back by {back[:9]}: it was published, or others built on it"
 
 
@@ -243,23 +250,18 @@ def _worktree(step: Step, context: Context) -> Path:
     return context.run_dir / "worktrees" / step.id
 
 
+def _tests(step: Step) -> tuple[Command, ...]:
+    words, timeout_s = step.params.get("tests", ()), step.params.get("timeout_s", TIMEOUT_S)
+    return (Command(words[0], tuple(words), timeout_s),) if words else ()
+
+
 def _target(repository: Repo, name: str) -> str:
-    target = _commit_named(repository, name)
+    target = commit_named(repository, name)
     if not repository.is_ancestor(repository.commit(target), repository.head.commit):
         raise InvalidInput(f"{name} is not part of {branch_of(repository)}")
     if len(repository.commit(target).parents) > 1:
         raise InvalidInput(f"{name} is a merge; name the commits that came with it")
     return target
-
-
-def _commit_named(repository: Repo, name: str) -> str:
-    import git  # noqa: PLC0415  # see _commit
-
-    try:
-        found: str = repository.git.rev_parse("--verify", "--end-of-options", f"{name}^{{commit}}")
-    except git.GitCommandError as error:
-        raise InvalidInput(f"{repository.working_dir}: there is no commit {name}") from error
-    return found
 
 
 def _check_tag_name(repository: Repo, name: str) -> None:
@@ -273,4 +275,4 @@ def _check_tag_name(repository: Repo, name: str) -> None:
 
 def _tagged(repository: Repo, name: str) -> str | None:
     found: str = repository.git.for_each_ref("--format=%(objectname)", f"refs/tags/{name}")
-    return _commit_named(repository, f"refs/tags/{name}") if found else None
+    return commit_named(repository, f"refs/tags/{name}") if found else None

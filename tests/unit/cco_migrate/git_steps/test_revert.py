@@ -52,7 +52,7 @@ def test_tests_run_on_the_reverted_files_apart_from_the_working_tree(enabled: Be
     ("tests", "said"),
     [
         (["sh", "-c", "echo 3 tests failed; exit 4"], "ended with 4: 3 tests failed"),
-        (["no-such-command-anywhere"], "ended with 1"),
+        (["no-such-command-anywhere"], "cannot be started"),
         (["git", "commit", "--quiet", "--allow-empty", "-m", "sneaked in"], "moved HEAD"),
     ],
     ids=["fail", "absent", "commit"],

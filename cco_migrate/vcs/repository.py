@@ -1,4 +1,4 @@
-"""What the git steps ask of a repository, and the two ways a commit is taken back. Runs git.
+"""What steps and checks ask of a git repository, and how a branch is moved. Runs git.
 
 Nothing here talks to a remote: what was published is undone by another commit, never by force.
 """
@@ -6,20 +6,17 @@ Nothing here talks to a remote: what was published is undone by another commit, 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cco_migrate.errors import InvalidInput, ToolkitError
-from cco_migrate.world import World
 
 if TYPE_CHECKING:
     from git import Repo
 
-TIMEOUT_S = 600
+GIT_TIMEOUT_S = 600
 """How long one git command, with the hooks it runs, may take."""
 
 _SHOWN_CHARS = 2000
@@ -29,26 +26,6 @@ _UNDER_WAY = {
     "MERGE_HEAD": "a merge", "CHERRY_PICK_HEAD": "a cherry-pick", "REVERT_HEAD": "a revert",
     "rebase-merge": "a rebase", "rebase-apply": "a rebase", "BISECT_LOG": "a bisection",
 }  # fmt: skip
-_RUN_INSIDE = "import os, sys; os.chdir(sys.argv[1]); os.execvp(sys.argv[2], sys.argv[2:])"
-
-
-@dataclass(frozen=True, slots=True)
-class Reversion:
-    """A commit that takes another one back, made apart from the working tree.
-
-    Attributes:
-        base: Commit it is made on.
-        target: Commit it takes back.
-        worktree: Folder to make it in; must not exist.
-        tests: Command that must succeed in that folder; empty for none.
-    """
-
-    base: str
-    target: str
-    worktree: Path
-    message: str
-    tests: tuple[str, ...] = ()
-    timeout_s: float = TIMEOUT_S
 
 
 @contextmanager
@@ -99,6 +76,61 @@ def branch_of(repository: Repo) -> str:
     return repository.active_branch.name
 
 
+def tip_of(repository: Repo, branch: str) -> str | None:
+    """Return the commit a local branch points at; None when there is no such branch."""
+    found: str = repository.git.for_each_ref("--format=%(objectname)", f"refs/heads/{branch}")
+    return found or None
+
+
+def commit_named(repository: Repo, name: str) -> str:
+    """Return the full id of the commit a name stands for; raises InvalidInput when none does."""
+    import git  # noqa: PLC0415  # see `opened`
+
+    try:
+        found: str = repository.git.rev_parse("--verify", "--end-of-options", f"{name}^{{commit}}")
+    except git.GitCommandError as error:
+        raise InvalidInput(f"{repository.working_dir}: there is no commit {name}") from error
+    return found
+
+
+def tree_of(repository: Repo, name: str) -> str:
+    """Return the id of the files a commit holds: the same for two commits with the same files."""
+    found: str = repository.git.rev_parse("--verify", "--end-of-options", f"{name}^{{tree}}")
+    return found
+
+
+def refuse_branch(repository: Repo, name: str) -> None:
+    """Raise InvalidInput when a new branch cannot have this name, or another one has it."""
+    import git  # noqa: PLC0415  # see `opened`
+
+    try:
+        repository.git.check_ref_format("--branch", name)
+    except git.GitCommandError as error:
+        raise InvalidInput(f"{name!r} is not a name a branch can have") from error
+    if tip_of(repository, name) is not None:
+        raise InvalidInput(
+            f"the branch {name} exists; it is not built on",
+            next_command=f"git branch -m {name} {name}-old",
+        )
+
+
+def refuse_checked_out(repository: Repo, branch: str) -> None:
+    """Raise ToolkitError while a working tree stands on the branch: to move it would change that.
+
+    A branch nobody works on can be moved without any file changing.
+    """
+    folder = ""
+    for line in repository.git.worktree("list", "--porcelain").splitlines():
+        word, _, rest = line.partition(" ")
+        folder = rest if word == "worktree" else folder
+        if (word, rest) == ("branch", f"refs/heads/{branch}"):
+            raise ToolkitError(
+                f"{branch} is checked out in {folder}, so it is not moved",
+                state="The branch and that working tree are as they were.",
+                next_command=f"git -C {folder} switch --detach",
+            )
+
+
 def refuse_busy(repository: Repo) -> None:
     """Raise InvalidInput while a merge, rebase or the like is under way."""
     for name, what in _UNDER_WAY.items():
@@ -143,86 +175,27 @@ def trailer(run: str, step: str) -> str:
     return f"Cco-Migrate-Step: {run}/{step}"
 
 
-def commit_of(repository: Repo, since: str | None, mark: str) -> str | None:
-    """Return the commit with this trailer on the branch, after `since`; None when there is none."""
-    if head_of(repository) is None:
+def commit_of(
+    repository: Repo, since: str | None, mark: str, *, branch: str = "HEAD"
+) -> str | None:
+    """Return the commit with this trailer on a branch, after `since`; None when there is none."""
+    if branch == "HEAD" and head_of(repository) is None:
         return None
-    span = f"{since}..HEAD" if since else "HEAD"
+    span = f"{since}..{branch}" if since else branch
     line = mark.replace(".", r"\.")
     found: str = repository.git.log(span, "--format=%H", f"--grep=^{line}$", "--max-count=1")
     return found or None
 
 
+def commits_of(repository: Repo, run: str, branch: str) -> int:
+    """Return how many commits of a branch a run made, by their trailers."""
+    line = trailer(run, "").replace(".", r"\.")
+    return int(repository.git.rev_list("--count", f"--grep=^{line}", branch))
+
+
 def is_published(repository: Repo, commit: str) -> bool:
     """Return whether a remote is known to have the commit."""
     return bool(repository.git.branch("--remotes", "--contains", commit))
-
-
-def revert_apart(repository: Repo, wanted: Reversion, world: World) -> str:
-    """Make the reverting commit in a worktree of its own, test it there, and return it.
-
-    The branch and the working tree are not touched; the worktree is gone afterwards.
-
-    Raises:
-        ToolkitError: It conflicts, changes nothing, or the tests fail in it.
-    """
-    world.files.make_directory(wanted.worktree.parent)
-    remove_worktree(repository, wanted.worktree)  # of a killed process
-    repository.git.worktree("add", "--detach", str(wanted.worktree), wanted.base)
-    try:
-        with opened(wanted.worktree) as apart:
-            _revert(apart, wanted)
-            made = str(head_of(apart))
-            _test(wanted, world)
-            if head_of(apart) != made:
-                raise ToolkitError(f"{wanted.tests[0]} moved HEAD", state=_BRANCH_UNTOUCHED)
-        return made
-    finally:
-        remove_worktree(repository, wanted.worktree)
-
-
-def remove_worktree(repository: Repo, path: Path) -> None:
-    """Remove a worktree of ours, whatever is in it; one that is locked stays, and raises."""
-    if path.exists():
-        repository.git.worktree("remove", "--force", str(path))
-    repository.git.worktree("prune")
-
-
-def _revert(apart: Repo, wanted: Reversion) -> None:
-    import git  # noqa: PLC0415  # see `opened`
-
-    try:
-        apart.git.revert("--no-commit", wanted.target)
-    except git.GitCommandError as error:
-        files = apart.git.diff("--name-only", "--diff-filter=U").splitlines()
-        if not files:
-            raise
-        raise ToolkitError(
-            f"{wanted.target[:9]} cannot be taken back: {', '.join(files)} changed since then",
-            state=_BRANCH_UNTOUCHED,
-            next_command=f"git revert {wanted.target[:9]}   (by hand, solving the conflict)",
-        ) from error
-    if not changed(apart):
-        raise ToolkitError(
-            f"taking {wanted.target[:9]} back would change nothing", state=_BRANCH_UNTOUCHED
-        )
-    apart.git.commit("-m", wanted.message, kill_after_timeout=TIMEOUT_S)
-
-
-def _test(wanted: Reversion, world: World) -> None:
-    if not wanted.tests:
-        return
-    command = [sys.executable, "-c", _RUN_INSIDE, str(wanted.worktree), *wanted.tests]
-    done = world.processes.run(command, wanted.timeout_s)
-    if done.code:
-        raise ToolkitError(
-            f"the tests fail with {wanted.target[:9]} taken back: {wanted.tests[0]} ended with "
-            f"{done.code}: {done.output.strip()[-_SHOWN_CHARS:]}",
-            state=_BRANCH_UNTOUCHED,
-        )
-
-
-_BRANCH_UNTOUCHED = "The branch and the working tree are untouched."
 
 
 def unstage(repository: Repo, paths: Sequence[str]) -> None:
@@ -234,8 +207,8 @@ def unstage(repository: Repo, paths: Sequence[str]) -> None:
 
 
 def move_branch(repository: Repo, branch: str, to: str | None, *, expected: str) -> None:
-    """Let a branch point elsewhere if it points where expected; None makes it unborn again."""
-    name, reason = f"refs/heads/{branch}", "cco-migrate: take back a step"
+    """Let a branch point elsewhere if it points where expected; None removes it."""
+    name, reason = f"refs/heads/{branch}", "cco-migrate: a step, or its undo"
     if to is None:
         repository.git.update_ref("-m", reason, "-d", name, expected)
     else:

@@ -1,0 +1,3 @@
+pub fn backend_of(agent: &str) -> &'static str {
+    if agent == "code-reviewer" { "azure" } else { "anthropic" }
+}

@@ -1,0 +1,4 @@
+mod commands;
+mod daemon;
+
+fn main() {}
