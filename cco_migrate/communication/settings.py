@@ -1,0 +1,206 @@
+"""Who is told what, and when nothing may be changed: `communication.toml` as data. Reads a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, tzinfo
+from enum import IntEnum, StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cco_migrate import resources
+from cco_migrate.communication.freeze import FreezeWindow, forward_block
+from cco_migrate.durations import parse_duration
+from cco_migrate.editing.documents import Format, index, line_of, parse
+from cco_migrate.editing.spans import KeyPath, dotted
+from cco_migrate.errors import InvalidInput
+from cco_migrate.validate import Source, validate
+from cco_migrate.verdict import Finding, Severity
+from cco_migrate.world import World
+
+FILENAME = "communication.toml"
+
+_T = TypeVar("_T")
+
+
+class NoticeKind(StrEnum):
+    """Which notice."""
+
+    BEFORE = "before"
+    AFTER = "after"
+    DAILY = "daily"
+    WEEK_1 = "week-1"
+    WEEK_4 = "week-4"
+
+
+class Meeting(StrEnum):
+    """What people meet for before a deployment."""
+
+    BRIEFING = "briefing"
+    TEST_PLAN_REVIEW = "test-plan-review"
+
+
+class Weekday(IntEnum):
+    """A day of the week, as `date.weekday` counts."""
+
+    MONDAY = 0
+    TUESDAY = 1
+    WEDNESDAY = 2
+    THURSDAY = 3
+    FRIDAY = 4
+    SATURDAY = 5
+    SUNDAY = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Stakeholder:
+    """A person or a team.
+
+    Attributes:
+        address: Where their mail goes; empty when nobody said.
+    """
+
+    name: str
+    address: str = ""
+    notices: frozenset[NoticeKind] = frozenset()
+    meetings: frozenset[Meeting] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The file; its defaults are those of an absent one.
+
+    Attributes:
+        contact: Whom readers can ask; empty when nobody said.
+        change_at: When the change is planned, aware; None when nobody said.
+        interruption_s: How long clients may get no answer; None when nobody said.
+    """
+
+    service: str = "LLM gateway"
+    contact: str = ""
+    zone: tzinfo = UTC
+    change_at: datetime | None = None
+    interruption_s: float | None = None
+    freeze: tuple[FreezeWindow, ...] = ()
+    days_off: frozenset[Weekday] = frozenset({Weekday.SATURDAY, Weekday.SUNDAY})
+    stakeholders: tuple[Stakeholder, ...] = ()
+
+    def readers(self, kind: NoticeKind) -> tuple[Stakeholder, ...]:
+        """Return who gets a notice, in the order of the file."""
+        return tuple(one for one in self.stakeholders if kind in one.notices)
+
+    def attending(self, meeting: Meeting) -> tuple[Stakeholder, ...]:
+        """Return who takes part in a meeting, in the order of the file."""
+        return tuple(one for one in self.stakeholders if meeting in one.meetings)
+
+
+def load(config_dir: Path, world: World) -> Settings:
+    """Return what `communication.toml` says; the defaults when there is no such file.
+
+    Raises:
+        InvalidInput: The file cannot be read or is wrong; its findings name line, key and fix.
+    """
+    path = config_dir / FILENAME
+    try:
+        data = world.files.read_if_there(path)
+    except OSError as error:
+        raise InvalidInput(f"{path}: {error.strerror}") from error
+    if data is None:
+        return Settings()
+    document: Any = parse(data, Format.TOML, path)  # Any: its schema says what is inside
+    source = Source(path, data, index(data, Format.TOML))
+    found = validate(document, resources.schema("communication"), source)
+    errors = tuple(one for one in found if one.severity is Severity.ERROR)
+    if errors:
+        raise InvalidInput(str(errors[0]), findings=errors)
+    return _settings(document, source)
+
+
+def frozen_today(config_dir: Path, world: World) -> str | None:
+    """Return why no forward step may begin today, as a line of the preflight; None if it may.
+
+    Raises:
+        InvalidInput: The file cannot be read or is wrong.
+    """
+    settings = load(config_dir, world)
+    return forward_block(world.clock.now().astimezone(settings.zone).date(), settings.freeze)
+
+
+def _settings(row: Mapping[str, Any], source: Source) -> Settings:  # Any: checked by the schema
+    default = Settings()
+    off = row.get("days_off")
+    zone = _read(row, "time_zone", _zone, source)
+    return Settings(
+        service=row.get("service", default.service),
+        contact=row.get("contact", default.contact),
+        zone=default.zone if zone is None else zone,
+        change_at=_read(row, "change_at", datetime.fromisoformat, source),
+        interruption_s=_read(row, "expected_interruption", _seconds, source),
+        freeze=tuple(_window(n, pair, source) for n, pair in enumerate(row.get("freeze", ()))),
+        days_off=default.days_off if off is None else frozenset(Weekday[d.upper()] for d in off),
+        stakeholders=tuple(_stakeholder(one) for one in row.get("stakeholders", ())),
+    )
+
+
+def _read(
+    row: Mapping[str, Any],  # Any: see _settings
+    name: str,
+    read: Callable[[str], _T],
+    source: Source,
+) -> _T | None:
+    """Return what a text means; None when it is not there.
+
+    Raises:
+        InvalidInput: It means nothing, though it has the form.
+    """
+    if name not in row:
+        return None
+    try:
+        return read(row[name])
+    except (ValueError, InvalidInput) as error:
+        raise _refused(source, (name,), str(error)) from error
+
+
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, OSError, ValueError) as error:
+        raise ValueError(
+            f'"{name}" is no time zone this machine knows; write an IANA name like "Europe/Berlin"'
+        ) from error
+
+
+def _seconds(text: str) -> float:
+    return parse_duration(text, "the length of time")
+
+
+def _window(number: int, pair: Sequence[str], source: Source) -> FreezeWindow:
+    days = []
+    for place, text in enumerate(pair):
+        try:
+            days.append(date.fromisoformat(text))
+        except ValueError as error:
+            raise _refused(
+                source, ("freeze", number, place), f"{text} is no day of the calendar"
+            ) from error
+    first, last = days
+    if last < first:
+        why = f"ends on {last}, before it begins on {first}; write the first day first"
+        raise _refused(source, ("freeze", number), why)
+    return FreezeWindow(first, last)
+
+
+def _stakeholder(row: Mapping[str, Any]) -> Stakeholder:  # Any: see _settings
+    return Stakeholder(
+        row["name"], row.get("address", ""),
+        frozenset(map(NoticeKind, row.get("notices", ()))),
+        frozenset(map(Meeting, row.get("meetings", ()))),
+    )  # fmt: skip
+
+
+def _refused(source: Source, key: KeyPath, why: str) -> InvalidInput:
+    line = line_of(source.data, source.entries, key)
+    finding = Finding("config-value", Severity.ERROR, source.path, why, line, dotted(key))
+    return InvalidInput(str(finding), findings=(finding,))
