@@ -7,6 +7,9 @@ from pathlib import Path
 from cco_migrate.context import Context, Outcome
 from cco_migrate.model import JsonObject, Step
 
+EVIDENCE = "evidence.json"
+"""The manifest of a run's files, written when a command ends; see `report.manifest`."""
+
 
 class WriteReport:
     """Render the report from the journal and write it beside the journal. Params: none."""
@@ -16,7 +19,8 @@ class WriteReport:
         return {}
 
     def apply(self, step: Step, receipt: JsonObject, context: Context) -> Outcome:
-        """Write every file the renderer gives."""
+        """Write every file the renderer gives; what was known of the old ones holds no more."""
+        context.world.files.remove(context.run_dir / EVIDENCE)
         paths = []
         for name, text in context.render().items():
             path = context.run_dir / name

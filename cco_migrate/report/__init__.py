@@ -1,0 +1,17 @@
+"""The report of a run: built as data, rendered three ways, and verified offline."""
+
+from __future__ import annotations
+
+from cco_migrate.report.checklist import Answer, ChecklistItem, checklist
+from cco_migrate.report.context import build, rollback_command
+from cco_migrate.report.rendering import environment, render
+
+__all__ = [
+    "Answer",
+    "ChecklistItem",
+    "build",
+    "checklist",
+    "environment",
+    "render",
+    "rollback_command",
+]

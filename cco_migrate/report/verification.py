@@ -1,0 +1,249 @@
+"""Verifies the folder of a run offline: every checksum, every chain, every verdict. Reads only."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+from cco_migrate.errors import InvalidInput, ToolkitError, Undecided
+from cco_migrate.model import JsonObject, Plan, canonical
+from cco_migrate.progress import typed
+from cco_migrate.report import manifest as manifests
+from cco_migrate.report.context import build
+from cco_migrate.report.manifest import FILENAME, GROWING, Checksum, Manifest
+from cco_migrate.report.recomputation import Recomputed, recompute
+from cco_migrate.report.rendering import DOCUMENT, TEMPLATES, render
+from cco_migrate.runs.journal import Entry, Event, read_lines, replay
+from cco_migrate.soak.log import FILENAME as SAMPLES
+from cco_migrate.soak.log import SoakLog
+from cco_migrate.soak.terms import USES as SOAK
+from cco_migrate.soak.terms import Soak
+from cco_migrate.world import Files
+
+PLAN, JOURNAL = "plan.json", "journal.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that is not as it was written.
+
+    Attributes:
+        file: Its path inside the run's folder.
+        line: Where in it, counted from 1; None when only the whole file is known to differ.
+        said: What is wrong.
+    """
+
+    file: str
+    line: int | None
+    said: str
+
+    def __str__(self) -> str:
+        """Return `file:line: what is wrong`."""
+        return f"{self.file}{'' if self.line is None else f':{self.line}'}: {self.said}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was found.
+
+    Attributes:
+        faults: The first one first; empty when everything is as it was written.
+        verdicts: Every verdict of the journal, judged again; empty when it cannot be read.
+        files: How many files the manifest names.
+        seal: Of the manifest; empty when that is damaged.
+        notes: What a person should know and is no fault.
+    """
+
+    faults: tuple[Fault, ...]
+    verdicts: tuple[Recomputed, ...]
+    files: int
+    seal: str
+    notes: tuple[str, ...]
+
+
+def verify(directory: Path, files: Files) -> Verification:
+    """Compare the folder of a run, or a copy of it, with what its manifest and journal say.
+
+    Raises:
+        InvalidInput: It is no such folder, or has no manifest to compare with.
+        OSError: A file cannot be read.
+    """
+    data = files.read_if_there(directory / FILENAME)
+    if data is None:
+        raise InvalidInput(
+            f"{directory / FILENAME} does not exist: nothing says what the files were like",
+            next_command="invoke report (writes one, of the files as they are now)",
+        )
+    bundle = {name: files.read(directory / name) for name in manifests.names(directory)}
+    try:
+        manifest = manifests.parse(data)
+    except ValueError as error:
+        return Verification((Fault(FILENAME, 1, str(error)),), (), 0, "", ())
+    found, verdicts = _content_faults(directory, files, bundle, manifest)
+    located = {fault.file for fault in found}
+    found += [one for one in _changed(bundle, manifest) if one.file not in located]
+    return Verification(
+        tuple(found), verdicts, len(manifest.files), manifest.seal, _notes(bundle, manifest)
+    )
+
+
+def _content_faults(
+    directory: Path, files: Files, bundle: Mapping[str, bytes], manifest: Manifest
+) -> tuple[list[Fault], tuple[Recomputed, ...]]:
+    """Return what is wrong in the files, with its place, and the verdicts judged again."""
+    try:
+        entries, _, _ = read_lines(bundle.get(JOURNAL, b""), Path(JOURNAL))
+    except ToolkitError as error:
+        return [_placed(JOURNAL, error)], ()
+    found: list[Fault] = []
+    plan = _plan(bundle, entries, found)
+    if plan is None:
+        return found, ()
+    verdicts = recompute(plan, entries)
+    found += [
+        Fault(JOURNAL, one.line, f"step {one.step}: {one.fault}") for one in verdicts if one.fault
+    ]
+    found += _soak_faults(plan, entries, directory, files)
+    if len(entries) >= manifest.origin.journal_lines > 0:
+        found += _report_faults(plan, entries, bundle, manifest)
+    return found, verdicts
+
+
+def _plan(bundle: Mapping[str, bytes], entries: Sequence[Entry], found: list[Fault]) -> Plan | None:
+    """Return the plan; None, and a fault, when it is not the one that the run began with."""
+    try:
+        plan = Plan.from_json(json.loads(bundle[PLAN]))
+        digest = plan.digest
+    except KeyError as error:
+        found.append(Fault(PLAN, None, f"it is missing, or lacks {error}"))
+        return None
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        found.append(Fault(PLAN, None, f"not a readable plan ({error})"))
+        return None
+    if not entries:
+        found.append(Fault(JOURNAL, None, "it is missing or empty"))
+        return None
+    if entries[0].reason != digest:
+        said = f"the plan's digest is {digest}, the journal began with {entries[0].reason}"
+        found.append(Fault(PLAN, None, said))
+        return None
+    return plan
+
+
+def _soak_faults(
+    plan: Plan, entries: Sequence[Entry], directory: Path, files: Files
+) -> Iterator[Fault]:
+    """Fold the samples of a soak again, and compare with what the journal was told of them."""
+    soaks = {step.id: Soak.from_json(step.params) for step in plan.steps if step.uses == SOAK}
+    judged = [
+        (line, entry)
+        for line, entry in enumerate(entries, 1)
+        if entry.event is Event.JUDGED and entry.step in soaks
+    ]
+    try:
+        log = SoakLog(directory, files)
+    except Undecided as error:
+        yield _placed(SAMPLES, error)
+        return
+    lines = (files.read_if_there(log.path) or b"").split(b"\n")
+    heads = {hashlib.sha256(line).hexdigest() for line in lines}
+    for line, entry in judged:
+        told = entry.data["evidence"]
+        head = told["samples"]["head"]
+        if head not in heads:
+            yield Fault(JOURNAL, line, f"{SAMPLES} has no line of hash {head}")
+        elif head == log.head and log.closed is not None and log.evidence is not None:
+            found = log.evidence.statistics(soaks[entry.step], log.closed.at)
+            if canonical(found) != canonical(told["statistics"]):
+                yield Fault(JOURNAL, line, f"its statistics are not those of {SAMPLES}")
+
+
+def _report_faults(
+    plan: Plan, entries: Sequence[Entry], bundle: Mapping[str, bytes], manifest: Manifest
+) -> Iterator[Fault]:
+    """Say in which line a report was changed, and what it claims that the journal does not."""
+    origin = manifest.origin
+    told = entries[: origin.journal_lines]
+    state = replay(told)
+    if state is None:
+        return
+    changed = [
+        name
+        for name in (DOCUMENT, *TEMPLATES)
+        if name in bundle and manifest.files.get(name) != Checksum.of(bundle[name])
+    ]
+    written = render(plan, state, origin.version, origin.at, told) if changed else {}
+    for name in changed:
+        data = typed(written[name], origin.program).encode()
+        if manifest.files.get(name) == Checksum.of(data):  # else another version had written it
+            line = _first_difference(data, bundle[name])
+            yield Fault(name, line, "it was changed after it was written")
+    if DOCUMENT in bundle and DOCUMENT not in changed:
+        expected = build(plan, state, origin.version, origin.at)
+        yield from _claims(bundle[DOCUMENT], expected)
+
+
+def _claims(data: bytes, expected: JsonObject) -> Iterator[Fault]:
+    """Compare what a report concludes with what the journal does."""
+    try:
+        written = json.loads(data)
+        claimed, found = _conclusions(written), _conclusions(expected)
+    except (ValueError, KeyError, TypeError) as error:
+        yield Fault(DOCUMENT, None, f"not a readable report ({error!r})")
+        return
+    for one, other in zip_longest(claimed, found):
+        if one != other:
+            yield Fault(DOCUMENT, None, f"it says {one}, the journal gives {other}")
+
+
+def _conclusions(report: JsonObject) -> list[str]:
+    """Return what a report says of the run and of each verdict; the words around may change."""
+    whole = [f"{name} {report[name]}" for name in ("run", "digest", "verdict")]
+    return whole + [
+        f"{one['verdict']} of {one['step']} {one['criterion']}".rstrip()
+        for one in report["verdicts"]
+    ]
+
+
+def _changed(bundle: Mapping[str, bytes], manifest: Manifest) -> Iterator[Fault]:
+    for name, known in manifest.files.items():
+        data = bundle.get(name)
+        if data is None:
+            yield Fault(name, None, "it is missing")
+            continue
+        kept = data[: known.size_bytes] if name.endswith(GROWING) else data
+        if (now := Checksum.of(kept)) != known:
+            yield Fault(name, None, f"its SHA-256 is {now.sha256}, it was {known.sha256}")
+
+
+def _notes(bundle: Mapping[str, bytes], manifest: Manifest) -> tuple[str, ...]:
+    notes = [f"{name} is not in the manifest" for name in bundle if name not in manifest.files]
+    for name in sorted(bundle.keys() & manifest.files.keys()):
+        if not name.endswith(GROWING):
+            continue
+        lines = bundle[name][manifest.files[name].size_bytes :].count(b"\n")
+        if lines:
+            notes.append(f"{name} has {lines} lines from after the manifest")
+    return tuple(notes)
+
+
+def _placed(name: str, error: ToolkitError) -> Fault:
+    """Return the fault an error tells, whose message names file and line first."""
+    _, _, rest = str(error).partition(f"{name}:")
+    line, _, said = rest.partition(":")
+    return Fault(name, int(line), said.strip())
+
+
+def _first_difference(before: bytes, now: bytes) -> int:
+    """Return the first line that differs, counted from 1."""
+    pairs = zip(before.split(b"\n"), now.split(b"\n"), strict=False)
+    same = 0
+    for one, other in pairs:
+        if one != other:
+            break
+        same += 1
+    return same + 1
