@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
 from cco_migrate.errors import InvalidInput
 from cco_migrate.gates.checked import checked
+from cco_migrate.gates.phases import PHASES, TABLE
 from cco_migrate.judge.attestations import Attestation
+from cco_migrate.judge.criterion import Kind
+from cco_migrate.model import canonical
+
+ATTESTED = tuple(name for name, one in TABLE.items() if one.kind is Kind.ATTESTATION)
+"""Ids of the criteria that only a person can answer."""
+
+_SCOPE = re.compile(rf"phase-[{min(PHASES)}-{max(PHASES)}]:[^\s:]+")
 
 
 def read_approvals(data: bytes, path: Path) -> Mapping[str, tuple[Attestation, ...]]:
@@ -23,6 +32,29 @@ def read_approvals(data: bytes, path: Path) -> Mapping[str, tuple[Attestation, .
             name, one = _approval(line, Path(f"{path}:{number}"))
             found[name] = (*found.get(name, ()), one)
     return found
+
+
+def approval_line(criterion: str, word: Attestation) -> bytes:
+    """Return the line that `read_approvals` reads back.
+
+    Raises:
+        InvalidInput: No gate asks for such a criterion or scope: nobody would ever read the line.
+    """
+    if criterion not in ATTESTED:
+        raise InvalidInput(f"--gate {criterion}: unknown; there is: {', '.join(ATTESTED)}")
+    if not _SCOPE.fullmatch(word.scope):
+        raise InvalidInput(
+            f"--scope {word.scope}: no gate asks for it; write phase-N:FINGERPRINT, "
+            "as the gate names it beside the criterion"
+        )
+    row = {
+        "criterion": criterion,
+        "by": word.by,
+        "at": word.at.isoformat(),
+        "scope": word.scope,
+        "expires": word.expires.isoformat(),
+    }
+    return canonical(row if word.approves else {**row, "approves": False}) + b"\n"
 
 
 def _approval(line: bytes, where: Path) -> tuple[str, Attestation]:

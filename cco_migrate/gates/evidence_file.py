@@ -145,7 +145,11 @@ def _uncollected() -> Iterator[None]:
 def _parsed(samples: bytes, path: Path) -> Kept:
     glances: list[Glance] = []
     runs: list[Run] = []
+    known: set[bytes] = set()
     for number, line in enumerate(samples.split(b"\n")[:-1], 2):
+        if line in known:  # files were joined by hand: what is there twice was seen once
+            continue
+        known.add(line)
         try:
             # Text, for bytes would have their encoding guessed line by line.
             row: Any = json.loads(line.decode())  # Any: JSON, checked by what it becomes

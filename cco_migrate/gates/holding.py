@@ -5,6 +5,7 @@ from __future__ import annotations
 from cco_migrate.gates.baseline import Baseline, first_tokens
 from cco_migrate.gates.evidence import observe
 from cco_migrate.gates.evidence_file import open_evidence
+from cco_migrate.gates.evidence_lock import evidence_locked
 from cco_migrate.gates.kept import Run
 from cco_migrate.gates.measuring import Measured, Waiting, measure, rate_of, tokens_of
 from cco_migrate.gates.order import Order
@@ -24,8 +25,14 @@ def hold_gate(order: Order, world: World, waiting: Waiting) -> Judged:
 
     Raises:
         InvalidInput: The evidence file is none, or of another order; nothing was asked or sent.
+        LockHeld: Another gate measures on it; nothing was asked or sent.
         OSError: A sample or the baseline cannot be written; what was kept before still holds.
     """
+    with evidence_locked(order.evidence):
+        return _held(order, world, waiting)
+
+
+def _held(order: Order, world: World, waiting: Waiting) -> Judged:
     evidence = open_evidence(order, world)
     measured = measure(order, Site(order.url, world), waiting, evidence)
     judged = judge(order, observe(measured, order))

@@ -16,6 +16,7 @@ import pytest
 
 from cco_migrate.errors import ToolkitError
 from cco_migrate.gates.evidence_file import require_same
+from cco_migrate.gates.evidence_lock import require_free
 from cco_migrate.gates.holding import hold_gate
 from cco_migrate.gates.order import GateOptions, Order, make_order
 from cco_migrate.gates.outcome import Judged, Outcome, Row, conclude, to_json
@@ -185,6 +186,7 @@ def pytest_configure(config: pytest.Config) -> None:
         files = World.real().files
         order = make_order(GateOptions(**values), files)
         require_same(order, files)
+        require_free(order.evidence)
     except ToolkitError as error:
         raise pytest.UsageError(str(error)) from error
     outputs = _outputs(config)

@@ -35,7 +35,8 @@ def _approved(name: str) -> Callable[[Measured, Order], Observed]:
     def observed(measured: Measured, order: Order) -> Observed:
         note = (f"scope {order.scope}",)
         if order.approvals is None:
-            return Observed(Unmeasured("nobody was asked: give --approvals FILE"), note)
+            why = f"nobody was asked: approve --gate {name} --out FILE, then give --approvals FILE"
+            return Observed(Unmeasured(why), note)
         ours = [one for one in order.approvals.get(name, ()) if one.scope == order.scope]
         said = Attestations(tuple(ours), order.scope, measured.now)
         newest = max((one.at for one in ours if one.at <= measured.now), default=None)

@@ -11,7 +11,7 @@ from cco_migrate.judge.ruling import Estimate
 from cco_migrate.judge.terms import Form, Terms
 
 MAX_ABORTED_SHARE = 0.05
-"""Share of requests that clients may break off before a person has to look at it."""
+"""Share of requests that clients may end themselves before a person has to look at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Batch:
         end: Where it ends, exclusive.
         k: Requests of the counted kind: failures, or hits where more is better.
         n: Requests that succeeded or failed.
-        aborted: Requests the client broke off: neither of the two.
+        aborted: Requests that ended by the client's doing: neither of the two.
     """
 
     begin: int
@@ -88,7 +88,7 @@ class Rate:
         lower = binomial.anytime_lower if anytime else binomial.exact_lower
         upper = binomial.anytime_upper if anytime else binomial.exact_upper
         aborted = self.aborted / (self.aborted + self.n)
-        many = f"clients broke off {aborted:.1%} of the requests"
+        many = f"{aborted:.1%} of the requests ended by their clients' doing"
         return Estimate(
             self.n,
             lower(k, n, below),

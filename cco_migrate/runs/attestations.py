@@ -54,6 +54,17 @@ class Approval:
         return cls(row["gate"], row["by"], at, row["scope"], expires, row["recorded_by"])
 
 
+def whole_word(gate: str, by: str, scope: str, expires: str) -> tuple[str, str, str]:
+    """Return who, what for and until when, trimmed; raises InvalidInput when one is missing."""
+    given = {"--by": by.strip(), "--scope": scope.strip(), "--expires": expires.strip()}
+    if missing := [option for option, text in given.items() if not text]:
+        raise InvalidInput(
+            f"approve --gate {gate} needs {', '.join(missing)}: whose word it is, "
+            "what for, and until when it holds"
+        )
+    return given["--by"], given["--scope"], given["--expires"]
+
+
 def parse_expiry(text: str, now: datetime) -> datetime:
     """Return until when something holds, UTC.
 

@@ -8,7 +8,7 @@ from cco_migrate.errors import DecisionNeeded, Frozen, Held, RunStaysOpen, Undec
 from cco_migrate.model import OnNoGo, Step
 from cco_migrate.verdict import Judgement, Verdict
 
-_STATE = "The change is applied and serves; this run is open."
+_STATE = "What was done so far stands and serves; this run is open."
 _KINDS: Mapping[Verdict, type[RunStaysOpen]] = {
     Verdict.NO_GO: Frozen,
     Verdict.HOLD: DecisionNeeded,

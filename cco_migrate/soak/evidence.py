@@ -22,7 +22,7 @@ class Tally:
     Attributes:
         k: Failures.
         n: Requests that succeeded or failed.
-        aborted: Requests the client broke off.
+        aborted: Requests that ended by the client's doing: broken off, or refused for its fault.
     """
 
     k: int = 0

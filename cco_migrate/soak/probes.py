@@ -30,6 +30,8 @@ LONGEST_REQUEST_S = 900.0
 
 _RECORDED = ("error-rate", "streaming-failures")
 _CLIENT_LEFT = 499
+_OF_THE_PROVIDER = frozenset({408, 409, 425, 429})  # it was busy or too slow
+_OF_THE_CREDENTIAL = frozenset({401, 403})  # of the client's own: a key of the gateway ends in 503
 _PAGE, _PAGES = 1000, 100
 _ASIDE = "count_tokens"  # it asks no model
 _FIELDS = frozenset({"id", "success", "status", "stream"})
@@ -86,9 +88,23 @@ def _newest(records: list[Row] | Unmeasured, last: Look | None) -> int:
 
 
 def _tally(rows: list[Row]) -> Tally:
-    aborted = sum(row["status"] == _CLIENT_LEFT for row in rows)
-    failed = sum(not row["success"] and row["status"] != _CLIENT_LEFT for row in rows)
-    return Tally(failed, len(rows) - aborted, aborted)
+    told = [row for row in rows if row["status"] != _CLIENT_LEFT and not _own_fault(row)]
+    failed = sum(not row["success"] for row in told)
+    return Tally(failed, len(told), len(rows) - len(told))
+
+
+def _own_fault(row: Row) -> bool:
+    """Whether a request was refused for what its client sent, and would have been before.
+
+    A change of models shows in refusals, too: the new one may not know what the old one did. What
+    was sent on to another model than the one it names counts as a failure, whatever it lacked.
+    """
+    status = row["status"]
+    if not 400 <= status < 500 or status in _OF_THE_PROVIDER:
+        return False
+    if status in _OF_THE_CREDENTIAL:
+        return True
+    return "requested_model" in row and row.get("model") == row["requested_model"]
 
 
 def _told(site: Site) -> tuple[Health, Workers | None] | Unmeasured:

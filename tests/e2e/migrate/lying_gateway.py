@@ -1,8 +1,8 @@
 """A gateway that lies: stands before an honest one and changes what it says.
 
-    python lying_gateway.py UPSTREAM_URL LIE
+    python lying_gateway.py UPSTREAM_URL LIE...
 
-Prints its port, then serves until it is killed. One lie at a time; the table has them all.
+Prints a port for each lie, then serves until it is killed. Each port tells its one lie.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import http.server
 import json
 import re
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -25,7 +26,7 @@ _SAMPLE = re.compile(r"^([a-z][^\s#]*) \S+$", re.MULTILINE)
 
 
 class Liar:
-    """What one process says; without a lie, what the honest one says."""
+    """What is said on one port; without a lie, what the honest one says."""
 
     def __init__(self, lie: str) -> None:
         self.lie, self.calls = lie, Counter[str]()
@@ -33,7 +34,7 @@ class Liar:
 
     def request(self, headers: dict[str, str], body: bytes) -> bytes:
         """Change a request on its way in."""
-        if self.lie == "slow" and body:
+        if self.lie == "slow" and body and json.loads(body)["stream"]:
             time.sleep(SLOW_S)
         if self.lie == "betas-dropped":
             headers.pop("anthropic-beta", None)
@@ -180,13 +181,18 @@ def _events(answer: http.client.HTTPResponse) -> Iterator[bytes]:
 
 
 def main() -> None:
-    """Serve on a free port and print it."""
-    upstream, lie = sys.argv[1:]
-    handler = handler_of(urlsplit(upstream).netloc, Liar(lie))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    print(server.server_address[1], flush=True)
-    server.serve_forever()
+    """Serve every lie on a free port and print them in order."""
+    upstream, *lies = sys.argv[1:]
+    threads = []
+    for lie in lies:
+        handler = handler_of(urlsplit(upstream).netloc, Liar(lie))
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        server.daemon_threads = True
+        print(server.server_address[1], flush=True)
+        threads.append(threading.Thread(target=server.serve_forever))
+        threads[-1].start()
+    for thread in threads:
+        thread.join()
 
 
 if __name__ == "__main__":

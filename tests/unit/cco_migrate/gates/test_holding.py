@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 import time
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cco_migrate.commands import gates
+from cco_migrate.errors import InvalidInput, LockHeld
 from cco_migrate.gates.evidence_file import open_evidence
+from cco_migrate.gates.evidence_lock import evidence_locked, require_free
 from cco_migrate.gates.holding import hold_gate
-from cco_migrate.gates.order import Order
+from cco_migrate.gates.order import GateOptions, Order
+from cco_migrate.progress import Output
+from cco_migrate.session import Session
+from cco_migrate.target import Target
 from cco_migrate.verdict import Verdict
 from cco_migrate.world import Clock, World
 
@@ -121,3 +128,42 @@ def test_every_look_of_a_watch_is_kept_in_time(
     assert [round((one.at_s - begin_s) / 60) for one in kept.glances] == [0, 1, 2, 3, 4, 5, 5]
     assert all(one.up and one.tally is None for one in kept.glances)
     assert kept.runs == ()
+
+
+def test_two_gates_on_one_file_of_evidence_are_kept_apart(
+    scene: Scene, serve: Serve, hurried: World, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def script(_method: str, target: str, _body: bytes) -> Reply:
+        asked.append(target)
+        return 200, {}, b'{"status": "ok"}'
+
+    path = tmp_path / "evidence.jsonl"
+    typed = {"url": serve(script), "phase": 1, "streams": 0, "evidence": str(path)}
+    order: Order = scene.order(**typed)
+    with evidence_locked(path):
+        with pytest.raises(LockHeld, match="another gate measures on this evidence") as caught:
+            hold_gate(order, hurried, wait_for_nobody)
+        with pytest.raises(LockHeld):  # the command says so with its code before it begins
+            gates.gate(
+                Session(Target(url=order.url), Output(quiet=True), hurried), typed_as(**typed)
+            )
+    assert (caught.value.code, asked, path.read_bytes()) == (11, [], b"")
+    hold_gate(order, hurried, wait_for_nobody)
+    assert asked
+    require_free(path)
+
+
+def test_evidence_that_cannot_be_locked_is_refused(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InvalidInput, match="no evidence can be kept in it"),
+        evidence_locked(tmp_path),
+    ):
+        raise AssertionError("it was held")
+
+
+def typed_as(**change: Any) -> Namespace:
+    """What a command line without other options would be parsed to."""
+    typed = {**asdict(GateOptions("")), "junit": "", "markdown": "", **change}
+    return Namespace(**typed)

@@ -139,7 +139,7 @@ def test_many_broken_off_requests_leave_go_to_a_person(alone: Alone, fresh: Cond
     few, many = (rule(criterion, Rate(0, 95, aborted), fresh, ANYTIME) for aborted in (5, 6))
     assert few.verdict is Verdict.GO
     assert many.verdict is Verdict.HOLD
-    assert "a person decides: clients broke off 5.9% of the requests" in many.summary
+    assert "a person decides: 5.9% of the requests ended by their clients' doing" in many.summary
     assert rule(criterion, Rate(90, 95, 20), fresh, ANYTIME).verdict is Verdict.NO_GO
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cco_migrate.errors import ToolkitError
+from cco_migrate.model import canonical
 from cco_migrate.runs.journal import (
     GENESIS,
     Entry,
@@ -80,6 +82,18 @@ def test_journal_file_is_private_and_one_object_a_line(tmp_path: Path, world: Wo
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     assert [row["seq"] for row in rows] == [0, 1]
     assert {row["v"] for row in rows} == {1}
+
+
+@pytest.mark.parametrize(
+    "text", ['"', ',"mono_ms":1', '\\",\\"mono_ms\\":', "\u2028\x00ä", ',"hash":""']
+)
+def test_line_is_canonical_whatever_is_in_it(text: str) -> None:
+    files = MemoryFiles()
+    data = {text: {"mono_ms": 1, "hash": text, "z": [text]}, "mono_ms": text}
+    journal_on(files).append(Event.FAILED, text, reason=text, data=data)
+    row = json.loads(files.data)
+    assert files.data == canonical(row) + b"\n"
+    assert row.pop("hash") == sha256(canonical(row)).hexdigest()
 
 
 def test_each_line_names_the_hash_of_the_line_before() -> None:

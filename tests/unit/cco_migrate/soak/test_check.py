@@ -19,6 +19,7 @@ from cco_migrate.model import JsonObject, Step
 from cco_migrate.soak import check as soak
 from cco_migrate.soak.check import SoakThrough
 from cco_migrate.soak.log import FILENAME, SoakLog
+from cco_migrate.soak.probes import count
 from cco_migrate.soak.terms import USES, Offer, Waiver, make_soak
 from cco_migrate.verdict import Judgement, Verdict
 from cco_migrate.world import Clock, Files
@@ -261,6 +262,37 @@ def test_requests_of_the_toolkit_and_of_clients_that_left_are_counted_apart(benc
     assert statistics["rates"]["error-rate"] | {"through": None} == {
         "k": 0, "n": 95, "aborted": 5, "through": None, "design_effect": 1.0,
     }  # fmt: skip
+
+
+# Status, model that was asked for and answered, and how such a request counts: k, n, aborted.
+REFUSALS: Mapping[str, tuple[int, str | None, str | None, tuple[int, int, int]]] = {
+    "served": (200, "m", "m", (0, 1, 0)),
+    "the client left": (499, "m", "new", (0, 0, 1)),
+    "malformed, and the change left it alone": (400, "m", "m", (0, 0, 1)),
+    "so malformed that it names no model": (400, None, None, (0, 0, 1)),
+    "refused by the model the change chose": (400, "m", "new", (1, 1, 0)),
+    "unknown to the provider the change chose": (404, "m", "new", (1, 1, 0)),
+    "nowhere to send it to": (404, "m", None, (1, 1, 0)),
+    "credential of the client's own": (401, "m", "new", (0, 0, 1)),
+    "too many requests": (429, "m", "m", (1, 1, 0)),
+    "overloaded": (529, "m", "m", (1, 1, 0)),
+    "a stream that broke": (200, "m", "new", (1, 1, 0)),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_only_what_the_change_may_have_caused_counts_as_a_failure(case: str) -> None:
+    status, requested, model, expected = REFUSALS[case]
+    success = status == 200 and case != "a stream that broke"
+    row = {"status": status, "success": success, "stream": True, "endpoint": "messages"}
+    tallies = count([{**row, "requested_model": requested, "model": model}])
+    for name in ("error-rate", "streaming-failures"):
+        assert (tallies[name].k, tallies[name].n, tallies[name].aborted) == expected
+
+
+def test_refusal_whose_record_names_no_models_counts_as_a_failure() -> None:
+    row = {"status": 400, "success": False, "stream": False}
+    assert count([row])["error-rate"].k == 1
 
 
 def test_restart_of_the_gateway_begins_the_evidence_anew(bench: Bench) -> None:
