@@ -1,4 +1,4 @@
-"""Measure the main job: a whole migration, the command line and the gateway starting.
+"""Measure the main job: a whole migration, the command line, the gateway starting and recovering.
 
     python -m benchmarks.main_job [--rounds 5]
 
@@ -21,13 +21,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
+
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).resolve().parent.parent
-BARS = {"migrate_s": 10.0, "list_ratio": 1.3, "gateway_ready_s": 1.0, "flag_rollback_s": 1.0}
+BARS = {
+    "migrate_s": 10.0, "list_ratio": 1.3, "gateway_ready_s": 1.0, "flag_rollback_s": 1.0,
+    "worker_replaced_s": 1.0,
+}  # fmt: skip
 
 
 def main() -> int:
@@ -35,10 +41,13 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rounds", type=int, default=5)
     rounds: int = options.parse_args().rounds
+    rollbacks = [flag_rollback_s() for _ in range(rounds)]
     rows = {
         "migrate_s": [migration_s() for _ in range(rounds)],
         "gateway_ready_s": [gateway_ready_s() for _ in range(rounds)],
-        "flag_rollback_s": [flag_rollback_s() for _ in range(rounds)],
+        "flag_rollback_s": [proved for proved, _ in rollbacks],
+        "last_client_s": [recovered for _, recovered in rollbacks],
+        "worker_replaced_s": [worker_replaced_s() for _ in range(rounds)],
         "list_ratio": [list_ratio() for _ in range(rounds)],
     }
     medians = {name: round(statistics.median(values), 3) for name, values in rows.items()}
@@ -52,7 +61,7 @@ def main() -> int:
         "list_ratio_by": "instructions" if counts_instructions() else "time",
     }, indent=2))  # fmt: skip
     for name, median in medians.items():
-        print(f"{name:<16} {median:>8}   bar {BARS[name]}", file=sys.stderr)
+        print(f"{name:<18} {median:>8}   bar {BARS.get(name, 'none')}", file=sys.stderr)
     return 0
 
 
@@ -69,19 +78,13 @@ def migration_s() -> float:
 
 def gateway_ready_s() -> float:
     """Return the seconds from starting the gateway's process to its first answer on /ready."""
-    with tempfile.TemporaryDirectory() as scratch:
-        command = [sys.executable, "-m", "gateway", "run", "--home", scratch, "--port", "0"]
-        begun = time.monotonic()
-        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-            try:
-                _wait(lambda: _answers(Path(scratch) / "daemon.pid"), process)
-                return time.monotonic() - begun
-            finally:
-                process.terminate()
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory() as scratch, _gateway(scratch):
+        return time.monotonic() - begun
 
 
-def flag_rollback_s() -> float:
-    """Return the seconds from an edited flag to its proof: every worker that serves has loaded it.
+def flag_rollback_s() -> tuple[float, float]:
+    """Return the seconds from an edited flag to its proof, and until the last old worker has ended.
 
     The file is edited, the daemon is told to reload, and its workers are asked for fingerprints.
     """
@@ -90,19 +93,29 @@ def flag_rollback_s() -> float:
         flags.parent.mkdir()
         text = '[overrides]\nenabled = true\nrules = [["claude-opus-4-5", "claude-haiku-4-5"]]\n'
         flags.write_text(text)
-        command = [sys.executable, "-m", "gateway", "run", "--home", scratch]
-        command += ["--port", "0", "--workers", "2"]
-        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-            try:
-                _wait(lambda: _answers(Path(scratch) / "daemon.pid"), process)
-                before = _fingerprints(scratch)
-                begun = time.monotonic()
-                flags.write_text(text.replace("true", "false"))
-                process.send_signal(signal.SIGHUP)
-                _wait(lambda: not _fingerprints(scratch) & before, process)
-                return time.monotonic() - begun
-            finally:
-                process.terminate()
+        with _gateway(scratch, "--workers", "2") as process:
+            before = _loaded(scratch)
+            begun = time.monotonic()
+            flags.write_text(text.replace("true", "false"))
+            process.send_signal(signal.SIGHUP)
+            _wait(lambda: not _loaded(scratch) & before, process)
+            proved = time.monotonic()
+            _wait(lambda: not _draining(scratch), process)
+            return proved - begun, time.monotonic() - begun
+
+
+def worker_replaced_s() -> float:
+    """Return the seconds from a worker's SIGKILL until another one serves in its place."""
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        _gateway(scratch, "--workers", "2") as process,
+    ):
+        before = _serving(scratch)
+        worker = psutil.Process(process.pid).children()[0]
+        begun = time.monotonic()
+        worker.kill()
+        _wait(lambda: len(_serving(scratch) - before) == 1, process)
+        return time.monotonic() - begun
 
 
 def list_ratio() -> float:
@@ -159,16 +172,43 @@ def _wait(ready: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.002)
 
 
-def _fingerprints(home: str) -> set[str]:
-    """Return what the workers that serve have loaded."""
+@contextmanager
+def _gateway(home: str, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a gateway that answers."""
+    command = [sys.executable, "-m", "gateway", "run", "--home", home, "--port", "0", *options]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        try:
+            _wait(lambda: _answers(Path(home) / "daemon.pid"), process)
+            yield process
+        finally:
+            process.terminate()
+
+
+def _loaded(home: str) -> set[str]:
+    """Return the fingerprints that the serving workers have loaded."""
+    return {row["fingerprint"] for row in _workers(home) if row["state"] == "serving"}
+
+
+def _serving(home: str) -> set[str]:
+    return {row["boot_id"] for row in _workers(home) if row["state"] == "serving"}
+
+
+def _draining(home: str) -> bool:
+    return any(row["state"] == "draining" for row in _workers(home))
+
+
+def _workers(home: str) -> list[dict[str, str]]:
     port = json.loads((Path(home) / "daemon.pid").read_bytes())["port"]
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", "/gateway/workers", headers={"connection": "close"})
-        rows = json.loads(connection.getresponse().read())["workers"]
-    finally:
-        connection.close()
-    return {row["fingerprint"] for row in rows if row["state"] == "serving"}
+    while True:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        try:
+            connection.request("GET", "/gateway/workers", headers={"connection": "close"})
+            rows: list[dict[str, str]] = json.loads(connection.getresponse().read())["workers"]
+        except ConnectionError:  # the killed worker had taken it
+            continue
+        finally:
+            connection.close()
+        return rows
 
 
 def _answers(pid_file: Path) -> bool:

@@ -2,10 +2,10 @@
 
     python -m benchmarks.plan_scale [--rounds 5]
 
-Each target has files of its own. Its gateway is foreign, so that nothing has to be tried aside, and
-one light process on loopback answers for all of them. Every figure is of a fresh process: seconds
-by the clock and of a core, modules imported meanwhile included, and the most memory it held.
-Medians; nothing is asserted.
+Each target has files of its own, no two alike. Its gateway is foreign, so that nothing has to be
+tried aside, and one light process on loopback answers for all of them. Every figure is of a fresh
+process: seconds by the clock and of a core, modules imported meanwhile included, and the most
+memory it held. Medians; nothing is asserted.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def target(home: Path, url: str) -> Instance:
     """Make one deployment: its own state root and files, the shared gateway."""
     config = home / "config" / "model-overrides.toml"
     config.parent.mkdir(parents=True)
-    config.write_bytes(OVERRIDES)
+    config.write_bytes(b"# gateway %b\n" % home.name.encode() + OVERRIDES)
     driver = DriverSpec("command", stop="stop-it", start="start-it")
     return Instance(home.name, url, config, home, driver)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from cco_migrate.errors import ToolkitError
-from cco_migrate.one_look import ask
-from cco_migrate.world import Http
+from cco_migrate.world import Answer, Http
 
 TIMEOUT_S = 10.0
 # What the checks read of an audit entry.
@@ -182,9 +182,9 @@ class GatewayClient:
     def page(self) -> str:
         """Fetch `/` as a browser would."""
         answer = self._ask("/", {"accept": "text/html"})
-        if answer.status_code != 200 or "text/html" not in answer.headers.get("content-type", ""):
-            raise NotAGateway(f"{self.url}/ answers {answer.status_code} and no page")
-        return str(answer.text)
+        if answer.status != 200 or "text/html" not in answer.headers.get("content-type", ""):
+            raise NotAGateway(f"{self.url}/ answers {answer.status} and no page")
+        return answer.body.decode(errors="replace")
 
     def _audit(self, query: str) -> list[Mapping[str, Any]] | None:
         row = self._get(f"/gateway/audit?{query}", allowed=(200, 404))
@@ -197,14 +197,14 @@ class GatewayClient:
     def _get(self, path: str, allowed: tuple[int, ...] = (200,)) -> dict[str, Any]:
         answer = self._ask(path, {})
         where = f"{self.url}{path.partition('?')[0]}"
-        if answer.status_code not in allowed:
-            raise NotAGateway(f"{where} answers {answer.status_code}")
-        if answer.status_code == 404:
+        if answer.status not in allowed:
+            raise NotAGateway(f"{where} answers {answer.status}")
+        if answer.status == 404:
             return {}
         try:
-            row = answer.json()
+            row = json.loads(answer.body)
         except ValueError as error:
-            raise NotAGateway(f"{where} answers {answer.status_code} and no JSON") from error
+            raise NotAGateway(f"{where} answers {answer.status} and no JSON") from error
         if not isinstance(row, dict):
             raise NotAGateway(f"{where} answers JSON that is no object")
         return row
@@ -217,7 +217,7 @@ class GatewayClient:
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise NotAGateway(f"{self.url}{path} has another shape: {error!r}") from error
 
-    def _ask(self, path: str, headers: Mapping[str, str]) -> Any:  # Any: httpx is imported lazily
+    def _ask(self, path: str, headers: Mapping[str, str]) -> Answer:
         import httpx  # noqa: PLC0415  # see world.Http
 
         try:
@@ -231,8 +231,8 @@ class GatewayClient:
             where = f"{self.url}{path.partition('?')[0]}"
             raise NotAGateway(f"{where} cannot be decoded: {error}") from error
 
-    def _once(self, path: str, headers: Mapping[str, str]) -> Any:  # Any: see _ask
-        return ask(self.http, self.url + path, headers, TIMEOUT_S)
+    def _once(self, path: str, headers: Mapping[str, str]) -> Answer:
+        return self.http.get(self.url + path, headers, TIMEOUT_S)
 
 
 def _text(value: object) -> str | None:

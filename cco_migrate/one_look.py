@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cco_migrate.world import Http, World
+from cco_migrate.world import Answer, Http, World
 
 if TYPE_CHECKING:
     import httpx
 
 
 class AskedOnce(Http):
-    """HTTP that remembers the answer to every GET that was asked with `ask`.
+    """HTTP that remembers the answer to every `get`.
 
     Whoever looks decides for how long an answer holds. That nobody answered is not remembered.
     """
@@ -21,31 +21,24 @@ class AskedOnce(Http):
     def __init__(self, below: Http) -> None:
         super().__init__()
         self._below = below
-        self._answers: dict[tuple[str, str], httpx.Response] = {}
+        self._answers: dict[tuple[str, frozenset[tuple[str, str]]], Answer] = {}
 
     @property
     def client(self) -> httpx.Client:
         """The client below, with its open connections; what is asked with it is not remembered."""
         return self._below.client
 
-    def ask(self, url: str, headers: Mapping[str, str], timeout_s: float) -> httpx.Response:
+    def get(self, url: str, headers: Mapping[str, str], timeout_s: float) -> Answer:
         """Return what was answered before, else ask; raises httpx.RequestError."""
-        question = (url, repr(sorted(headers.items())))
+        question = (url, frozenset(headers.items()))
         if question not in self._answers:
-            self._answers[question] = ask(self._below, url, headers, timeout_s)
+            self._answers[question] = self._below.get(url, headers, timeout_s)
         return self._answers[question]
 
     def close(self) -> None:
         """Forget the answers; the connections below stay open for whoever owns them."""
         self._answers.clear()
         super().close()
-
-
-def ask(http: Http, url: str, headers: Mapping[str, str], timeout_s: float) -> httpx.Response:
-    """Send a GET, unless it was asked before in the same look; raises httpx.RequestError."""
-    if isinstance(http, AskedOnce):
-        return http.ask(url, headers, timeout_s)
-    return http.client.get(url, headers=dict(headers), timeout=timeout_s)
 
 
 def one_look(world: World) -> World:

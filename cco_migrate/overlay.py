@@ -23,7 +23,10 @@ _READING = frozenset({"GET", "HEAD"})
 
 
 class OverlayFiles(Files):
-    """Files whose changes are kept in memory; they fail where the real ones would fail."""
+    """Files whose changes are kept in memory; they fail where the real ones would fail.
+
+    What is below is read once: whoever else changes it meanwhile is not seen.
+    """
 
     def __init__(self, below: Files) -> None:
         self._below = below
@@ -31,6 +34,8 @@ class OverlayFiles(Files):
         self._directories: set[Path] = set()
         self._unlinked: set[Path] = set()
         self._places: dict[Path, Path] = {}  # to follow links takes long, and they stay
+        self._seen: dict[Path, bytes | None] = {}  # what was read but is not in `_changes`
+        self._around: set[Path] = set()  # the directories around those
 
     @property
     def changes(self) -> Mapping[Path, bytes | None]:
@@ -51,14 +56,9 @@ class OverlayFiles(Files):
             raise _error(errno.EISDIR, path)
         if place in self._changes:
             return self._changes[place]
-        for parent in place.parents:
-            if parent in self._directories:
-                return None  # nothing stands in a new directory but what is in `_changes`
-            if parent in self._changes:
-                if self._changes[parent] is not None:
-                    raise _error(errno.ENOTDIR, path)
-                return None
-        return self._below.read_if_there(path)
+        if place not in self._seen:
+            self._seen[place] = self._look(place, path)
+        return self._seen[place]
 
     def replace(self, path: Path, data: bytes, *, mode: int | None = None) -> None:
         """Keep the new content in memory; raises OSError where the real file could not be made."""
@@ -67,7 +67,7 @@ class OverlayFiles(Files):
             self._needs_directory(place)
             if self._is_directory(place):
                 raise _error(errno.EISDIR, path)
-        self._changes[place] = data
+        self._change(place, data)
 
     def sweep(self, directory: Path) -> None:
         """Do nothing: what a killed process left behind is no matter of a dry run."""
@@ -87,15 +87,15 @@ class OverlayFiles(Files):
 
     def remove(self, path: Path) -> None:
         """Forget a file; nothing happens when there is none."""
-        link = path.parent.resolve() / path.name
+        link = self._place(path.parent) / path.name
         if link.is_symlink() and link not in self._unlinked:
             self._needs_directory(link)
             self._unlinked.add(link)  # the link goes, what it names stays
             self._places.clear()
-            self._changes[link] = None
+            self._change(link, None)
         elif self.read_if_there(path) is not None:
             self._needs_directory(link)
-            self._changes[self._place(path)] = None
+            self._change(self._place(path), None)
 
     def make_directory(self, path: Path) -> None:
         """Remember a directory and its parents; raises OSError where they could not be made."""
@@ -132,6 +132,22 @@ class OverlayFiles(Files):
     def _in_directory(self, path: Path) -> Path:
         place = self._place(path.parent) / path.name
         return place.resolve() if place not in self._unlinked and place.is_symlink() else place
+
+    def _look(self, place: Path, path: Path) -> bytes | None:
+        self._around.update(place.parents)
+        for parent in place.parents:
+            if parent in self._directories:
+                return None  # nothing stands in a new directory but what is in `_changes`
+            if parent in self._changes:
+                if self._changes[parent] is not None:
+                    raise _error(errno.ENOTDIR, path)
+                return None
+        return self._below.read_if_there(path)
+
+    def _change(self, place: Path, data: bytes | None) -> None:
+        if place in self._around:
+            self._seen.clear()  # it is no directory any more, or never was one
+        self._changes[place] = data
 
     def _needs_directory(self, place: Path) -> None:
         if not self._is_directory(place.parent):

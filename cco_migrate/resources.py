@@ -38,6 +38,7 @@ def template_dir() -> Path:
     return _shipped("templates")
 
 
+@cache  # as _load
 def _shipped(folder: str) -> Path:
     installed = ROOT / "cco_shared" / folder
     return installed if installed.is_dir() else ROOT / folder

@@ -6,7 +6,9 @@ A change is `{op: "set", key, value}`, `{op: "remove", key}` or
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ def apply_edits(data: bytes, path: Path, changes: Sequence[JsonObject]) -> bytes
     fmt = edits.Format.of(path)
     for change in changes:
         try:
-            data = _applied(data, change, fmt)
+            data = _applied(data, json.dumps(change), fmt)
         except EditRefused as error:
             raise EditRefused(f"{path}: {error}", findings=error.findings) from error
     return data
@@ -52,7 +54,11 @@ def revert_edits(data: bytes, before: bytes, path: Path, changes: Sequence[JsonO
     return data
 
 
-def _applied(data: bytes, change: JsonObject, fmt: edits.Format) -> bytes:
+# The same edit is made to be planned, to be checked and to be tried, and proved by two parsers each
+# time; one instance after another has its turn, so that a few results are enough.
+@lru_cache(maxsize=16)
+def _applied(data: bytes, encoded: str, fmt: edits.Format) -> bytes:
+    change = json.loads(encoded)
     key = tuple(change["key"])
     if change["op"] == "set":
         return edits.set_value(data, key, change["value"], fmt)

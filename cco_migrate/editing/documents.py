@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NoReturn
 
 from cco_migrate.editing.spans import (
@@ -122,11 +124,12 @@ def locate(data: bytes, key: KeyPath, fmt: Format) -> Span | None:
     return None if entry is None else Span(entry.start, entry.end, line_at(data, entry.start))
 
 
+@lru_cache(maxsize=8)  # many checks look at the same few files, one after another
 def index(data: bytes, fmt: Format) -> Mapping[KeyPath, Entry]:
-    """Return every key path of a valid document with its place, in one pass."""
+    """Return every key path of a valid document with its place, in one pass; read-only."""
     if fmt is Format.YAML:
-        return _yaml(data.decode()).entries
-    return scan_toml(data) if fmt is Format.TOML else scan_json(data)
+        return MappingProxyType(_yaml(data.decode()).entries)
+    return MappingProxyType(scan_toml(data) if fmt is Format.TOML else scan_json(data))
 
 
 def line_at(data: bytes, offset: int) -> int:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from cco_migrate.client import GatewayClient, Unreachable
-from cco_migrate.one_look import ask, one_look
+from cco_migrate.one_look import one_look
 from cco_migrate.overlay import overlay
 from cco_migrate.world import World
 
@@ -47,7 +47,7 @@ def test_gateway_is_asked_once_and_all_are_told_the_same(
 def test_what_differs_is_asked(world: World, url: str, asked: list[str]) -> None:
     look = one_look(world)
     for target, accept in (("/a", "x"), ("/a", "y"), ("/b", "x"), ("/a?n=1", "x"), ("/a", "x")):
-        ask(look.http, url + target, {"accept": accept}, TIMEOUT_S)
+        look.http.get(url + target, {"accept": accept}, TIMEOUT_S)
     assert asked == ["GET /a", "GET /a", "GET /b", "GET /a?n=1"]
 
 
@@ -94,5 +94,5 @@ def test_silence_is_not_remembered(world: World, url: str, closed_port: int) -> 
         with pytest.raises(Unreachable):
             nobody.health()
     with pytest.raises(httpx.ConnectError):
-        ask(look.http, nobody.url, {}, TIMEOUT_S)
+        look.http.get(nobody.url, {}, TIMEOUT_S)
     assert GatewayClient(url, replace(look).http).health().status == "1"

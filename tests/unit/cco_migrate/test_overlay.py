@@ -103,6 +103,29 @@ def test_overlay_reads_as_the_real_files_would_and_leaves_no_trace(
         assert snapshot(root) == before
 
 
+def test_what_is_below_is_read_once(tmp_path: Path) -> None:
+    path, files = tmp_path / "file", OverlayFiles(Files())
+    path.write_bytes(b"old")
+    assert files.read(path) == b"old"
+    path.write_bytes(b"theirs")
+    assert files.read(path) == b"old"
+    files.replace(path, b"new")
+    assert files.read(path) == b"new"
+
+
+def test_file_where_a_directory_was_looked_for_is_noticed(tmp_path: Path) -> None:
+    files, inner = OverlayFiles(Files()), tmp_path / "name" / "file"
+    assert files.read_if_there(inner) is None
+    files.replace(tmp_path / "name", b"")
+    with pytest.raises(NotADirectoryError):
+        files.read_if_there(inner)
+    files.remove(tmp_path / "name")
+    assert files.read_if_there(inner) is None
+    files.make_directory(tmp_path / "name")
+    files.replace(inner, b"new")
+    assert files.read(inner) == b"new"
+
+
 def test_link_is_followed_to_the_file_it_names(tmp_path: Path) -> None:
     (tmp_path / "target").write_bytes(b"old")
     (tmp_path / "link").symlink_to("target")

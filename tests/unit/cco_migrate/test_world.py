@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import resource
 import signal
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 
 from cco_migrate.errors import ToolkitError
@@ -270,6 +272,45 @@ def test_http_ignores_proxy_variables(
         monkeypatch.setenv(name, f"http://127.0.0.1:{closed_port}")
     url = serve(lambda _method, _target, _body: (200, {}, b"direct"))
     assert world.http.client.get(url).text == "direct"
+    assert world.http.get(url, {}, 20).body == b"direct"
+
+
+def test_http_get_returns_status_headers_and_decoded_body(
+    world: World, serve: Callable[..., str]
+) -> None:
+    headers = {"Content-Encoding": "gzip", "Content-Type": "text/html", "Set-Cookie": "a=1"}
+    url = serve(lambda *_request: (404, headers, gzip.compress(b"<p>")))
+    answer = world.http.get(f"{url}/page", {"accept": "text/html"}, 20)
+    assert (answer.status, answer.body) == (404, b"<p>")
+    assert answer.headers["content-type"] == "text/html"
+
+
+def test_http_get_follows_no_redirect(world: World, serve: Callable[..., str]) -> None:
+    asked: list[str] = []
+
+    def script(_method: str, target: str, _body: bytes) -> tuple[int, dict[str, str], bytes]:
+        asked.append(target)
+        return 302, {"location": "/there"}, b""
+
+    assert world.http.get(f"{serve(script)}/here", {}, 20).status == 302
+    assert asked == ["/here"]
+
+
+def test_http_get_that_fails_says_how(
+    world: World, serve: Callable[..., str], closed_port: int
+) -> None:
+    url = serve(lambda *_request: (200, {"content-encoding": "gzip"}, b"no gzip"))
+    with pytest.raises(httpx.DecodingError):
+        world.http.get(url, {}, 20)
+    with pytest.raises(httpx.ConnectError):
+        world.http.get(f"http://127.0.0.1:{closed_port}", {}, 20)
+
+
+def test_http_get_works_again_after_close(world: World, serve: Callable[..., str]) -> None:
+    url = serve(lambda *_request: (200, {}, b"again"))
+    for _ in range(2):
+        assert world.http.get(url, {}, 20).body == b"again"
+        world.http.close()
 
 
 def test_http_client_can_be_closed_twice_and_used_again(world: World) -> None:
