@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @task(*APPLYING, "dry_run", "plan")
 def migrate(session: Session, o: Namespace) -> Result:
-    """Turn on model overrides, step by step; a rerun goes on where the last one stopped."""
+    """Carry a migration out, step by step; a rerun goes on where the last one stopped."""
     from cco_migrate.commands import migrating
 
     return migrating.migrate(session, _migrate_options(o))
@@ -94,11 +94,13 @@ def takeover(session: Session, o: Namespace) -> Result:
     return operating.takeover(session)
 
 
-@task("home", *OUTPUT, "item", "person", "run", "gate", "by_", "scope", "expires")
+@task("home", *OUTPUT, "item", "person", "run", "gate", "by_", "scope", "expires", "out")
 def approve(session: Session, o: Namespace) -> Result:
-    """Record a person's word: that the team was notified, or about a gate (--gate, --by)."""
-    from cco_migrate.commands import migrating, operating
+    """Record a person's word: of the team's notice, or of a gate (--gate, --by; --out FILE)."""
+    from cco_migrate.commands import gates, migrating, operating
 
+    if o.out:
+        return gates.approve(session, o)
     if o.gate:
         return operating.approve(session, gate=o.gate, by=o.by_, scope=o.scope, expires=o.expires)
     return migrating.approve(session, item=o.item, by=o.person, run_id=o.run)
@@ -131,11 +133,37 @@ def report(session: Session, o: Namespace) -> Result:
     return migrating.show_report(session, o.run)
 
 
+@task("home", *OUTPUT, "run", "dir", name="verify")
+def report_verify(session: Session, o: Namespace) -> Result:
+    """Prove a run's files offline: every checksum, every verdict; exit 9 names what changed."""
+    from cco_migrate.commands import reporting
+
+    return reporting.verify_report(session, run_id=o.run, directory=o.dir)
+
+
+@task("home", *OUTPUT, "kind_", "run", "plan", "out")
+def notice(session: Session, o: Namespace) -> Result:
+    """Write what people are told, with the facts of the run: --kind before, after, daily, ..."""
+    from cco_migrate.commands import notices
+
+    return notices.notice(session, notices.Wanted(o.kind_, o.run, o.plan, o.out))
+
+
+@task("home", *OUTPUT, "start_", "out")
+def calendar(session: Session, o: Namespace) -> Result:
+    """Lay the cutover's 21 days out from --start on, around freezes; --out writes iCalendar."""
+    from cco_migrate.commands import notices
+
+    return notices.calendar(session, o.start_, o.out)
+
+
 @task(*OUTPUT, "kind")
 def runbook(session: Session, o: Namespace) -> Result:
-    """Print the runbook of a migration: every step by hand, with what should be seen."""
-    from cco_migrate.commands import migrating
+    """Print the runbook of a migration, or of the gates (--kind gates): every step by hand."""
+    from cco_migrate.commands import gates, migrating
 
+    if o.kind == "gates":
+        return gates.show_runbook()
     return migrating.show_runbook(o.kind)
 
 
@@ -304,10 +332,10 @@ STEPS = {
 def namespace() -> Collection:
     """Return all tasks: verbs at the top, nouns as collections."""
     ns = Collection(migrate, plan, check, status, approve, codes, runbook, bench)
-    for operator_task in (hold, release, abort, wait, takeover):
+    for operator_task in (hold, release, abort, wait, takeover, notice, calendar):
         ns.add_task(operator_task)
     ns.add_collection(Collection("rollback", rollback))
-    ns.add_collection(Collection("report", report))
+    ns.add_collection(Collection("report", report, report_verify))
     ns.add_collection(
         Collection(
             "backup", backup_list, backup_verify, backup_restore, backup_export, backup_prune

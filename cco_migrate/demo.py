@@ -13,12 +13,13 @@ from pathlib import Path
 
 from cco_migrate.checks.client_requests import client_requests
 from cco_migrate.checks.sending import send_requests
+from cco_migrate.config import ConfigName
 from cco_migrate.context import Context
 from cco_migrate.drivers.orphans import adopted, birthmark, carries_mark
 from cco_migrate.drivers.process import ProcessDriver
 from cco_migrate.errors import ToolkitError
 from cco_migrate.model import DriverSpec, Instance
-from cco_migrate.steps.services import await_answer, await_ready
+from cco_migrate.steps.services import await_answer, await_ready, replace_workers
 from cco_migrate.world import World
 
 DIRECTORY = Path(".cco-demo")
@@ -45,6 +46,8 @@ SONNET, OPUS, HAIKU = (
 )
 MODELS = (*(SONNET,) * 5, OPUS, *(SONNET,) * 5, HAIKU, *(SONNET,) * 5, OPUS, *(SONNET,) * 5, HAIKU)
 STREAMED = 12
+OLD_PATH = b'{\n  "gatewayEnabled": false,\n  "proxyEnabled": true\n}\n'
+"""The daemon-config.json with which all clients still take the old proxy."""
 START_TIMEOUT_S = 20.0
 
 
@@ -81,8 +84,17 @@ class Demo:
             demo=True,
         )
 
-    def up(self, waiting: Callable[[str, float], None], say: Callable[[str], None]) -> None:
+    def up(
+        self,
+        waiting: Callable[[str, float], None],
+        say: Callable[[str], None],
+        *,
+        old_path: bool = False,
+    ) -> None:
         """Create what is missing, start what does not run, record traffic when there is none.
+
+        Args:
+            old_path: Whether clients of a demo that was never cut over take the old proxy.
 
         Raises:
             ToolkitError: The upstream or the gateway did not start; the message has its last words.
@@ -106,6 +118,9 @@ class Demo:
             if faults:
                 raise ToolkitError(f"the demo's first traffic failed: {faults[0]}")
             say(f"  recorded {len(requests)} requests of a demo client before the change")
+        if old_path and self.world.files.read_if_there(self._switches) is None:
+            self._take_old_path(context)
+            say("  sent the demo's clients through the old proxy, as before a cutover")
         waiting("", 0)
 
     def down(self, say: Callable[[str], None]) -> None:
@@ -143,6 +158,15 @@ class Demo:
         files.replace(self.config.parent / "orchestra-config.json", text.encode())
         row = {"gateway_port": state.gateway_port, "upstream_port": state.upstream_port}
         files.replace(self.root / "demo.json", (json.dumps(row) + "\n").encode())
+
+    @property
+    def _switches(self) -> Path:
+        return self.config.parent / ConfigName.DAEMON.filename
+
+    def _take_old_path(self, context: Context) -> None:
+        found = context.gateway.workers()
+        self.world.files.replace(self._switches, OLD_PATH)
+        replace_workers(context, found.generation if found else 0)
 
     def _start_upstream(self, context: Context) -> None:
         ready = self.root / "upstream.json"

@@ -20,7 +20,7 @@ from cco_migrate.errors import (
     ToolkitError,
 )
 from cco_migrate.model import Plan, Step
-from cco_migrate.runs import attestations, hold
+from cco_migrate.runs import attestations, hold, inbox
 from cco_migrate.runs.consequences import goes_back, stays_open
 from cco_migrate.runs.control import Control, Wish, watched
 from cco_migrate.runs.journal import Entry, Event, Journal, RunState
@@ -145,6 +145,7 @@ class Engine:
 
     def _heed_requests(self) -> None:
         hold.heed(self.control, self.log, self.world, self.progress.waiting)
+        inbox.take(self.run_dir, self.log, self.world)
 
     def _go_back(self, restore: Callable[[Context], str] | None, why: str) -> None:
         try:
@@ -253,6 +254,7 @@ class Engine:
         """Raise Aborted when somebody asked for it, LockLost when the run is somebody else's."""
         self.confirm()
         self.control.refuse_when_aborted()
+        inbox.take(self.run_dir, self.log, self.world)
 
     def _undo_all(self) -> None:
         run = self.state  # an undo changes what is known of its own step alone

@@ -57,17 +57,26 @@ OPTIONS: dict[str, Option] = {
     "requests": Option(0, "how many verification requests (default 2; the demo sends 24)"),
     "watch_s": Option(300, "how long to watch for real clients, in seconds"),
     "lock_timeout": Option(0, "how long to wait for another run's lock, in seconds"),
-    "kind": Option("model-overrides", "which migration"),
+    "kind": Option(
+        "", "which migration: gateway-cutover or model-overrides (default; that of an open run)"
+    ),
     "waive": Option(
         "", "accept a failed check by its name: broken-requests, or a criterion of the soak (--why)"
     ),
     "soak": Option("", "watch the change for this bake time before it is GO, e.g. 30m or 4d"),
     "soak_interval": Option("", "between two looks of the soak (default: a 120th, at most 30s)"),
     "soak_requests": Option(0, "requests the soak may send itself; counted apart from real ones"),
-    "on_no_go": Option("rollback", "what a NO-GO of the soak leads to: rollback, freeze or ask"),
+    "on_no_go": Option(
+        "rollback", "what a NO-GO of the soak, or of phase 2, leads to: rollback, freeze or ask"
+    ),
+    "kind_": Option("", "which notice: before, after, daily, week-1 or week-4"),
+    "start_": Option("", "first day of the timeline, e.g. 2026-12-07"),
     "plan": Option("", "file of a plan that was saved with plan --out"),
-    "out": Option("", "where to: a file; for an export also a folder or s3://BUCKET/PREFIX"),
+    "out": Option(
+        "", "where to: a file, for notices a folder; for an export also s3://BUCKET/PREFIX"
+    ),
     "run": Option("", "run id (default: the newest)"),
+    "dir": Option("", "folder of a run, or a copy of it, in place of --run"),
     "by": Option("flag", "flag (take back this run's edits) or backup (restore the saved files)"),
     "detailed_exitcode": Option(False, "exit 2 when the plan has changes"),
     "what": Option("main-job", "what is measured: main-job, plan, gateway or all"),
@@ -88,14 +97,15 @@ OPTIONS: dict[str, Option] = {
     "by_": Option("", "who approves the gate"),
     "scope": Option("", "what the approval is for, in words"),
     "expires": Option("", "until when it holds: 24h, 7d or an RFC 3339 time"),
-    "phase": Option(1, "which phase of the cutover is judged; 0 captures the baseline before it"),
+    "phase": Option(1, "which phase of the cutover; a gate has 0, too: the baseline before it"),
+    "standby": Option(False, "phase 2 of the cutover: keep the old proxy as a warm standby"),
     "fingerprint": Option("", "of the planned configuration, in place of --config"),
     "model": Option("claude-haiku-4-5-20251001", "model of the verification requests"),
     "streams": Option(66, "how many verification streams are sent at most; 0 sends nothing"),
     "criteria": Option("", "JSON file that changes criteria"),
     "evidence": Option("", "file that keeps samples, so that a later run goes on with them"),
     "baseline": Option("", "times of the old path: phase 0 writes this file, others read it"),
-    "approvals": Option("", "what people say of criteria: a file with one JSON object a line"),
+    "approvals": Option("", "what people say of criteria: the file that approve --out appends to"),
     "watch": Option(0, "look at real traffic for so many seconds first; 0 looks once"),
     "every": Option(30, "seconds between two looks"),
     "systems": Option("", "URLs of the fleet's other gateways, separated by commas"),
@@ -107,5 +117,6 @@ OUTPUT = ("json", "quiet", "events")
 PLANNING = (
     *TARGET, *OUTPUT, "kind", "fix", "traffic", "key", "requests", "watch_s", "waive", "why",
     "soak", "soak_interval", "soak_requests", "on_no_go", "criteria",
+    "phase", "standby", "model", "streams", "baseline",
 )  # fmt: skip
 APPLYING = (*PLANNING, "yes", "no_input", "lock_timeout")

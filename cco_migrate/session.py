@@ -19,6 +19,9 @@ from cco_migrate.runs.store import RunStore
 from cco_migrate.target import Target, home_of, instance_of
 from cco_migrate.world import World
 
+DEFAULT_KIND = "model-overrides"
+DEFAULT_KEY, DEMO_KEY = "env:ANTHROPIC_API_KEY", "demo"
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -40,6 +43,7 @@ class MigrateOptions:
     """What the operator asked for, besides the target.
 
     Attributes:
+        kind: A key of `migrations.MIGRATIONS`; "" for that of the open run, else DEFAULT_KIND.
         yes: Answer every question with yes.
         no_input: Never ask: a question ends the command with exit 12.
         traffic: "send", "watch", or "" for the default.
@@ -57,9 +61,14 @@ class MigrateOptions:
         criteria: JSON file that changes the soak's criteria.
         plan: File of a plan that was saved before; "" to make a new one.
         out: File to save the plan in; "" for none.
+        phase: Which phase of a gateway cutover.
+        standby: Whether the old proxy stays as a warm standby.
+        model: Asked for by the verification streams of a cutover's gates.
+        streams: How many of them a gate sends at most; 0 sends nothing.
+        baseline: File of the old path's times, for the gate of phase 2; "" for none.
     """
 
-    kind: str = "model-overrides"
+    kind: str = ""
     fix: bool = False
     yes: bool = False
     no_input: bool = False
@@ -79,6 +88,11 @@ class MigrateOptions:
     criteria: str = ""
     plan: str = ""
     out: str = ""
+    phase: int = 1
+    standby: bool = False
+    model: str = "claude-haiku-4-5-20251001"
+    streams: int = 66
+    baseline: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,9 @@ def _url(text: str) -> str:
 def _recorded_url(home: Path, world: World) -> str | None:
     data = world.files.read_if_there(home / "daemon.pid")
     try:
-        return f"http://127.0.0.1:{int(json.loads(data or b'')['gateway_port'])}"
+        row = json.loads(data or b"")
+        # Without a gateway port, on the old path, the operator API answers all the same.
+        port = row["port"] if row["gateway_port"] is None else row["gateway_port"]
+        return f"http://127.0.0.1:{int(port)}"
     except (ValueError, KeyError, TypeError):
         return None

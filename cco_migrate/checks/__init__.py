@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from cco_migrate.checks import held_gate
 from cco_migrate.checks.configuration import ConfigExists, ConfigValid, CurrentState
 from cco_migrate.checks.cost import CostFell
+from cco_migrate.checks.launcher import LauncherLeads
 from cco_migrate.checks.loaded import ConfigurationLoaded
+from cco_migrate.checks.rehearsal import CommandsPass, Restorable, Revertible
+from cco_migrate.checks.removal import NoReferences, RemovalFits, RemovalUndone
 from cco_migrate.checks.statistics import StatisticsAgree
+from cco_migrate.checks.switches import SwitchesInForce, SwitchesState
 from cco_migrate.checks.traffic import TrafficFlows
 from cco_migrate.context import Context
 from cco_migrate.model import JsonObject, Step
@@ -44,4 +49,14 @@ CHECKS: dict[str, Check] = {
     "traffic.flows": TrafficFlows(),
     "statistics.agree": StatisticsAgree(),
     "cost.fell": CostFell(),
+    "removal.fits": RemovalFits(),
+    "removal.references": NoReferences(),
+    "removal.commands": CommandsPass(),
+    "removal.restorable": Restorable(),
+    "removal.revertible": Revertible(),
+    "removal.undone": RemovalUndone(),
+    "switches.state": SwitchesState(),
+    "switches.in-force": SwitchesInForce(),
+    "launcher.leads": LauncherLeads(),
+    held_gate.USES: held_gate.GateHeld(),  # a run has the one that can hold it
 }

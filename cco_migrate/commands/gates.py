@@ -1,17 +1,23 @@
-"""The gate of a phase as a command: what was typed becomes a run of its tests."""
+"""The gate of a phase as commands: what was typed becomes a run of its tests, or a word for it."""
 
 from __future__ import annotations
 
+import json
 from argparse import Namespace
 from pathlib import Path
 
 from cco_migrate.errors import InvalidInput
+from cco_migrate.gates import runbook
+from cco_migrate.gates.approvals import approval_line, read_approvals
 from cco_migrate.gates.evidence_file import require_same
+from cco_migrate.gates.evidence_lock import require_free
 from cco_migrate.gates.order import GateOptions, make_order
 from cco_migrate.gates.phases import CAPTURE
 from cco_migrate.gates.rendering import document_lines
 from cco_migrate.gates.running import run_gate
-from cco_migrate.session import Result, Session
+from cco_migrate.judge.attestations import Attestation
+from cco_migrate.runs import attestations
+from cco_migrate.session import Result, Session, shown
 
 DEFAULT_KEY = "env:ANTHROPIC_API_KEY"
 LONGEST_S = 600.0
@@ -25,10 +31,13 @@ def gate(session: Session, given: Namespace) -> Result:
 
     Raises:
         InvalidInput: An option makes no sense; nothing was asked or sent.
+        LockHeld: Another gate measures on the same evidence; nothing was asked or sent.
     """
     options = _options(session, given)
-    # Refused here, in our words and with our code.
-    require_same(make_order(options, session.world.files), session.world.files)
+    order = make_order(options, session.world.files)
+    # Refused here, in our words and with our codes.
+    require_same(order, session.world.files)
+    require_free(order.evidence)
     for path in (given.junit, given.markdown):
         if path and not Path(path).parent.is_dir():
             raise InvalidInput(f"{path}: there is no folder {Path(path).parent}")
@@ -37,6 +46,38 @@ def gate(session: Session, given: Namespace) -> Result:
     session.out.waiting("", 0)
     lines = [*document_lines(document), *_baseline(options, int(document["code"]))]
     return Result("\n".join(lines), document, int(document["code"]))
+
+
+def approve(session: Session, given: Namespace) -> Result:
+    """Append a person's word to the file that `gate --approvals` reads; no run is needed.
+
+    Args:
+        given: What was typed: gate, by_, scope, expires, out.
+
+    Raises:
+        InvalidInput: Something is missing, no gate asks for it, or the file holds anything else.
+    """
+    path, now = Path(given.out).expanduser(), session.world.clock.now()
+    by, scope, expires = attestations.whole_word(given.gate, given.by_, given.scope, given.expires)
+    word = Attestation(by, now, scope, attestations.parse_expiry(expires, now))
+    line = approval_line(given.gate, word)
+    try:
+        before = session.world.files.read_if_there(path) or b""
+        read_approvals(before, path)  # a broken line would make the gate refuse all of them
+        torn = before and not before.endswith(b"\n")
+        session.world.files.append(path, b"\n" + line if torn else line)
+    except OSError as error:
+        raise InvalidInput(f"{path}: {error.strerror}; the approval was not recorded") from error
+    until = word.expires.isoformat(timespec="seconds")
+    text = f"{given.gate} approved by {by} for {scope}, until {until}; "
+    text += f"give it to the gate with: --approvals {shown(path)}"
+    return Result(text, {"schema_version": 1, "file": str(path), "approval": json.loads(line)})
+
+
+def show_runbook() -> Result:
+    """Render the runbook of the gates."""
+    text = runbook.render()
+    return Result(text.rstrip(), {"schema_version": 1, "kind": "gates", "markdown": text})
 
 
 def _baseline(options: GateOptions, code: int) -> list[str]:

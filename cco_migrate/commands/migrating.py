@@ -9,18 +9,25 @@ from pathlib import Path
 
 import cco_migrate
 from cco_migrate import report, runbook
+from cco_migrate.checks import CHECKS
 from cco_migrate.client import NotAGateway, Unreachable
+from cco_migrate.commands.reporting import reported, write_report
 from cco_migrate.commands.run_summary import document, summary, undo_command
+from cco_migrate.communication import settings
 from cco_migrate.context import Context
 from cco_migrate.demo import DIRECTORY, Demo
 from cco_migrate.drivers import adopted, driver_of
-from cco_migrate.engine import Engine
+from cco_migrate.engine import SOAK, Engine
 from cco_migrate.errors import InvalidInput, ToolkitError
 from cco_migrate.hooks import definitions as hooks
 from cco_migrate.hooks.delivery import Announcer
+from cco_migrate.migrations.gateway_cutover import KIND, phase_of
+from cco_migrate.migrations.guide import GUIDES
+from cco_migrate.migrations.held_gate import HELD
 from cco_migrate.model import Plan
 from cco_migrate.one_look import one_look
 from cco_migrate.planning import dry_run, preflight, saved_plan
+from cco_migrate.planning.kinds import KINDS
 from cco_migrate.planning.making import (
     make_plan,
     nothing_to_do,
@@ -33,7 +40,7 @@ from cco_migrate.report import Answer
 from cco_migrate.runs.journal import Event, Status
 from cco_migrate.runs.lock import Lease
 from cco_migrate.runs.store import Run
-from cco_migrate.session import MigrateOptions, Result, Session, confirm, shown
+from cco_migrate.session import DEFAULT_KIND, MigrateOptions, Result, Session, confirm, shown
 from cco_migrate.steps.services import await_answer, await_ready, replace_workers
 
 __all__ = ["MigrateOptions", "Result", "Session"]
@@ -43,8 +50,9 @@ def migrate(session: Session, options: MigrateOptions) -> Result:
     """Turn the change on, step by step; resume an open run; say so when there is nothing to do."""
     if options.dry_run:
         return _dry_run(session, options)
-    with session.locked(f"migrate {options.kind}", options.lock_timeout_s) as lease:
+    with session.locked(f"migrate {options.kind}".rstrip(), options.lock_timeout_s) as lease:
         _banner(session)
+        _refuse_frozen(session)
         run = session.store.unfinished()
         if run is not None:
             note_takeover(session, lease, run)
@@ -56,7 +64,7 @@ def migrate(session: Session, options: MigrateOptions) -> Result:
             hooks.load(_hooks_dir(session), session.world)  # a wrong one is refused here only
             plan = _plan(session, options)
             if nothing_to_do(session, plan):
-                return unchanged(session, plan.instance)
+                return unchanged(session, plan)
             if options.plan:
                 saved_plan.refuse_stale(session, plan)
             _check_step(plan, options.only)
@@ -69,7 +77,7 @@ def migrate(session: Session, options: MigrateOptions) -> Result:
             )
         session.out.run = run.id
         engine = replace(_engine(session, run, lease), ask=_asker(session, options))
-        engine.run(only=options.only or None)
+        reported(session, run, lambda: engine.run(only=options.only or None))
         _say_checklist(session, run)
         return summary(run)
 
@@ -79,7 +87,7 @@ def plan_only(session: Session, options: MigrateOptions, *, detailed_exitcode: b
     _banner(session)
     plan = _plan(session, options)
     if not options.plan and nothing_to_do(session, plan):
-        return unchanged(session, plan.instance)
+        return unchanged(session, plan)
     show_plan(session, plan, detailed=True)
     stale = saved_plan.staleness(session, plan) if options.plan else ()
     for reason in stale:
@@ -132,15 +140,12 @@ def rollback(session: Session, *, by: str, run_id: str, yes: bool, no_input: boo
         _check_newest(session, run)
         note_takeover(session, lease, run)
         session.out.run = run.id
-        session.out.say(f"ROLLBACK of run {run.id} by {by}: {shown(run.plan.instance.config)}")
+        session.out.say(f"ROLLBACK of run {run.id} by {by}: {_changed_files(run.plan)}")
         confirm(session, f"Roll back {run.plan.instance.name}?", yes=yes, no_input=no_input)
         engine = _engine(session, run, lease)
         restore = None if by == "flag" else _restore_backup(run)
-        engine.roll_back(restore, why=f"asked for, by {by}")
-        _write_report(session, run)
-        enabled = run.plan.step("back-proof").params["overrides_enabled"]
-        proved = f"overrides_enabled: {str(enabled).lower()}"
-        text = f"ROLLED BACK  run {run.id}: files as before, {proved} proved"
+        reported(session, run, lambda: engine.roll_back(restore, why=f"asked for, by {by}"))
+        text = f"ROLLED BACK  run {run.id}: {KINDS[run.plan.kind].restored(run.plan)}"
         if clients := run.state.steps.get("back-clients"):  # an older plan has no such step
             text += f"; {clients.reason}"
         return Result(f"{text}\nreport {shown(run.directory / 'report.html')}", document(run))
@@ -149,7 +154,7 @@ def rollback(session: Session, *, by: str, run_id: str, yes: bool, no_input: boo
 def show_report(session: Session, run_id: str) -> Result:
     """Write the report again from the journal and say where it is."""
     run = _chosen(session, run_id)
-    paths = _write_report(session, run)
+    paths = write_report(session, run)
     return Result(
         "\n".join(shown(path) for path in paths),
         {"schema_version": 1, "files": [str(p) for p in paths]},
@@ -157,9 +162,10 @@ def show_report(session: Session, run_id: str) -> Result:
 
 
 def show_runbook(kind: str) -> Result:
-    """Render the runbook of one kind of migration."""
-    if kind not in runbook.GUIDES:
-        raise InvalidInput(f"--kind {kind}: unknown; there is: {', '.join(runbook.GUIDES)}")
+    """Render the runbook of one kind of migration; "" for the usual one."""
+    kind = kind or DEFAULT_KIND
+    if kind not in GUIDES:
+        raise InvalidInput(f"--kind {kind}: unknown; there is: {', '.join(GUIDES)}")
     text = runbook.render(kind)
     return Result(text.rstrip(), {"schema_version": 1, "kind": kind, "markdown": text})
 
@@ -173,7 +179,7 @@ def approve(session: Session, *, item: str, by: str, run_id: str) -> Result:
     with session.locked("approve"):
         run = _chosen(session, run_id)
         run.journal.append(Event.ATTESTED, item, reason=by.strip())
-        _write_report(session, run)
+        write_report(session, run)
     return Result(f"run {run.id}: {item}, by word of {by.strip()}", document(run))
 
 
@@ -237,7 +243,9 @@ def _check_resumable(run: Run) -> None:
 
 def _check_same(session: Session, run: Run, options: MigrateOptions) -> None:
     """Refuse a new run over an open one: what was asked for is not what the open run does."""
-    differs = "" if options.kind == run.plan.kind else f"it is a {run.plan.kind}"
+    differs = "" if options.kind in {"", run.plan.kind} else f"it is a {run.plan.kind}"
+    if not differs and options.kind == KIND and options.phase != phase_of(run.plan):
+        differs = f"it is about phase {phase_of(run.plan)}"
     if options.plan and saved_plan.load(session, options).digest != run.plan.digest:
         differs = f"it carries out plan {run.plan.digest}"
     target = session.target
@@ -261,7 +269,7 @@ def _dry_run(session: Session, options: MigrateOptions) -> Result:
         return dry_run.dry_run(session, run.plan, run.id)
     plan = _plan(session, options)
     if nothing_to_do(session, plan):
-        return unchanged(session, plan.instance)
+        return unchanged(session, plan)
     if options.plan:
         saved_plan.refuse_stale(session, plan)
     show_plan(session, plan)
@@ -274,7 +282,14 @@ def _plan(session: Session, options: MigrateOptions) -> Plan:
 
 def _check_step(plan: Plan, only: str) -> None:
     if only and only not in {step.id for step in plan.steps}:
-        raise InvalidInput(f"this plan has no step {only}; the dashed twins need --fix")
+        there = ", ".join(step.id for step in plan.steps)
+        why = "the dashed twins need --fix" if only == "fix" else f"there is: {there}"
+        raise InvalidInput(f"this plan has no step {only}; {why}")
+
+
+def _changed_files(plan: Plan) -> str:
+    paths = sorted({change.path for change in plan.changes}) or [str(plan.instance.config)]
+    return ", ".join(map(shown, paths))
 
 
 def _check_newest(session: Session, run: Run) -> None:
@@ -294,8 +309,9 @@ def _engine(session: Session, run: Run, lease: Lease) -> Engine:
         _readable_hooks(session), run, session.world, session.out.say, lease.confirm
     )
     return Engine(
-        run.plan, run.journal, session.world, session.out, render, lease.confirm, announce=announce
-    )
+        run.plan, run.journal, session.world, session.out, render, lease.confirm,
+        checks={**CHECKS, **SOAK, **HELD}, announce=announce,
+    )  # fmt: skip
 
 
 def _asker(session: Session, options: MigrateOptions) -> Callable[[str], bool | None]:
@@ -318,6 +334,14 @@ def _readable_hooks(session: Session) -> tuple[hooks.Hook, ...]:
     except InvalidInput as error:
         session.out.say(f"  warn  nobody is told what this run does: {error}")
         return ()
+
+
+def _refuse_frozen(session: Session) -> None:
+    """Raise InvalidInput in a freeze window; a rollback never asks."""
+    frozen = settings.frozen_today(session.home / "config", session.world)
+    if frozen is not None:
+        path = session.home / "config" / "communication.toml"
+        raise InvalidInput(f"{frozen}; the windows stand in {shown(path)}")
 
 
 def _hooks_dir(session: Session) -> Path:
@@ -345,16 +369,9 @@ def _restore_backup(run: Run) -> Callable[[Context], str]:
 
 def _rendered(session: Session, run: Run) -> dict[str, str]:
     now = session.world.clock.now()
-    files = report.render(run.plan, run.state, cco_migrate.__version__, now)
+    version, entries = cco_migrate.__version__, run.journal.entries
+    files = report.render(run.plan, run.state, version, now, entries)
     return {name: typed(text, session.out.program) for name, text in files.items()}
-
-
-def _write_report(session: Session, run: Run) -> list[Path]:
-    paths = []
-    for name, text in _rendered(session, run).items():
-        session.world.files.replace(run.directory / name, text.encode(), mode=0o600)
-        paths.append(run.directory / name)
-    return paths
 
 
 def _say_checklist(session: Session, run: Run) -> None:

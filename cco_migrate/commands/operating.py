@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from cco_migrate.commands import migrating
 from cco_migrate.commands.run_summary import document, has_good_evidence, undo_command
 from cco_migrate.criteria import CRITERIA
-from cco_migrate.errors import InvalidInput
+from cco_migrate.errors import InvalidInput, LockHeld
 from cco_migrate.judge.criterion import Kind
 from cco_migrate.model import Step
-from cco_migrate.runs import attestations, lock
+from cco_migrate.runs import attestations, inbox, lock
 from cco_migrate.runs.attestations import Approval
 from cco_migrate.runs.control import Control, Wish
 from cco_migrate.runs.journal import Event, RunState, Status
 from cco_migrate.runs.lock import Standing
+from cco_migrate.runs.run_log import RunLog
 from cco_migrate.runs.store import UNFINISHED, Run
 from cco_migrate.session import Result, Session
 from cco_migrate.soak import check as soak
@@ -30,6 +32,9 @@ ENDED: Mapping[Status, int] = {
 
 ATTESTED = tuple(name for name, one in CRITERIA.items() if one.kind is Kind.ATTESTATION)
 """The criteria that only a person can answer; they are gates beside the steps of a run."""
+
+TAKEN_S = 2.0
+"""A process that waits looks at what was left for it several times in so long."""
 
 IDLE_S = 10.0  # a command that was typed just now has taken the lock by then
 
@@ -88,26 +93,26 @@ def release(session: Session) -> Result:
 def approve(session: Session, *, gate: str, by: str, scope: str, expires: str) -> Result:
     """Record what a person approves about a gate of the newest run, and until when.
 
+    Whoever works on the run takes it into the journal; its lock is not needed.
+
     Raises:
         InvalidInput: The run has no such gate, something is missing, or it has expired already.
     """
-    given = {"--by": by.strip(), "--scope": scope.strip(), "--expires": expires.strip()}
-    if missing := [option for option, text in given.items() if not text]:
-        raise InvalidInput(
-            f"approve --gate {gate} needs {', '.join(missing)}: whose word it is, "
-            "what for, and until when it holds"
-        )
-    with session.locked("approve"):
-        run, now = _newest(session), session.world.clock.now()
-        gates = (*(step.id for step in run.plan.steps), *ATTESTED)
-        if gate not in gates:
-            raise InvalidInput(f"--gate {gate}: unknown; there is: {', '.join(gates)}")
-        until = attestations.parse_expiry(given["--expires"], now)
-        typed_by = session.world.processes.operator()
-        word = Approval(gate, given["--by"], now, given["--scope"], until, typed_by)
-        run.journal.append(Event.APPROVED, gate, reason=f"by {word.by}", data=word.to_json())
-        migrating.show_report(session, run.id)
-    return Result(f"run {run.id}: {attestations.lines([word], now)[0]}", document(run))
+    by, scope, expires = attestations.whole_word(gate, by, scope, expires)
+    run, now = _newest(session), session.world.clock.now()
+    gates = (*(step.id for step in run.plan.steps), *ATTESTED)
+    if gate not in gates:
+        raise InvalidInput(f"--gate {gate}: unknown; there is: {', '.join(gates)}")
+    until = attestations.parse_expiry(expires, now)
+    word = Approval(gate, by, now, scope, until, session.world.processes.operator())
+    try:
+        left = inbox.leave(run.directory, word, session.world)
+    except OSError as error:
+        why = f"{run.directory}: {error.strerror}; the approval was not recorded"
+        raise InvalidInput(why) from error
+    rest = _recorded(session, run, left)
+    run.journal.reload()
+    return Result(f"run {run.id}: {attestations.lines([word], now)[0]}{rest}", document(run))
 
 
 def abort(session: Session, *, why: str, timeout_s: float) -> Result:
@@ -162,6 +167,22 @@ def takeover(session: Session) -> Result:
         go_on = "invoke migrate" if run.state.status is Status.OPEN else undo_command(run)
         text = f"run {run.id} is yours, and the lock free; go on with: {go_on}"
         return Result(text, document(run))
+
+
+def _recorded(session: Session, run: Run, left: Path) -> str:
+    """Take an approval that was left into the journal, or say who will."""
+    try:
+        with session.locked("approve") as lease:
+            run.journal.reload()
+            log = RunLog(run.journal, lease.confirm, lambda _: None)
+            inbox.take(run.directory, log, session.world)
+            migrating.show_report(session, run.id)
+            return ""
+    except LockHeld:
+        if session.world.clock.wait_until(lambda: not left.exists(), TAKEN_S):
+            return "; taken by the process that works on the run"
+    _, owner = lock.look(session.home / "migrate", session.world)
+    return f"; left for {owner}, which takes it at its next step at the latest"
 
 
 def _is_idle(session: Session) -> bool:

@@ -6,7 +6,7 @@ from cco_migrate import report
 from cco_migrate.report import Answer
 from cco_migrate.runs.journal import Event, Status
 from cco_migrate.runs.store import Run
-from cco_migrate.session import Result, shown
+from cco_migrate.session import DEFAULT_KIND, Result, shown
 
 
 def summary(run: Run) -> Result:
@@ -16,10 +16,10 @@ def summary(run: Run) -> Result:
         last = next((s for s in run.plan.steps if not has_good_evidence(run, s.id)), None)
         if last is None:
             return Result(f"run {run.id} is open", document(run))
-        task = f"invoke step.{last.id}"
-        return Result(
-            f"run {run.id} is open; next: {task}, or all of it: invoke migrate", document(run)
-        )
+        following = f"invoke step.{last.id}, or all of it: invoke migrate"
+        if run.plan.kind != DEFAULT_KIND:  # the others have no task for each step
+            following = "invoke migrate"
+        return Result(f"run {run.id} is open; next: {following}", document(run))
     items = report.checklist(run.plan, state)
     proven = sum(item.answer is Answer.PROVEN for item in items)
     parts = [f"GO  {proven} of {len(items)} proven"]

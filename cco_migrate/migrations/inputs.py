@@ -32,6 +32,29 @@ class Verification:
 
 
 @dataclass(frozen=True, slots=True)
+class Cutover:
+    """What was asked of a gateway cutover.
+
+    Attributes:
+        phase: A key of `gateway_cutover.PHASES`.
+        standby: Whether the old proxy stays as a warm standby.
+        validated: Run whose gate of phase 1 was GO on these very files; empty to hold it first.
+        model: Asked for by the verification streams of the gates.
+        streams: How many of them a gate sends at most; 0 sends nothing.
+        on_no_go: What a NO-GO of the gate of phase 2 leads to: a value of `model.OnNoGo`.
+        baseline: File of the old path's times, absolute; empty for none.
+    """
+
+    phase: int = 1
+    standby: bool = False
+    validated: str = ""
+    model: str = "claude-haiku-4-5-20251001"
+    streams: int = 66
+    on_no_go: str = "rollback"
+    baseline: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Inputs:
     """Everything a plan depends on.
 
@@ -41,6 +64,7 @@ class Inputs:
         replace: Whether the gateway can replace its workers with the socket open.
         known_models: Ids of the model table.
         soak: What the change has to hold through; None without a soak.
+        cutover: Only of a gateway cutover.
     """
 
     instance: Instance
@@ -50,3 +74,4 @@ class Inputs:
     known_models: tuple[str, ...]
     verification: Verification
     soak: Soak | None = None
+    cutover: Cutover = Cutover()

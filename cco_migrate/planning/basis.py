@@ -16,7 +16,8 @@ from cco_migrate.forecast.blast_radius import blast_radius
 from cco_migrate.migrations import Inputs
 from cco_migrate.model import Basis, Certainty, JsonObject, Observation, Plan
 from cco_migrate.planning.outlook import check_forecast
-from cco_migrate.planning.preflight import Line, Mark, check_traffic, planned_files
+from cco_migrate.planning.overrides_preflight import check_traffic
+from cco_migrate.planning.preflight import Line, Mark, planned_files
 
 AUDIT_LIMIT = 1000
 CERTAINTIES = {

@@ -22,6 +22,8 @@ def summary(plan: Plan, here: Path) -> list[str]:
     for change in plan.changes:
         lines.append(f"{change.why}: {_shown(Path(change.path), here)}")
         lines += [f"  {line}" for line in _changed_lines(change.diff)]
+    if not plan.way_back:
+        return [*lines, "restart: none", "blast radius: nobody; nothing is changed"]
     lines.append(f"restart: {_restart(plan)}")
     lines.append(f"blast radius: {_blast_radius(plan)}")
     lines.append(

@@ -1,19 +1,12 @@
-"""What is looked at before anything is touched: files, gateway, traffic, a trial start."""
+"""What every kind of migration looks at before anything is touched: the gateway, a trial start."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from enum import StrEnum
+from pathlib import Path
 
-from cco_migrate import config, costs
-from cco_migrate.checks.configuration import (
-    findings,
-    git_state,
-    observed_models,
-)
-from cco_migrate.checks.sending import resolve_credential
 from cco_migrate.client import NotAGateway, Unreachable
 from cco_migrate.config import ConfigName
 from cco_migrate.context import Context
@@ -21,12 +14,10 @@ from cco_migrate.drivers import driver_of
 from cco_migrate.editing.changes import apply_edits
 from cco_migrate.errors import InvalidInput, StalePlan, ToolkitError
 from cco_migrate.migrations import Inputs
-from cco_migrate.migrations.model_overrides import fix_edits
 from cco_migrate.model import Plan
 from cco_migrate.planning import trial
+from cco_migrate.steps.creation import EMPTY
 from cco_migrate.verdict import Finding, Severity
-
-MAX_PRICE_AGE_DAYS = 90
 
 
 class Mark(StrEnum):
@@ -54,62 +45,13 @@ class Line:
     next_command: str = ""
 
 
-def check_files(inputs: Inputs, context: Context) -> list[Line]:
-    """Look at the configuration files as they are, and as they will be with the fixes asked for."""
-    path = inputs.instance.config
-    if inputs.files[ConfigName.OVERRIDES] is None:
-        state = git_state(path) if path.parent.is_dir() else "its directory does not exist either"
-        return [
-            Line(
-                Mark.FAIL,
-                f"{path}: the file does not exist ({state}); give its place with --config",
-            )
-        ]
-    if not context.world.files.writable(path.parent):
-        text = f"{path.parent}: the directory is not writable for this user"
-        return [Line(Mark.FAIL, f"{text}; run as its owner")]
-    observed = observed_models(context.gateway)
-    now = findings(inputs.files, path, observed)
-    if any(f.severity is Severity.ERROR and not f.rule.startswith("override-") for f in now):
-        return [_line(f) for f in now if f.severity is Severity.ERROR]
-    remaining = {_identity(f) for f in findings(_fixed_files(inputs), path, observed)}
-    told: dict[str, Line] = {}
-    for finding in now:
-        fixed = inputs.fix and _identity(finding) not in remaining
-        line = _line(finding, fixed=fixed)
-        if line.mark is not Mark.NOT_APPLICABLE:  # one line a value: the first says most
-            told.setdefault(f"{finding.line} {finding.key}", line)
-    return list(told.values())
+Seen = tuple[str, Line]
+"""A line of the preflight, and the id of the step it is about."""
 
 
-def check_traffic(plan: Plan, inputs: Inputs, context: Context) -> list[Line]:
-    """Say what the rules would have done with the traffic that was recorded."""
-    observed = observed_models(context.gateway)
-    if observed is None:
-        return [Line(Mark.NOT_APPLICABLE, "recorded traffic: this gateway keeps no audit")]
-    total = sum(observed.values())
-    if not total:
-        return [
-            Line(
-                Mark.WARN,
-                "no request was recorded yet: whether a rule matches real traffic is unknown",
-            )
-        ]
-    before, after = (
-        _matched(files, observed, inputs) for files in (inputs.files, _fixed_files(inputs))
-    )
-    text = f"{total} recorded requests: {after} match a rule"
-    if after != before:
-        text += f" with the fix, {before} without"
-    lines = [Line(Mark.OK, text)]
-    if plan.instance.demo:
-        lines.append(
-            Line(
-                Mark.NOT_APPLICABLE,
-                "rate limits and capabilities of the target: the demo upstream has none",
-            )
-        )
-    return lines
+def failed(seen: Sequence[Seen]) -> bool:
+    """Return whether a check failed."""
+    return any(line.mark is Mark.FAIL for _, line in seen)
 
 
 def check_gateway(plan: Plan, inputs: Inputs, context: Context) -> list[Line]:
@@ -152,8 +94,14 @@ def check_gateway(plan: Plan, inputs: Inputs, context: Context) -> list[Line]:
     return [Line(Mark.OK, text)]
 
 
-def check_trial_start(plan: Plan, inputs: Inputs, context: Context) -> list[Line]:
-    """Start a second gateway with the new files on a private port, and see that it loads them."""
+def check_trial_start(
+    plan: Plan, inputs: Inputs, context: Context, *, proxy: bool = False
+) -> list[Line]:
+    """Start a second gateway with the new files on a private port, and see that it loads them.
+
+    Args:
+        proxy: Whether the old proxy has to serve beside it.
+    """
     if inputs.instance.driver.kind != "process":
         return [
             Line(
@@ -164,11 +112,15 @@ def check_trial_start(plan: Plan, inputs: Inputs, context: Context) -> list[Line
     begun = context.world.clock.monotonic()
     try:
         ended = trial.end_abandoned(context)
-        health = trial.health_with(planned_files(plan, inputs), context)
+        health = trial.health_with(planned_files(plan, inputs), context, proxy=proxy)
     except ToolkitError as error:
         return [Line(Mark.FAIL, f"trial start with the new files failed: {error}")]
-    if health.fingerprint != plan.fingerprint_after or health.overrides_enabled is not True:
+    enabled = plan.step("proof").params["overrides_enabled"]
+    if health.fingerprint != plan.fingerprint_after or health.overrides_enabled is not enabled:
         text = f"it loaded {health.fingerprint}, {plan.fingerprint_after} was planned"
+        if health.fingerprint == plan.fingerprint_after:
+            text = "/health does not say overrides_enabled: " + str(enabled).lower()
+            text += "; a gateway that is switched off by gatewayEnabled overrides nothing"
         return [Line(Mark.FAIL, f"trial start with the new files failed: {text}")]
     seconds = context.world.clock.monotonic() - begun
     text = f"trial start with the new files: loads {plan.fingerprint_after} ({seconds:.1f} s)"
@@ -177,50 +129,32 @@ def check_trial_start(plan: Plan, inputs: Inputs, context: Context) -> list[Line
     return [Line(Mark.OK, text)]
 
 
-def check_verification(plan: Plan, inputs: Inputs) -> list[Line]:
-    """Can the change be proved: are statistics kept, can the verification requests be sent?"""
-    verify, data = inputs.verification, planned_files(plan, inputs)[ConfigName.OVERRIDES] or b""
-    if not config.read_overrides(inputs.instance.config, data).track_statistics:
-        text = (
-            f"{inputs.instance.config.name}: analytics.track_statistics = false: nothing would be"
-        )
-        return [Line(Mark.FAIL, f"{text} counted, and the change could not be proved; write true")]
-    if verify.mode == "watch":
-        return [Line(Mark.OK, f"verification: watch real clients for up to {verify.watch_s:.0f} s")]
-    if not verify.models:
-        return [Line(Mark.FAIL, "no rule names a known model to verify with; use --traffic watch")]
-    try:
-        resolve_credential(verify.credential)
-    except InvalidInput as error:
-        return [Line(Mark.FAIL, f"{error}; or --traffic watch to wait for real clients")]
-    paid = "" if inputs.instance.demo else "; they are billed to the key given"
-    return [
-        Line(
-            Mark.OK,
-            f"verification: {len(verify.models)} requests, {verify.streamed} streamed{paid}",
-        )
-    ]
-
-
-def check_prices(inputs: Inputs, today: date) -> list[Line]:
-    """Say when the price table is so old that costs may be wrong; nothing otherwise."""
-    table = costs.known_prices(inputs.files)
-    age_days = table.age_days(today)
-    if age_days <= MAX_PRICE_AGE_DAYS:
-        return []
-    text = f"the prices are of {table.as_of}, {age_days} days old, and costs may be wrong"
-    return [
-        Line(Mark.WARN, f"{text}; install a newer version, or write costTracking.pricingOverrides")
-    ]
-
-
 def planned_files(plan: Plan, inputs: Inputs) -> dict[ConfigName, bytes | None]:
     """Return the files as the plan will leave them."""
-    data = inputs.files[ConfigName.OVERRIDES] or b""
+    files = dict(inputs.files)
     for step in plan.steps:
-        if step.uses == "files.edit":
-            data = apply_edits(data, inputs.instance.config, step.params["edits"])
-    return {**inputs.files, ConfigName.OVERRIDES: data}
+        if step.uses in {"files.edit", "files.edit-or-create"}:
+            path = Path(step.params["path"])
+            name = _name_of(path, inputs)
+            before = files[name]
+            files[name] = apply_edits(EMPTY if before is None else before, path,
+                                      step.params["edits"])  # fmt: skip
+    return files
+
+
+def line_of(finding: Finding, *, fixed: bool = False) -> Line:
+    """Return a fault of a file as a line; `fixed` when the fix that was asked for ends it."""
+    marks = {
+        Severity.ERROR: Mark.FAIL,
+        Severity.WARNING: Mark.WARN,
+        Severity.NOTE: Mark.NOT_APPLICABLE,
+    }
+    where = f"{finding.path.name}:{finding.line}" if finding.line else finding.path.name
+    key = f"{finding.key}: " if finding.key else ""
+    fix = f"; {finding.fix}" if finding.fix else ""
+    return Line(
+        Mark.FIX if fixed else marks[finding.severity], f"{where}  {key}{finding.message}{fix}"
+    )
 
 
 def refuse(lines: list[Line]) -> None:
@@ -249,35 +183,7 @@ def _not_running(found: str | None, inputs: Inputs) -> Line:
     )
 
 
-def _fixed_files(inputs: Inputs) -> dict[ConfigName, bytes | None]:
-    data = inputs.files[ConfigName.OVERRIDES]
-    if data is not None and inputs.fix:
-        data = apply_edits(data, inputs.instance.config, fix_edits(inputs))
-    return {**inputs.files, ConfigName.OVERRIDES: data}
-
-
-def _matched(
-    files: Mapping[ConfigName, bytes | None], observed: Mapping[str, int], inputs: Inputs
-) -> int:
-    data = files[ConfigName.OVERRIDES] or b""
-    overrides = config.read_overrides(inputs.instance.config, data)
-    sources = {rule.source for rule in overrides.rules}
-    return sum(count for model, count in observed.items() if model in sources)
-
-
-def _line(finding: Finding, *, fixed: bool = False) -> Line:
-    marks = {
-        Severity.ERROR: Mark.FAIL,
-        Severity.WARNING: Mark.WARN,
-        Severity.NOTE: Mark.NOT_APPLICABLE,
-    }
-    where = f"{finding.path.name}:{finding.line}" if finding.line else finding.path.name
-    key = f"{finding.key}: " if finding.key else ""
-    fix = f"; {finding.fix}" if finding.fix else ""
-    return Line(
-        Mark.FIX if fixed else marks[finding.severity], f"{where}  {key}{finding.message}{fix}"
-    )
-
-
-def _identity(finding: Finding) -> tuple[str, str]:
-    return finding.rule, finding.found
+def _name_of(path: Path, inputs: Inputs) -> ConfigName:
+    if path == inputs.instance.config:
+        return ConfigName.OVERRIDES
+    return next(name for name in ConfigName if name.filename == path.name)

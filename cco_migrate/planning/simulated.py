@@ -53,6 +53,9 @@ def checks(plan: Plan) -> Mapping[str, Check]:
         "statistics.agree": AssumedCheck(CHECKS["statistics.agree"], _statistics(plan)),
         "cost.fell": AssumedCheck(CHECKS["cost.fell"], _cost(plan)),
         soak_terms.USES: AssumedCheck(SoakThrough(), _soak(plan)),
+        "switches.in-force": AssumedCheck(CHECKS["switches.in-force"], "look at the ports"),
+        "launcher.leads": AssumedCheck(CHECKS["launcher.leads"], "launch a client"),
+        "gate.held": AssumedCheck(CHECKS["gate.held"], "hold the gate"),
     }
 
 

@@ -11,7 +11,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cco_migrate.client import GatewayClient, Health, NotAGateway, Unreachable
@@ -28,8 +28,13 @@ _PREFIX = "cco-trial-"
 _OWNER, _FOLDER = "CCO_MIGRATE_OWNER", "CCO_MIGRATE_TRIAL"
 
 
-def health_with(files: Mapping[ConfigName, bytes | None], context: Context) -> Health:
+def health_with(
+    files: Mapping[ConfigName, bytes | None], context: Context, *, proxy: bool = False
+) -> Health:
     """Start a gateway that loads these files, ask it how it is, and stop it.
+
+    Args:
+        proxy: Whether the old proxy has to serve beside it.
 
     Raises:
         ToolkitError: It did not start; the message is the last thing it said.
@@ -37,7 +42,8 @@ def health_with(files: Mapping[ConfigName, bytes | None], context: Context) -> H
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as scratch:
         started = _start(Path(scratch), files, context)
         try:
-            return _health(Path(scratch), started, context)
+            ports = ("port", "proxy_port") if proxy else ("port",)
+            return _health(Path(scratch), started, ports, context)
         finally:
             _stop(started, context)
 
@@ -89,12 +95,12 @@ def _start(home: Path, files: Mapping[ConfigName, bytes | None], context: Contex
     return Started(world.processes.spawn(command, log, {**_mark(context), **more}), log, 0)
 
 
-def _health(home: Path, started: Started, context: Context) -> Health:
+def _health(home: Path, started: Started, ports: Sequence[str], context: Context) -> Health:
     def settled() -> bool:
-        return started.process.poll() is not None or _port(home) is not None
+        return started.process.poll() is not None or all(_port(home, name) for name in ports)
 
     in_time = context.world.clock.wait_until(settled, START_TIMEOUT_S, every_s=0.02)
-    port = _port(home)
+    port = _port(home, "port")  # also while no client is sent to the gateway
     if started.process.poll() is not None or not in_time or port is None:
         raise ToolkitError(started.last_lines(1) or "it said nothing")
     http = Http()  # its own, closed at once: an open connection would hold up the drain
@@ -114,8 +120,8 @@ def _stop(started: Started, context: Context) -> None:
         process.wait()
 
 
-def _port(home: Path) -> int | None:
+def _port(home: Path, name: str) -> int | None:
     try:
-        return int(json.loads((home / "daemon.pid").read_bytes())["gateway_port"])
+        return int(json.loads((home / "daemon.pid").read_bytes())[name])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -7,9 +7,11 @@ from typing import Protocol
 from cco_migrate.context import Context, Outcome
 from cco_migrate.model import JsonObject, Step
 from cco_migrate.steps.bundles import Bundle, RestoreBundle
+from cco_migrate.steps.creation import EditOrCreateFile
 from cco_migrate.steps.files import BackupFiles, EditFile
 from cco_migrate.steps.git import Commit, Revert, Tag
 from cco_migrate.steps.recovery import LastClient
+from cco_migrate.steps.removal import NewBranch, Remove, TakeBack
 from cco_migrate.steps.report import WriteReport
 from cco_migrate.steps.services import (
     Converge,
@@ -50,6 +52,7 @@ class Action(Protocol):
 ACTIONS: dict[str, Action] = {
     "files.backup": BackupFiles(),
     "files.edit": EditFile(),
+    "files.edit-or-create": EditOrCreateFile(),
     "service.keep": KeepServing(),
     "service.stop": StopService(),
     "service.start": StartService(),
@@ -62,4 +65,7 @@ ACTIONS: dict[str, Action] = {
     "git.tag": Tag(),
     "git.bundle": Bundle(),
     "git.restore-bundle": RestoreBundle(),
+    "git.branch": NewBranch(),
+    "git.remove": Remove(),
+    "git.take-back": TakeBack(),
 }

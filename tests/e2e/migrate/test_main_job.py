@@ -162,6 +162,18 @@ def test_plan_and_check_and_dry_run_change_nothing(demo: Any) -> None:
     assert get(f"{demo.url}/health")["overrides_enabled"] is False
 
 
+def test_freeze_window_blocks_forward_steps_and_never_the_way_back(folder: Any) -> None:
+    assert folder.run("migrate", "--yes", "--fix").code == 0
+    windows = folder.home / "config" / "communication.toml"
+    windows.write_text('freeze = [["2000-01-01", "2099-12-31"]]\n')
+    forward = folder.run("migrate", "--yes", "--fix")
+    assert forward.code == 8
+    assert "is frozen" in forward.err
+    assert "communication.toml" in forward.err
+    assert folder.run("plan", "--fix").code == 0
+    assert folder.run("rollback", "--yes").code == 0
+
+
 def test_no_input_asks_nobody_and_changes_nothing(demo: Any) -> None:
     before = demo.tree()
     done = demo.run("migrate", "--fix", "--no-input")

@@ -301,6 +301,7 @@ def test_templates_and_schemas_are_found_in_one_root() -> None:
 
 
 def test_importing_config_does_not_import_jsonschema() -> None:
-    code = "import sys, cco_migrate.lint, cco_migrate.editing.edits; print('jsonschema' in sys.modules)"
+    modules = "sys, cco_migrate.lint, cco_migrate.editing.edits"
+    code = f"import {modules}; print('jsonschema' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -153,7 +153,7 @@ def test_driver_and_commands_that_contradict_are_refused(
     ("text", "url"),
     [
         (json.dumps({"pid": 1, "port": 4000, "gateway_port": 4711}), "http://127.0.0.1:4711"),
-        (json.dumps({"pid": 1, "port": 4000, "gateway_port": None}), "http://127.0.0.1:3000"),
+        (json.dumps({"pid": 1, "port": 4000, "gateway_port": None}), "http://127.0.0.1:4000"),
         ('{"pid": 1, "gateway_p', "http://127.0.0.1:3000"),
         ("[]", "http://127.0.0.1:3000"),
         ("", "http://127.0.0.1:3000"),

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from cco_migrate.commands import operating
-from cco_migrate.errors import InvalidInput, LockHeld
+from cco_migrate.errors import Held, InvalidInput, LockHeld
 from cco_migrate.model import Instance, Plan, Step
 from cco_migrate.progress import Output
-from cco_migrate.runs import lock
+from cco_migrate.runs import inbox, lock
 from cco_migrate.runs.control import Control, Wish
 from cco_migrate.runs.journal import Event
+from cco_migrate.runs.run_log import RunLog
 from cco_migrate.runs.store import Run
 from cco_migrate.session import Result, Session
 from cco_migrate.target import Target
@@ -260,3 +261,43 @@ def test_approval_that_says_too_little_is_refused_and_not_journaled(
         operating.approve(session, **{**whole, **given})
     run.journal.reload()
     assert not run.state.approvals
+
+
+def test_approval_while_somebody_works_on_the_run_is_left_and_taken_by_them(
+    session: Session, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cco_migrate.commands.operating.TAKEN_S", 0.02)
+    typed = {"gate": "exists", "by": "Kim", "scope": "change 4711", "expires": "24h"}
+    with session.locked("migrate") as lease:
+        said = operating.approve(session, **typed)
+        assert "left for pid" in said.text
+        log = RunLog(run.journal, lease.confirm, lambda _: None)
+        assert not log.state.approvals
+        inbox.take(run.directory, log, session.world)
+        assert [word.by for word in log.state.approvals] == ["Kim"]
+        inbox.take(run.directory, log, session.world)
+        assert len(log.state.approvals) == 1
+    assert not list(run.directory.glob("*.approval.json"))
+
+
+def test_approval_journaled_before_a_kill_is_not_journaled_again(
+    session: Session, run: Run
+) -> None:
+    operating.approve(session, gate="exists", by="Kim", scope="change 4711", expires="24h")
+    run.journal.reload()
+    inbox.leave(run.directory, run.state.approvals[0], session.world)
+    operating.approve(session, gate="exists", by="Lee", scope="change 4711", expires="24h")
+    run.journal.reload()
+    assert [word.by for word in run.state.approvals] == ["Kim", "Lee"]
+
+
+def test_file_that_is_no_approval_is_named_and_left(session: Session, run: Run) -> None:
+    path = run.directory / "0.approval.json"
+    path.write_text("{}")
+    with pytest.raises(Held, match=r"0\.approval\.json: not an approval") as raised:
+        operating.approve(session, gate="exists", by="Kim", scope="c", expires="24h")
+    assert raised.value.next_command == f"rm {path}"
+    path.unlink()
+    operating.approve(session, gate="exists", by="Lee", scope="c", expires="24h")
+    run.journal.reload()
+    assert [word.by for word in run.state.approvals] == ["Kim", "Lee"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from cco_migrate.engine import Engine
 from cco_migrate.errors import Aborted, Held, LockLost, RolledBack
 from cco_migrate.model import Step
+from cco_migrate.runs import inbox
+from cco_migrate.runs.attestations import Approval
 from cco_migrate.runs.control import Control, Wish
 from cco_migrate.runs.journal import Status
 
@@ -123,3 +126,13 @@ def test_lost_lock_stops_everything_and_writes_nothing_more(bench: Bench) -> Non
     assert bench.config.read_text() == bench.after
     bench.engine().run()
     assert bench.lines()[-1] == "finished"
+
+
+def test_approval_that_was_left_is_journaled_before_the_next_step(bench: Bench) -> None:
+    now = bench.world.clock.now()
+    word = Approval("probe", "Kim", now, "change 4711", now + timedelta(hours=1), "kim@host")
+    left = inbox.leave(bench.path.parent, word, bench.world)
+    bench.engine().run()
+    assert bench.engine().state.approvals == (word,)
+    assert bench.lines().index("approved probe") < bench.lines().index("applying enable")
+    assert not left.exists()

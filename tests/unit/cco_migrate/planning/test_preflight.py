@@ -14,7 +14,8 @@ from cco_migrate.costs import CostTracking
 from cco_migrate.migrations import Inputs
 from cco_migrate.migrations.inputs import Verification
 from cco_migrate.model import Instance
-from cco_migrate.planning.preflight import MAX_PRICE_AGE_DAYS, Mark, check_prices
+from cco_migrate.planning.overrides_preflight import MAX_PRICE_AGE_DAYS, check_prices
+from cco_migrate.planning.preflight import Mark
 from cco_migrate.verdict import Severity
 
 TAKEN = CostTracking().prices().as_of

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from cco_migrate import config
+from cco_migrate.config import ConfigName
 from cco_migrate.context import Context
+from cco_migrate.demo import OLD_PATH
 from cco_migrate.planning import trial
 
 GONE = "4194305/0:0"  # one more than a pid can be
@@ -85,3 +88,11 @@ def test_trial_of_a_command_that_lives_or_of_another_state_root_is_left_alone(
     assert trial.end_abandoned(context) == 1
     assert process.poll() is None
     assert kept.exists()  # a folder that no trial makes
+
+
+def test_trial_of_a_gateway_that_is_switched_off_answers_and_its_proxy_serves(
+    context_at: Callable[[str], Context],
+) -> None:
+    files = dict.fromkeys(ConfigName, None) | {ConfigName.DAEMON: OLD_PATH}
+    health = trial.health_with(files, context_at("http://127.0.0.1:1"), proxy=True)
+    assert health.fingerprint == config.fingerprint(files)
