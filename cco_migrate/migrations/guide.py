@@ -174,7 +174,7 @@ GATEWAY_CUTOVER: Mapping[str, Guide] = {
         "NO-GO: the run takes the way back at once. HOLD: invoke approve --gate gate, or back.",
     ),
     "soak": Guide(
-        "Only with --soak, where overrides are on: watches the change for its bake time.",
+        "Only with --soak: watches the change for its bake time.",
         "GO from every criterion at the end; `invoke status` says meanwhile how far each one is.",
         "",
         "NO-GO: the run takes the way back at once. Undecided: the run stays open; run it again "

@@ -60,7 +60,6 @@ def look(
     if plan.changes and not failed(seen):
         note("routes", cutover_preflight.check_way_back(inputs, context))
     if inputs.soak is not None and not failed(seen):
-        note("soak", cutover_preflight.check_soak(inputs))
         note("soak", soak_forecast.check_soak(inputs.soak, context))
     if plan.changes and not failed(seen):
         proxy = inputs.cutover.standby

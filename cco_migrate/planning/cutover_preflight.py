@@ -5,7 +5,6 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from cco_migrate import config
 from cco_migrate.checks.configuration import findings
 from cco_migrate.checks.daemon_record import (
     SWITCH_KEYS,
@@ -17,7 +16,6 @@ from cco_migrate.checks.daemon_record import (
 )
 from cco_migrate.checks.sending import resolve_credential
 from cco_migrate.checks.switches import faults_of
-from cco_migrate.config import ConfigName
 from cco_migrate.context import Context
 from cco_migrate.errors import InvalidInput
 from cco_migrate.gates.baseline import read_baseline
@@ -94,18 +92,6 @@ def check_way_back(inputs: Inputs, context: Context) -> list[Line]:
         text = "proxyEnabled is true, and the old proxy does not serve: there is no way back to it"
         return [Line(Mark.FAIL, text, next_command="invoke gateway.reload")]
     return [Line(Mark.OK, f"way back by flag: the old proxy is alive on port {port}")]
-
-
-def check_soak(inputs: Inputs) -> list[Line]:
-    """Can the soak hold here? It takes a gateway without overrides for one that ignores its files.
-
-    The gate of phase 2 watches the same real traffic and asks only for the fingerprint.
-    """
-    data = inputs.files[ConfigName.OVERRIDES]
-    if data is not None and config.read_overrides(inputs.instance.config, data).enabled:
-        return []
-    text = "--soak holds only where overrides are enabled, and they are off here"
-    return [Line(Mark.FAIL, f"{text}; leave it out: the gate of phase 2 watches real traffic, too")]
 
 
 def _evidence(inputs: Inputs, context: Context) -> list[Line]:

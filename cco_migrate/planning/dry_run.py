@@ -117,7 +117,7 @@ def dry_run(session: Session, plan: Plan, open_run: str = "") -> Result:
 
 def _engine(run: Run, world: World, teller: Teller) -> Engine:
     def render() -> Mapping[str, str]:
-        return report.render(run.plan, run.state, cco_migrate.__version__)
+        return report.draft(run.plan, run.state, cco_migrate.__version__)
 
     return Engine(
         run.plan, run.journal, world, teller, render, actions=actions(), checks=checks(run.plan)

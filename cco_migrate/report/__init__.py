@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from cco_migrate.report.checklist import Answer, ChecklistItem, checklist
 from cco_migrate.report.context import build, rollback_command
-from cco_migrate.report.rendering import environment, render
+from cco_migrate.report.rendering import draft, environment, render
 
 __all__ = [
     "Answer",
     "ChecklistItem",
     "build",
     "checklist",
+    "draft",
     "environment",
     "render",
     "rollback_command",

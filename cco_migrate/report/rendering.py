@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cco_migrate import resources
 from cco_migrate.model import Plan
@@ -28,12 +28,22 @@ def render(
     entries: Sequence[Entry] = (),
 ) -> dict[str, str]:
     """Return the report's files by name; see `build`."""
-    context, templates = build(plan, state, version, now, entries), environment()
+    context = build(plan, state, version, now, entries)
     text = json.dumps(context, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
-    pages = {
-        name: templates.get_template(source).render(context) for name, source in TEMPLATES.items()
-    }
-    return {DOCUMENT: text, **pages}
+    return {DOCUMENT: text, **{name: _page(name, context) for name in TEMPLATES}}
+
+
+def draft(plan: Plan, state: RunState, version: str) -> dict[str, str]:
+    """Return the names `render` gives, all with the text of the quickest page.
+
+    For a dry run, which throws the files away: every page is made of the one context.
+    """
+    page = _page("report.md", build(plan, state, version))
+    return dict.fromkeys((DOCUMENT, *TEMPLATES), page)
+
+
+def _page(name: str, context: Mapping[str, Any]) -> str:  # Any: a template's context
+    return environment().get_template(TEMPLATES[name]).render(context)
 
 
 @cache  # each template is compiled once a process: a dry run of many targets renders many reports

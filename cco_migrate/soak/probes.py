@@ -116,8 +116,6 @@ def _told(site: Site) -> tuple[Health, Workers | None] | Unmeasured:
 
 
 def _loaded(health: Health, workers: Workers | None, wanted: str) -> Invariant | Unmeasured:
-    if health.overrides_enabled is False:
-        return Invariant(1, broken=("/health says overrides_enabled: false",))
     named = {f"worker {one.slot}": one.fingerprint for one in workers.serving} if workers else {}
     if not named and health.fingerprint is not None:
         named = {"/health": health.fingerprint}
@@ -125,7 +123,9 @@ def _loaded(health: Health, workers: Workers | None, wanted: str) -> Invariant |
         return loaded(named, wanted)
     if health.overrides_enabled is None:
         return Unmeasured("/health does not say whether overrides are enabled")
-    return Invariant(1)  # a gateway without fingerprints: what /health says has to do
+    # A gateway without fingerprints: what /health says has to do.
+    broken = () if health.overrides_enabled else ("/health says overrides_enabled: false",)
+    return Invariant(1, broken=broken)
 
 
 def _new_records(site: Site, evidence: Evidence) -> list[Row] | Unmeasured:

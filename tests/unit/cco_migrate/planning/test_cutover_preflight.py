@@ -160,22 +160,6 @@ def test_baseline_that_is_one_is_told_and_another_file_refused(
     assert {mark: line.mark for mark, line in marks.items()} == {one: one for one in marks}
 
 
-@pytest.mark.parametrize(
-    ("overrides", "marks"),
-    [
-        (None, [Mark.FAIL]),
-        (b"[overrides]\nenabled = false\nrules = []\n", [Mark.FAIL]),
-        (b"[overrides]\nenabled = true\nrules = []\n", []),
-    ],
-)
-def test_soak_is_refused_where_it_could_only_be_no_go(
-    context: Context, overrides: bytes | None, marks: list[Mark]
-) -> None:
-    inputs = inputs_of(context, OLD)
-    inputs = replace(inputs, files={**inputs.files, ConfigName.OVERRIDES: overrides})
-    assert [line.mark for line in look.check_soak(inputs)] == marks
-
-
 def test_key_that_is_not_there_fails(context: Context) -> None:
     inputs = inputs_of(context, OLD, Cutover(phase=1))
     inputs = replace(inputs, verification=Verification(credential="env:NO_SUCH_KEY_HERE"))
