@@ -228,41 +228,41 @@ def backup_prune(session: Session, o: Namespace) -> Result:
 @task(*TARGET, *OUTPUT, name="start")
 def gateway_start(session: Session, o: Namespace) -> Result:
     """Start the gateway of the target and wait until it is ready."""
-    from cco_migrate.commands import migrating
+    from cco_migrate.commands import services
 
-    return migrating.gateway_start(session)
+    return services.gateway_start(session)
 
 
 @task(*TARGET, *OUTPUT, name="stop")
 def gateway_stop(session: Session, o: Namespace) -> Result:
     """Stop the gateway of the target after its streams have ended."""
-    from cco_migrate.commands import migrating
+    from cco_migrate.commands import services
 
-    return migrating.gateway_stop(session)
+    return services.gateway_stop(session)
 
 
 @task(*TARGET, *OUTPUT, name="reload")
 def gateway_reload(session: Session, o: Namespace) -> Result:
     """Load the files as they are now; the socket stays open."""
-    from cco_migrate.commands import migrating
+    from cco_migrate.commands import services
 
-    return migrating.gateway_reload(session)
+    return services.gateway_reload(session)
 
 
 @task(*OUTPUT, name="up", default=True)
 def demo_up(session: Session, o: Namespace) -> Result:
     """Create and start the demo deployment in .cco-demo/."""
-    from cco_migrate.commands import migrating
+    from cco_migrate.commands import services
 
-    return migrating.demo_up(session)
+    return services.demo_up(session)
 
 
 @task(*OUTPUT, name="down")
 def demo_down(session: Session, o: Namespace) -> Result:
     """Stop the demo deployment."""
-    from cco_migrate.commands import migrating
+    from cco_migrate.commands import services
 
-    return migrating.demo_down(session)
+    return services.demo_down(session)
 
 
 @task("what", "rounds")

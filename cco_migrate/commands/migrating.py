@@ -1,4 +1,4 @@
-"""One function per task: the only place where the parts are wired together."""
+"""One function per task of a migration; here the parts are wired together."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from pathlib import Path
 import cco_migrate
 from cco_migrate import report, runbook
 from cco_migrate.checks import CHECKS
-from cco_migrate.client import NotAGateway, Unreachable
 from cco_migrate.commands.reporting import reported, write_report
 from cco_migrate.commands.run_summary import document, summary, undo_command
 from cco_migrate.communication import settings
 from cco_migrate.context import Context
-from cco_migrate.demo import DIRECTORY, Demo
-from cco_migrate.drivers import adopted, driver_of
+from cco_migrate.demo import DIRECTORY
 from cco_migrate.engine import SOAK, Engine
 from cco_migrate.errors import InvalidInput, ToolkitError
 from cco_migrate.hooks import definitions as hooks
@@ -41,7 +39,6 @@ from cco_migrate.runs.journal import Event, Status
 from cco_migrate.runs.lock import Lease
 from cco_migrate.runs.store import Run
 from cco_migrate.session import DEFAULT_KIND, MigrateOptions, Result, Session, confirm, shown
-from cco_migrate.steps.services import await_answer, await_ready, replace_workers
 
 __all__ = ["MigrateOptions", "Result", "Session"]
 
@@ -181,55 +178,6 @@ def approve(session: Session, *, item: str, by: str, run_id: str) -> Result:
         run.journal.append(Event.ATTESTED, item, reason=by.strip())
         write_report(session, run)
     return Result(f"run {run.id}: {item}, by word of {by.strip()}", document(run))
-
-
-def gateway_start(session: Session) -> Result:
-    """Start the gateway of the target."""
-    instance = session.instance()
-    context = session.context(instance)
-    driver = driver_of(context)
-    if (found := driver.find()) is not None:
-        return Result(f"it runs already: {found}")
-    if (found := adopted(context, driver.find)) is not None:
-        await_answer(context)
-        return Result(f"it runs already, started by a command that was killed: {found}")
-    await_ready(context, driver.start())
-    return Result(f"started: {driver.find()} on {instance.url}")
-
-
-def gateway_stop(session: Session) -> Result:
-    """Stop the gateway of the target after its streams have ended."""
-    context = session.context(session.instance())
-    driver = driver_of(context)
-    found = driver.find() or adopted(context, driver.find)
-    return Result(f"stopped: {driver.stop(600)}" if found else "nothing of ours runs")
-
-
-def gateway_reload(session: Session) -> Result:
-    """Load the files as they are now, by replacing the workers while the socket stays open."""
-    context = session.context(session.instance())
-    try:
-        found = context.gateway.workers()
-    except (Unreachable, NotAGateway) as error:
-        raise InvalidInput(str(error), next_command="invoke gateway.start") from error
-    if found is None:
-        raise InvalidInput(
-            "this gateway cannot replace its workers; restart it with its own command"
-        )
-    return Result(replace_workers(context, found.generation).summary)
-
-
-def demo_up(session: Session) -> Result:
-    """Create and start the demo deployment."""
-    demo = Demo(DIRECTORY, session.world)
-    demo.up(session.out.waiting, session.out.say)
-    return Result(f"demo: gateway {demo.instance().url}, state root {shown(demo.home)}")
-
-
-def demo_down(session: Session) -> Result:
-    """Stop the demo deployment."""
-    Demo(DIRECTORY, session.world).down(session.out.say)
-    return Result("demo stopped")
 
 
 def _check_resumable(run: Run) -> None:

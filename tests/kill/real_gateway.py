@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from cco_migrate.commands import migrating
+from cco_migrate.commands import migrating, services
 from cco_migrate.demo import Demo
 from cco_migrate.errors import ToolkitError
 from cco_migrate.runs.journal import Status
@@ -67,11 +67,11 @@ def migrate(session: Session) -> Result:
 
 def up(session: Session) -> Result:
     count_from_here(session.world)
-    return migrating.demo_up(session)
+    return services.demo_up(session)
 
 
 def down(session: Session) -> Result:
-    return migrating.demo_down(session)
+    return services.demo_down(session)
 
 
 def check_end(deployment: DemoDeployment, text: bytes, pid: int) -> None:

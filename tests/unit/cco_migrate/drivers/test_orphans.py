@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cco_migrate.commands import migrating
+from cco_migrate.commands import services
 from cco_migrate.context import Context
 from cco_migrate.drivers import adopted
 from cco_migrate.drivers.command import CommandDriver
@@ -146,7 +146,7 @@ def test_gateway_start_finds_what_a_killed_one_has_started(
     first = CommandDriver(session.context(session.instance())).start()
     assert context.world.clock.wait_until((tmp_path / "starts").exists, 10)
     try:
-        assert "by a command that was killed" in migrating.gateway_start(session).text
+        assert "by a command that was killed" in services.gateway_start(session).text
         assert first.process.poll() is None
         assert (tmp_path / "starts").read_text() == "one\n"
     finally:
