@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -22,6 +23,18 @@ from cco_migrate.world import World
 Reply = tuple[int, Mapping[str, str], bytes | Sequence[bytes | None]]
 # Method, target, body of a request.
 Script = Callable[[str, str, bytes], Reply]
+
+
+@pytest.fixture
+def own_git(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Git without the configuration and the identity of whoever runs the tests."""
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
+    for who in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{who}_NAME", "Op")
+        monkeypatch.setenv(f"GIT_{who}_EMAIL", "op@example.org")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -22,15 +21,8 @@ DATA = Path(__file__).parents[3] / "data" / "removal"
 
 
 @pytest.fixture(autouse=True)
-def own_git(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Git without the configuration and the identity of whoever runs the tests."""
-    for name in [name for name in os.environ if name.startswith("GIT_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
-    for who in ("AUTHOR", "COMMITTER"):
-        monkeypatch.setenv(f"GIT_{who}_NAME", "Op")
-        monkeypatch.setenv(f"GIT_{who}_EMAIL", "op@example.org")
+def _own_git(own_git: None) -> None:
+    """Every test here runs git."""
 
 
 @dataclass
