@@ -133,7 +133,7 @@ def main() -> None:
             sample.make()
             before = sample.state()
             try:
-                died = forked(lambda at=number: sample.engine(Points(at)).run())  # type: ignore[misc]  # mypy sees no default in a lambda
+                died = forked(sample.engine(Points(number)).run)
                 expect(died == KILLED, "it was not killed")
                 report.killed += 1
                 then(sample)

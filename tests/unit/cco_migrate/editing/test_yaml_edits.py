@@ -89,7 +89,9 @@ def test_replace_splices_the_value_in_the_style_of_the_old_one(
 )
 def test_text_that_readers_disagree_on_equals_no_value_and_comes_back_as_it_was(text: str) -> None:
     data = f"a: {text}  # note\n".encode()
-    (found,) = parse(data, YAML, Path("a.yaml")).values()  # type: ignore[attr-defined]  # a mapping
+    document = parse(data, YAML, Path("a.yaml"))
+    assert isinstance(document, dict)
+    (found,) = document.values()
     for value in (True, False, 1000, 15, 17, text):
         edited = replace_value(data, ("a",), value, YAML)
         assert edited != data
