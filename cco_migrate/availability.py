@@ -17,7 +17,9 @@ class Availability:
     Attributes:
         probes: How many were made, each on a new connection.
         failed: How many were refused, reset or not answered within 5 s.
-        longest_gap_s: Longest time between two answers with a failure between; 0 when none failed.
+        longest_gap_s: Longest time from the start of a probe that was answered to the answer of
+            the next such one, with a failure between: never shorter than the outage. 0 when none
+            failed, or none was answered.
     """
 
     probes: int
@@ -34,7 +36,7 @@ class AvailabilityProbe:
         self._every_s = every_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self._samples: list[tuple[float, bool]] = []
+        self._samples: list[tuple[float, float, bool]] = []
 
     def __enter__(self) -> AvailabilityProbe:
         self._thread.start()
@@ -53,20 +55,21 @@ class AvailabilityProbe:
     def result(self) -> Availability:
         """What was seen so far; meaningful after the `with`."""
         gap, last_ok, failed_since = 0.0, None, False
-        for at, ok in self._samples:
+        for began, ended, ok in self._samples:
             if not ok:
                 failed_since = True
             else:
                 if failed_since and last_ok is not None:
-                    gap = max(gap, at - last_ok)
-                last_ok, failed_since = at, False
-        failed = sum(not ok for _, ok in self._samples)
+                    gap = max(gap, ended - last_ok)
+                last_ok, failed_since = began, False
+        failed = sum(not ok for *_, ok in self._samples)
         return Availability(len(self._samples), failed, gap)
 
     def _run(self) -> None:
         while True:
+            began = time.monotonic()
             ok = self._once()
-            self._samples.append((time.monotonic(), ok))
+            self._samples.append((began, time.monotonic(), ok))
             if self._stop.wait(self._every_s):
                 return
 
