@@ -31,7 +31,9 @@ from gateway.wire.answers import error_event
 from gateway.wire.chat_usage import ChatMeter, read_chat
 from gateway.wire.formats import STREAM_TYPES, Wire
 from gateway.wire.http import Header, Responder
-from gateway.wire.usage import Reading, StreamMeter, read_message
+from gateway.wire.message_usage import read_message
+from gateway.wire.stream_meter import StreamMeter
+from gateway.wire.usage import Reading
 
 MAX_BUFFERED_BYTES = 8 * 1024 * 1024
 """Larger answers are streamed, without the headers that say what they cost.

@@ -95,11 +95,10 @@ class UpstreamError(GatewayError):
 
     Attributes:
         fault: What went wrong.
-        sent: Whether any byte of the request had left; when False a retry cannot bill twice.
     """
 
-    def __init__(self, fault: UpstreamFault, message: str, *, sent: bool) -> None:
-        self.fault, self.sent = fault, sent
+    def __init__(self, fault: UpstreamFault, message: str) -> None:
+        self.fault = fault
         super().__init__(message)
 
     def refusal(self, provider: str) -> RequestError:

@@ -14,7 +14,8 @@ from gateway.commit_wait import COMMIT_WAIT_S
 from gateway.translate.usage_chunk import UsageFilter
 from gateway.wire.formats import StreamTranslator
 from gateway.wire.http import Responder
-from gateway.wire.usage import Reading, StreamMeter
+from gateway.wire.stream_meter import StreamMeter
+from gateway.wire.usage import Reading
 
 _MAX_HELD_BYTES = 64 * 1024
 

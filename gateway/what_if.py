@@ -36,7 +36,7 @@ class Load:
 
     def plus(self, usage: Usage) -> Load:
         """Return it with one request more."""
-        asked = self.input_tokens + usage.input_tokens + _written(usage)
+        asked = self.input_tokens + usage.input_tokens + usage.cache_write_tokens
         return Load(self.requests + 1, asked, self.output_tokens + usage.output_tokens)
 
     def highest(self, other: Load) -> Load:
@@ -169,7 +169,7 @@ def switching_cost(turns: Iterable[Turn], pricing: Pricing, now_us: int) -> tupl
         now, then = pricing.price(recorded.chosen), pricing.price(turn.chosen)
         if usage is None or now is None or then is None or not _cached(recorded, usage, now_us):
             continue
-        prefix = _written(usage) + usage.cache_read_tokens
+        prefix = usage.cache_write_tokens + usage.cache_read_tokens
         cost += prefix * (then.cache_write_5m - now.cache_read)
     return switched, cost
 
@@ -192,10 +192,6 @@ def student_t(p: float, freedom: int) -> float:
 def _cached(recorded: Recorded, usage: Usage, now_us: int) -> bool:
     ttl_us = TTL_1H_US if usage.cache_write_1h_tokens else TTL_5M_US
     return now_us < recorded.at_us + ttl_us
-
-
-def _written(usage: Usage) -> int:
-    return usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
 
 
 def _written_again(usage: Usage) -> Usage:

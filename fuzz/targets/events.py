@@ -10,7 +10,9 @@ from gateway.agents.spawns import SpawnReader, read_spawns
 from gateway.translate.sse import EventReader
 from gateway.wire import sse
 from gateway.wire.chat_usage import ChatMeter, read_chat
-from gateway.wire.usage import Reading, StreamMeter, Usage, read_message
+from gateway.wire.message_usage import read_message
+from gateway.wire.stream_meter import StreamMeter
+from gateway.wire.usage import Reading, Usage
 
 MAX_TOKENS = 10**11
 """More than any sum of the counts that are believed."""

@@ -136,7 +136,7 @@ class Admission:
         the bucket holds less, the client is let in again once it has made up for it.
         """
         if self._client is not None:
-            written = usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
+            written = usage.cache_write_tokens
             tokens = usage.input_tokens + usage.output_tokens + written
             self._client.charge(tokens, self._clock())
 

@@ -241,6 +241,6 @@ def _tokens(usage: Usage) -> tuple[tuple[Series, int], ...]:
     return (
         (_INPUT, usage.input_tokens),
         (_OUTPUT, usage.output_tokens),
-        (_CACHE_WRITE, usage.cache_write_5m_tokens + usage.cache_write_1h_tokens),
+        (_CACHE_WRITE, usage.cache_write_tokens),
         (_CACHE_READ, usage.cache_read_tokens),
     )

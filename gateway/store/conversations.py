@@ -124,14 +124,14 @@ class _Prefix(msgspec.Struct, frozen=True, gc=False):
     def followed(self, record: AuditRecord) -> _Prefix:
         """Return what is cached after a record."""
         usage, at_us = record.usage, record.at_us
-        cached = 0 if usage is None else _written(usage) + usage.cache_read_tokens
+        cached = 0 if usage is None else usage.cache_write_tokens + usage.cache_read_tokens
         if usage is None or not cached:
             return self
         # A side request, for a title say, has a prefix of its own and takes nothing away.
         if not self._same(record) and cached < self.tokens and at_us < self.until_us:
             return self
         ttl_us = self.ttl_us or TTL_5M_US
-        if _written(usage):
+        if usage.cache_write_tokens:
             ttl_us = TTL_1H_US if usage.cache_write_1h_tokens else TTL_5M_US
         shape = record.shape
         return _Prefix(cached, at_us + ttl_us, ttl_us, shape.tools, shape.messages)
@@ -144,12 +144,8 @@ class _Prefix(msgspec.Struct, frozen=True, gc=False):
         # the conversation was compacted, and its prefix written anew under any model.
         if not self._same(record) or (record.shape.messages or 0) < (self.messages or 0):
             return 0
-        written, read = _written(usage), usage.cache_read_tokens
+        written, read = usage.cache_write_tokens, usage.cache_read_tokens
         return max(0, min(self.tokens, written + read) - read)
 
     def _same(self, record: AuditRecord) -> bool:
         return self.tools == record.shape.tools
-
-
-def _written(usage: Usage) -> int:
-    return usage.cache_write_5m_tokens + usage.cache_write_1h_tokens

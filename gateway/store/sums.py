@@ -90,7 +90,7 @@ def _counts(record: AuditRecord) -> tuple[int, ...]:
     unpriced = record.usage is not None and record.cost_pico is None
     return (
         *(1, record.success, record.stream, usage.input_tokens, usage.output_tokens),
-        usage.cache_write_5m_tokens + usage.cache_write_1h_tokens,
+        usage.cache_write_tokens,
         *(usage.cache_read_tokens, record.cost_pico or 0, unpriced, record.latency_us),
     )
 

@@ -36,7 +36,7 @@ from gateway.translate.ollama_stream import OllamaStream
 from gateway.translate.response_stream import ResponseStream
 from gateway.translate.sse import EventReader
 from gateway.wire.formats import StreamTranslator, Translator, Wire
-from gateway.wire.usage import read_message
+from gateway.wire.message_usage import read_message
 
 __all__ = ["TRANSLATORS", "Mint", "StreamTranslator", "Translator", "Wire", "translators"]
 

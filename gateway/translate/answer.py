@@ -141,7 +141,7 @@ class AnswerWriter(Protocol):
 
 def broken(problem: str) -> UpstreamError:
     """Return the error of an answer that its format does not allow."""
-    return UpstreamError(UpstreamFault.PROTOCOL, problem, sent=True)
+    return UpstreamError(UpstreamFault.PROTOCOL, problem)
 
 
 def decoder(kind: type[_T], problem: str) -> Callable[[bytes], _T]:

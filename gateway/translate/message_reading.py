@@ -16,7 +16,7 @@ from gateway.translate.answer import (
     ToolCall,
     decoder,
 )
-from gateway.wire.usage import read_message
+from gateway.wire.message_usage import read_message
 
 _NONE = msgspec.Raw(b"")
 _NO_INPUT = msgspec.Raw(b"{}")

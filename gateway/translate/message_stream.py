@@ -5,7 +5,8 @@ from __future__ import annotations
 from gateway.translate import error_bodies, message_reading
 from gateway.translate.answer import AnswerWriter, StopReason
 from gateway.translate.message_reading import Block, Delta
-from gateway.wire.usage import Reading, Tally
+from gateway.wire.message_usage import Tally
+from gateway.wire.usage import Reading
 
 
 class _Call:

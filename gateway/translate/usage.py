@@ -60,7 +60,7 @@ def to_messages(usage: Usage | None) -> dict[str, int]:
     usage = usage or Usage()
     return {
         "input_tokens": usage.input_tokens,
-        "cache_creation_input_tokens": usage.cache_write_5m_tokens + usage.cache_write_1h_tokens,
+        "cache_creation_input_tokens": usage.cache_write_tokens,
         "cache_read_input_tokens": usage.cache_read_tokens,
         "output_tokens": usage.output_tokens,
     }
@@ -68,7 +68,7 @@ def to_messages(usage: Usage | None) -> dict[str, int]:
 
 def to_chat(usage: Usage) -> dict[str, object]:
     """Return a chat completion's `usage`; cache writes in the field other gateways use for them."""
-    written = usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
+    written = usage.cache_write_tokens
     prompt = usage.prompt_tokens
     return {
         "prompt_tokens": prompt,

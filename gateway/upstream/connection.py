@@ -263,7 +263,7 @@ class Connection(asyncio.Protocol):
     def _fail(self, fault: UpstreamFault, message: str) -> None:
         if self.failure is not None:
             return
-        self.failure = UpstreamError(fault, message, sent=True)
+        self.failure = UpstreamError(fault, message)
         if self._head is not None and not self._head.done():
             self._head.set_exception(self.failure)
         elif self._end is not None and not self._end.done():

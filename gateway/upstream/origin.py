@@ -48,7 +48,6 @@ class Origin:
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
             raise ValueError(f"{base_url!r} is not an http or https URL without a query")
         secure = parts.scheme == "https"
-        self.opened = 0
         self.resent = 0
         self._name = parts.hostname
         self._port = parts.port or (443 if secure else 80)
@@ -86,7 +85,7 @@ class Origin:
         or target with a line break in it.
         """
         head = self._head(method, target, headers, len(body))
-        connection = self._pooled() or await self._connect(sent=False)
+        connection = self._pooled() or await self._connect()
         pooled = connection.used
         begun = asyncio.get_running_loop().time()
         try:
@@ -100,7 +99,7 @@ class Origin:
             if not (pooled and connection.died_silently and waited_s < _RESEND_WITHIN_S):
                 raise
         self.resent += 1
-        connection = await self._connect(sent=True)
+        connection = await self._connect()
         await connection.request(head, body, head_timeout_s - waited_s)
         return Answer(connection, resent=True)
 
@@ -141,7 +140,7 @@ class Origin:
                 return connection
         return None
 
-    async def _connect(self, *, sent: bool) -> Connection:
+    async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._connect_timeout_s):
@@ -154,11 +153,10 @@ class Origin:
                 )
         except TimeoutError as error:
             message = f"{self._name}:{self._port}: no connection in {self._connect_timeout_s:g} s"
-            raise UpstreamError(UpstreamFault.CONNECT, message, sent=sent) from error
+            raise UpstreamError(UpstreamFault.CONNECT, message) from error
         except (OSError, UnicodeError) as error:  # UnicodeError: a host name IDNA cannot encode
             message = f"{self._name}:{self._port}: {error}"
-            raise UpstreamError(UpstreamFault.CONNECT, message, sent=sent) from error
-        self.opened += 1
+            raise UpstreamError(UpstreamFault.CONNECT, message) from error
         return connection
 
     def _head(

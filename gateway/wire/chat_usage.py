@@ -12,7 +12,8 @@ import msgspec
 
 from gateway.wire import sse
 from gateway.wire.decoding import NULL, UNREADABLE
-from gateway.wire.usage import Count, Reading, StreamError, StreamMeter, Usage
+from gateway.wire.stream_meter import StreamError, StreamMeter
+from gateway.wire.usage import Count, Reading, Usage
 
 
 class Details(msgspec.Struct, gc=False):

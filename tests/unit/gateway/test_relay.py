@@ -8,7 +8,7 @@ import pytest
 
 from gateway.relay import StreamRelay
 from gateway.wire.http import Header, ReadSide
-from gateway.wire.usage import StreamMeter
+from gateway.wire.stream_meter import StreamMeter
 
 BEGIN = b'event: message_start\ndata: {"type":"message_start","message":{}}\n\n'
 STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'

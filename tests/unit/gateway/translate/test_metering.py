@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from gateway.translate import Translator
-from gateway.wire.usage import Reading, StreamMeter, Terms, Usage
+from gateway.wire.stream_meter import StreamMeter
+from gateway.wire.usage import Reading, Terms, Usage
 
 Translators = Callable[[], Mapping[str, Translator]]
 Told = Mapping[str, object]

@@ -33,7 +33,7 @@ def test_refused_connection_is_an_error_before_sending(post: Post) -> None:
             port = taken.getsockname()[1]
         with pytest.raises(UpstreamError) as caught:
             await post(Origin(f"http://127.0.0.1:{port}"))
-        assert (caught.value.fault, caught.value.sent) == (UpstreamFault.CONNECT, False)
+        assert caught.value.fault is UpstreamFault.CONNECT
 
     uvloop.run(test())
 
@@ -45,7 +45,7 @@ def test_silent_provider_times_out_before_and_between_bytes(
         async with provider(b"", CHUNKED + b"5\r\nhello\r\n") as (_, origin):
             with pytest.raises(UpstreamError) as caught:
                 await post(origin, head_timeout_s=0.05)
-            assert (caught.value.fault, caught.value.sent) == (UpstreamFault.TIMEOUT, True)
+            assert caught.value.fault is UpstreamFault.TIMEOUT
             answer = await post(origin)
             with pytest.raises(UpstreamError) as caught:
                 await answer.pump(sink, idle_timeout_s=0.05)
@@ -98,7 +98,7 @@ def test_request_that_may_have_been_worked_on_is_not_sent_again(
             assert await fetch(origin) == b"hello"
             with pytest.raises(UpstreamError) as caught:
                 await post(origin)
-            assert (caught.value.fault, caught.value.sent) == (UpstreamFault.CUT, True)
+            assert caught.value.fault is UpstreamFault.CUT
             assert (len(made.heads), origin.resent) == (2, 0)
 
     uvloop.run(test())

@@ -1,4 +1,4 @@
-"""Usage of answers, at every split of their bytes."""
+"""Usage of streamed answers, at every split of their bytes."""
 
 from __future__ import annotations
 
@@ -6,14 +6,8 @@ import json
 
 import pytest
 
-from gateway.wire.usage import (
-    MAX_EVENT_BYTES,
-    Reading,
-    StreamMeter,
-    Terms,
-    Usage,
-    read_message,
-)
+from gateway.wire.stream_meter import MAX_EVENT_BYTES, StreamMeter
+from gateway.wire.usage import Reading, Terms, Usage
 
 START: dict[str, object] = {
     "type": "message_start",
@@ -145,52 +139,6 @@ def test_later_usage_raises_input_and_replaces_output() -> None:
     assert meter.reading().usage == Usage(12, 42, 10, 20, 7)
 
 
-@pytest.mark.parametrize(
-    ("body", "usage", "model"),
-    [
-        (b'{"model":"m","usage":{"input_tokens":1,"output_tokens":2}}', Usage(1, 2), "m"),
-        (
-            b'{"usage":{"input_tokens":1,"output_tokens":2,"cache_creation_input_tokens":5}}',
-            Usage(1, 2, 5, 0, 0),
-            None,
-        ),
-        (b'{"usage":{"input_tokens":null}}', Usage(), None),
-        (b'{"usage":{"input_tokens":-1}}', None, None),
-        (b'{"usage":{"input_tokens":99999999999999999999}}', None, None),
-        (b'{"model":"m"}', None, "m"),
-        (b"[]", None, None),
-        (b"{", None, None),
-        (b"", None, None),
-    ],
-)
-def test_message_is_read(body: bytes, usage: Usage | None, model: str | None) -> None:
-    assert read_message(body) == Reading(usage, model)
-
-
-def usage_of(**fields: object) -> Usage | None:
-    return read_message(json.dumps({"usage": {"output_tokens": 2, **fields}}).encode()).usage
-
-
-@pytest.mark.parametrize(
-    ("fields", "terms"),
-    [
-        ({"service_tier": "standard", "speed": "standard", "inference_geo": "global"}, Terms()),
-        ({"service_tier": None, "inference_geo": "not_available"}, Terms()),
-        ({"service_tier": "batch"}, Terms(tier="batch")),
-        ({"service_tier": "priority", "speed": "fast"}, Terms(tier="priority", speed="fast")),
-        ({"inference_geo": "us", "speed": ""}, Terms(geo="us")),
-    ],
-)
-def test_terms_are_what_is_not_usual(fields: dict[str, object], terms: Terms) -> None:
-    assert usage_of(**fields) == Usage(0, 2, terms=terms)
-
-
-def test_searches_are_counted_and_fetches_are_free() -> None:
-    tools = {"web_search_requests": 3, "web_fetch_requests": 5}
-    assert usage_of(server_tool_use=tools) == Usage(0, 2, web_searches=3)
-    assert usage_of(server_tool_use=None) == Usage(0, 2)
-
-
 def test_stream_keeps_the_terms_of_its_start_and_the_searches_of_its_end() -> None:
     meter = StreamMeter()
     start = {"input_tokens": 1, "output_tokens": 1, "service_tier": "standard", "speed": "fast"}
@@ -201,52 +149,10 @@ def test_stream_keeps_the_terms_of_its_start_and_the_searches_of_its_end() -> No
     assert meter.reading().usage == expected
 
 
-def step(kind: str, tokens: int, **more: object) -> dict[str, object]:
-    cached = {"cache_creation_input_tokens": 5, "cache_read_input_tokens": 6}
-    return {"type": kind, "input_tokens": tokens, "output_tokens": 1, **cached, **more}
-
-
-@pytest.mark.parametrize(
-    ("steps", "expected"),
-    [
-        ([], ()),
-        ([step("message", 9, model="m")], ()),
-        ([step("compaction", 9)], ((None, Usage(9, 1, 5, 0, 6)),)),
-        (
-            [step("compaction", 9), step("message", 8, model="m")],
-            ((None, Usage(9, 1, 5, 0, 6)), (None, Usage(8, 1, 5, 0, 6))),
-        ),
-        (
-            [
-                step("message", 9),
-                step("advisor_message", 7, model="wise"),
-                step("message", 8, cache_creation={"ephemeral_1h_input_tokens": 5}),
-            ],
-            (
-                (None, Usage(9, 1, 5, 0, 6)),
-                ("wise", Usage(7, 1, 5, 0, 6)),
-                (None, Usage(8, 1, 0, 5, 6)),
-            ),
-        ),
-        ([step("message", 9), step("advisor_message", 7)],
-         ((None, Usage(9, 1, 5, 0, 6)), ("", Usage(7, 1, 5, 0, 6)))),
-    ],
-)  # fmt: skip
-def test_steps_are_kept_where_the_sum_does_not_tell(
-    steps: list[object], expected: tuple[tuple[str | None, Usage], ...]
-) -> None:
-    assert usage_of(iterations=steps) == Usage(0, 2, steps=expected)
-
-
-def test_way_back_to_another_model_is_told_as_a_term() -> None:
-    found = usage_of(iterations=[step("message", 9), step("fallback_message", 8)])
-    assert found is not None
-    assert found.terms == Terms(other="fallback_message")
-
-
 def test_unfinished_stream_has_no_steps() -> None:
     meter = StreamMeter()
-    usage = {"input_tokens": 8, "output_tokens": 1, "iterations": [step("compaction", 9)]}
+    compaction = {"type": "compaction", "input_tokens": 9, "output_tokens": 9}
+    usage = {"input_tokens": 8, "output_tokens": 1, "iterations": [compaction]}
     meter.feed(event({"type": "message_start", "message": {"usage": usage}}))
     for _ in range(3):
         meter.feed(event(TEXT, name="content_block_delta"))
