@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -116,10 +117,10 @@ def replace(home: Path, request: Request, timeout_s: float) -> PidRecord:
 def _replaced(home: Path, number: signal.Signals, timeout_s: float) -> int:
     """Send a signal that replaces something, and return the generation that serves then."""
     record = _required(home)
-    before = _last_reload(home, record)
-    os.kill(record.pid, number)
     until = time.monotonic() + timeout_s
-    while (outcome := _last_reload(home, record)) == before or outcome is None:
+    before = _last_reload(home, record, until)
+    os.kill(record.pid, number)
+    while (outcome := _last_reload(home, record, until)) == before or outcome is None:
         if time.monotonic() > until or running(home) is None:
             raise GatewayError(f"pid {record.pid} told of no outcome; see: cco-gateway daemon logs")
         _pause()
@@ -216,12 +217,33 @@ def _forget(home: Path, pid: int) -> None:
         path.unlink(missing_ok=True)
 
 
-def _last_reload(home: Path, record: PidRecord) -> dict[str, Any] | None:  # Any: parsed JSON
-    reply = _ask(home, record, "/gateway/workers")
+def _last_reload(
+    home: Path, record: PidRecord, until: float
+) -> dict[str, Any] | None:  # Any: parsed JSON
+    """Return how the last replacement ended; None when there was none. Asks until then."""
+    while (reply := _told_of_workers(home, record)) is None:
+        if time.monotonic() > until:
+            raise GatewayError(
+                f"pid {record.pid} is too busy to tell; see: cco-gateway daemon logs"
+            )
+        _pause()
     if reply.status != 200 or reply.document is None:
         raise GatewayError(f"GET /gateway/workers on port {record.port}: status {reply.status}")
     found: dict[str, Any] | None = reply.document["reload"]
     return found
+
+
+def _told_of_workers(home: Path, record: PidRecord) -> operator_client.Reply | None:
+    """Return an answer; None when nobody has the time for it.
+
+    A supervisor that starts processes on a busy machine keeps the worker waiting that asks it for
+    their table: that worker answers 503 after a second.
+    """
+    try:
+        reply = _ask(home, record, "/gateway/workers")
+    except TimeoutError:
+        return None
+    return None if reply.status == HTTPStatus.SERVICE_UNAVAILABLE else reply
 
 
 def _ask(home: Path, record: PidRecord, path: str) -> operator_client.Reply:

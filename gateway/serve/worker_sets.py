@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 _GRACE_S = 15.0  # beyond the drain, for a worker's own closing
 _HURRY_S = 5.0
+_LATE_S = 2.0  # ticks come once a second: beyond this our own process did not run
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ class WorkerSets:
         self._candidate_until = 0.0
         self._crashes: dict[int, int] = {}  # by slot, since it was last stable
         self._restart_at: dict[int, float] = {}  # by empty slot
+        self._ticked_at = time.monotonic()
         self._stopping = self._hurried = False
 
     @property
@@ -118,6 +120,7 @@ class WorkerSets:
         Raises GatewayError with the words of the worker that failed when it was the first set.
         """
         self._reap(now)
+        self._excuse_absence(now)
         for worker in self._workers:
             self._check(worker, now)
         self._settle(now)
@@ -185,6 +188,18 @@ class WorkerSets:
             self._retire(worker)  # its set was replaced while it started
 
     # -- ends and crashes
+
+    def _excuse_absence(self, now: float) -> None:
+        """Take the time in which this process was stopped off every worker's silence.
+
+        What stops it, a suspended machine or a frozen container, has stopped them too.
+        """
+        absent_s = now - self._ticked_at - _LATE_S
+        self._ticked_at = now
+        if absent_s > 0:
+            log.warning("was stopped itself for absent_s=%.1f", absent_s)
+            for worker in self._workers:
+                worker.heard_at = min(now, worker.heard_at + absent_s)
 
     def _check(self, worker: WorkerProcess, now: float) -> None:
         serves = worker.state is WorkerState.SERVING

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import psutil
 
 Json = Any  # a parsed document
+DEADLINE_S = 120.0
 
 
 class Reply(Protocol):
@@ -56,7 +57,7 @@ def counters(daemon: Daemon) -> dict[str, float]:
 
 
 def wait_for(condition: Any) -> None:  # Any: a function without arguments
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + DEADLINE_S
     while not condition():
         assert time.monotonic() < deadline, "the condition never came true"
         time.sleep(0.01)
@@ -66,9 +67,11 @@ def test_metrics_are_the_same_whoever_answers_and_never_fall(daemon: Daemon) -> 
     before = counters(daemon)
     for number in range(20):
         assert daemon.ask(max_tokens=20 + number).status == 200
+    counted = ("cco_api_latency_count", "gateway_audit_records_total")
+    # An answer waits for its record, but not for long.
+    wait_for(lambda: all(counters(daemon)[name] >= before[name] + 20 for name in counted))
     expected = counters(daemon)
-    assert expected["cco_api_latency_count"] == before["cco_api_latency_count"] + 20
-    assert expected["gateway_audit_records_total"] == before["gateway_audit_records_total"] + 20
+    assert [expected[name] for name in counted] == [before[name] + 20 for name in counted]
     answered = set()
     for _ in range(40):
         answered.add(daemon.get("/health")["worker"])
@@ -92,5 +95,5 @@ def test_metrics_are_the_same_whoever_answers_and_never_fall(daemon: Daemon) -> 
 def test_shutdown_drains_and_ends_the_daemon(daemon: Daemon) -> None:
     reply = daemon.call("POST", "/api/shutdown", None, daemon.admin)
     assert json.loads(reply.body)["status"] == "shutdown_initiated"
-    assert daemon.process.wait(20) == 0
+    assert daemon.process.wait(DEADLINE_S) == 0
     assert not (daemon.home / "daemon.pid").exists()

@@ -12,7 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.e2e.supervisor.conftest import Client, Daemon
 
-HANG_S = 3.0  # how long a worker that hangs is waited for, and others may take to start
+HANG_S = 10.0  # how long a worker that hangs is waited for, and others may take to start
 
 
 async def _new_connections(port: int, count: int) -> int:
@@ -54,6 +54,7 @@ async def _paced_stream(port: int, events: int) -> int:
 
 
 def test_replacements_under_load_lose_nothing(daemon: Daemon) -> None:
+    daemon.configure(linger_s=60)  # a client that is stopped in its pause still asks again
     daemon.start(workers=2)
 
     async def load() -> list[int]:
@@ -79,7 +80,7 @@ def test_replacements_under_load_lose_nothing(daemon: Daemon) -> None:
 def test_upload_stream_and_idle_connection_survive_a_replacement(
     daemon: Daemon, number: signal.Signals
 ) -> None:
-    daemon.configure(linger_s=10)
+    daemon.configure(linger_s=60)
     daemon.start()
     daemon.hold_streams()
     upload, idle, begun, probe = (daemon.connect() for _ in range(4))
@@ -133,7 +134,7 @@ def test_reload_with_a_bad_file_keeps_the_old_set_and_says_why(daemon: Daemon) -
 def test_reload_whose_workers_die_or_hang_keeps_the_old_set(
     daemon: Daemon, fault: str, words: str
 ) -> None:
-    daemon.ready_s = HANG_S
+    daemon.ready_s = HANG_S if fault == "hang" else daemon.ready_s
     daemon.start(workers=2)
     daemon.break_workers(fault)
     assert words in daemon.reload()["error"]

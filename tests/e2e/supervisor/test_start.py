@@ -69,8 +69,8 @@ def test_stale_or_torn_pid_file_is_replaced(daemon: Daemon, content: str) -> Non
 @pytest.mark.parametrize(
     ("fault", "words", "ready_s"),
     [
-        ("raise", "RuntimeError: the tiny application is out of order", 30),
-        ("exit", "worker 0 exited with code 7 before it was ready", 30),
+        ("raise", "RuntimeError: the tiny application is out of order", 120),
+        ("exit", "worker 0 exited with code 7 before it was ready", 120),
         ("hang", "worker 0 was not ready in time", 0.5),
     ],
 )

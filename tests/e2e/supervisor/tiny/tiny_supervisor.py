@@ -23,7 +23,7 @@ def main() -> int:
         host="127.0.0.1",
         port=int(port),
         workers=int(workers),
-        drain_s=20,
+        drain_s=120,
         version="1.2.3",
         ready_timeout_s=float(os.environ["TINY_READY_S"]),
         worker_module="tiny_worker",
