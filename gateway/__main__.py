@@ -89,7 +89,8 @@ def _check_config(arguments: argparse.Namespace, home: Path) -> int:
     port = _DEFAULT_PORT if server.port is None else server.port
     print(f"Configuration:   {config_dir}")
     print(f"Fingerprint:     {settings.fingerprint}")
-    print(f"Gateway:         {'enabled' if daemon.gateway_enabled else 'disabled'}")
+    share = f" for {daemon.gateway_share} % of launches" if daemon.is_canary else ""
+    print(f"Gateway:         {'enabled' if daemon.gateway_enabled else 'disabled'}{share}")
     print(f"Legacy proxy:    {'enabled' if daemon.proxy_enabled else 'disabled'}")
     print(f"Model overrides: {'enabled' if overrides.enabled else 'disabled'}")
     print(f"Override rules:  {len(overrides.rules)}")
@@ -151,6 +152,10 @@ def _parser() -> argparse.ArgumentParser:
         default="fail",
         help="what to do when there is no gateway (default: fail)",
     )
+    text = "Say which way sessions go while launches are divided (default: of this folder)."
+    canary = _add(commands, "canary", _served("canary"), text)
+    canary.add_argument("session_id", nargs="*", metavar="SESSION_ID")
+    _add_config_dir(canary)
     # The same as `daemon status` and `daemon stop`.
     _add(commands, "status", _served("status"), "Say whether the daemon runs; 3 when not.")
     _add_stop(commands)

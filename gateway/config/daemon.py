@@ -1,4 +1,4 @@
-"""Read whether clients go through the gateway, the legacy proxy, or both; reads files once."""
+"""Read whether clients go through the gateway, the legacy proxy, or a share; reads files once."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ ORIGINAL = "config.toml"
 
 _FILE = KINDS[ConfigName.DAEMON].file
 _KEYS = {"gatewayEnabled": "gateway_enabled", "proxyEnabled": "proxy_enabled"}
+_SHARE = "gatewayShare"
 
 
 def load_daemon(config_dir: Path, home: Path) -> tuple[DaemonSettings, tuple[str, ...]]:
-    """Return the two switches and the warnings. Absent files mean the defaults.
+    """Return the switches and the warnings. Absent files mean the defaults.
 
     Raises ConfigError when a file cannot be read, parsed or used.
     """
@@ -46,7 +47,14 @@ def parse_daemon(
         if key not in document:
             warnings.append(f"{original}: {_KEYS[key]}: read from here; move it to {path}")
     found |= {key: document[key] for key in _KEYS if key in document}
-    settings = DaemonSettings(found.get("gatewayEnabled", True), found.get("proxyEnabled", False))
+    settings = DaemonSettings(
+        found.get("gatewayEnabled", True),
+        found.get("proxyEnabled", False),
+        document.get(_SHARE, 100),
+    )
+    if _SHARE in document and not (settings.gateway_enabled and settings.proxy_enabled):
+        effect = "has no effect unless gatewayEnabled and proxyEnabled are both true"
+        warnings.append(f"{path}: {_SHARE}: {effect}")
     return settings, tuple(warnings)
 
 

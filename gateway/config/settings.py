@@ -52,10 +52,17 @@ class DaemonSettings:
     Attributes:
         gateway_enabled: False: not here; the gateway's port passes on unchanged what still comes.
         proxy_enabled: Whether the legacy HTTP proxy runs.
+        gateway_share: How many of a hundred launches go to the gateway while both are switched on.
     """
 
     gateway_enabled: bool = True
     proxy_enabled: bool = False
+    gateway_share: int = 100
+
+    @property
+    def is_canary(self) -> bool:
+        """Whether launches are divided between the gateway and the proxy."""
+        return self.gateway_enabled and self.proxy_enabled and self.gateway_share < 100
 
 
 class OnTargetDown(StrEnum):

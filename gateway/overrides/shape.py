@@ -95,11 +95,11 @@ def header_name(request: Request, header: bytes) -> str | None:
 _known = lru_cache(4096)(redact)
 
 
-class _OutputConfig(msgspec.Struct):
+class _OutputConfig(msgspec.Struct, gc=False):
     effort: str | None = None
 
 
-class _Message(msgspec.Struct):
+class _Message(msgspec.Struct, gc=False):
     role: str | None = None
     output_config: _OutputConfig | None = None
 

@@ -14,6 +14,8 @@ from gateway.config.daemon import load_daemon
 from gateway.config.loading import Settings, load
 
 from . import daemon, discovery, last_ports, launcher, log_file, other_daemons, run_words
+from .canary import KnownBy, SessionKey, Way, session_key
+from .canary import way as way_of
 from .discovery import Fault, Found, FoundProxy, Missing
 from .handover import Request
 from .listener import url_host
@@ -115,16 +117,38 @@ def launch(arguments: Namespace, home: Path) -> int:
     """
     switches, warnings = load_daemon(_config_dir(arguments, home), home)
     on_missing = launcher.OnMissing(arguments.on_missing)
-    prepared = launcher.prepare(switches, home, os.environ, on_missing)
+    client: Sequence[str] = arguments.client
+    drawn = None
+    if switches.is_canary:
+        drawn = launcher.draw(switches.gateway_share, home, session_key(client, Path.cwd()))
+    prepared = launcher.prepare(switches, home, os.environ, on_missing, drawn=drawn)
     for line in (*(f"Warning: {text}" for text in warnings), *prepared.lines):
         print(line, file=sys.stderr)
     sys.stderr.flush()
-    client: Sequence[str] = arguments.client
     try:
         launcher.become(client, prepared.environ)
     except OSError as error:
         print(f"Error: {client[0]} cannot be started: {error.strerror}", file=sys.stderr)
         return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
+
+
+def canary(arguments: Namespace, home: Path) -> int:
+    """Say which way sessions are launched: those of the ids given, else that of the folder."""
+    switches, warnings = load_daemon(_config_dir(arguments, home), home)
+    salt, more = launcher.salt_of(home) if switches.is_canary else (b"", ())
+    for text in (*warnings, *more):
+        print(f"Warning: {text}", file=sys.stderr)
+    if not switches.is_canary:
+        print("no canary: launches are not divided")
+        return 0
+    keys = [SessionKey(KnownBy.ID, one) for one in arguments.session_id]
+    ways: dict[Way, list[str]] = {way: [] for way in Way}
+    for key in keys or [session_key((), Path.cwd())]:
+        ways[way_of(key, salt, switches.gateway_share)].append(key.value)
+    print(f"canary {switches.gateway_share} %")
+    for way, found in ways.items():
+        print(f"{way.value} ({len(found)}):", *found)
+    return 0
 
 
 def _start(arguments: Namespace, home: Path, words: Sequence[str], settings: Settings) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from http import HTTPStatus
 
 from gateway.errors import RequestError
@@ -33,7 +34,8 @@ class ProxyLimits:
         head_s: Longest time until the head is complete, seconds.
         connect_s: Longest time until the target is connected, seconds.
         idle_s: Longest time without a byte in either direction, seconds.
-        quiet_s: The same while the proxy stops: what is silent that long has nothing under way.
+        quiet_s: The same for a tunnel while the proxy stops, once its target has spoken last: what
+            is silent that long has no answer under way. It is longer than models pause in one.
         drain_s: Longest time a stopping proxy waits for the rest, seconds.
     """
 
@@ -42,7 +44,7 @@ class ProxyLimits:
     head_s: float = 30
     connect_s: float = 10
     idle_s: float = 600
-    quiet_s: float = 5
+    quiet_s: float = 30
     drain_s: float = 600
 
 
@@ -61,15 +63,17 @@ class ProxyConnection:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limits: ProxyLimits
     ) -> None:
         self._client, self._limits = _Peer(reader, writer), limits
-        self._idle_s = limits.idle_s
+        self._quiet_s: float | None = None  # while the proxy does not stop
+        self._awaited = False  # whether the client waits for an answer, or the rest of one
         self._phase = _Phase.HEAD
         self._clock: asyncio.Timeout | None = None
 
     def hasten(self, quiet_s: float) -> None:
-        """End as soon as nothing has moved for so long, seconds."""
-        self._idle_s = quiet_s
-        if self._clock is not None and (due := self._clock.when()) is not None:
-            self._wait_at_most(min(quiet_s, due - asyncio.get_running_loop().time()))
+        """End as soon as nothing has moved for so long, seconds, unless an answer is awaited."""
+        self._quiet_s = quiet_s
+        if self._awaited or self._clock is None or (due := self._clock.when()) is None:
+            return
+        self._wait_at_most(min(quiet_s, due - asyncio.get_running_loop().time()))
 
     async def serve(self, *, crowded: bool) -> None:
         """Serve the one request of this connection; raises nothing but cancellation."""
@@ -83,6 +87,7 @@ class ProxyConnection:
         except OSError as error:
             log.info("Proxy connection broke off: %s", error)
         finally:
+            self._clock = None
             self._client.cut()  # nothing, when it has ended as it should
 
     async def _answer(self) -> None:
@@ -91,7 +96,7 @@ class ProxyConnection:
         if request is None or upstream is None:
             return
         self._phase = _Phase.RELAY
-        self._wait_at_most(self._idle_s)
+        self._heard(awaited=not request.is_tunnel)
         try:
             await self._relay(upstream, request)
             await self._client.finish()
@@ -130,12 +135,16 @@ class ProxyConnection:
 
     async def _relay(self, upstream: _Peer, request: ProxyRequest) -> None:
         """Pass bytes both ways until both sides have ended. Raises OSError when one broke off."""
-        client, touch = self._client, lambda: self._wait_at_most(self._idle_s)
-        if request.is_tunnel:
+        client, tunnel = self._client, request.is_tunnel
+        if tunnel:
             client.writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         upstream.writer.write(request.head)
-        there = _copy(client.reader, upstream.writer, touch, request.body_bytes)
-        back = _copy(upstream.reader, client.writer, touch, None)
+        asked, answered = (
+            partial(self._heard, awaited=True),
+            partial(self._heard, awaited=not tunnel),
+        )
+        there = _copy(client.reader, upstream.writer, asked, request.body_bytes)
+        back = _copy(upstream.reader, client.writer, answered, None)
         broken: Exception | None = None
         try:
             async with asyncio.TaskGroup() as group:
@@ -155,6 +164,18 @@ class ProxyConnection:
         )
         self._client.writer.write(head.encode() + body)
         await self._client.finish()
+
+    def _heard(self, *, awaited: bool) -> None:
+        """Wait anew: something moved.
+
+        Args:
+            awaited: Whether an answer, or the rest of one, is under way for all that is known. A
+                request's connection ends with its answer. What passes through a tunnel cannot be
+                read: an answer is awaited there when the client has spoken last.
+        """
+        self._awaited = awaited
+        patience_s = self._limits.idle_s
+        self._wait_at_most(patience_s if awaited or self._quiet_s is None else self._quiet_s)
 
     def _wait_at_most(self, seconds: float) -> None:
         """Move the end of the wait; a clock that has run out stays so."""

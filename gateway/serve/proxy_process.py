@@ -29,7 +29,8 @@ class LegacyProxy:
     """Keeps one proxy process serving while it is wanted; never blocks, never raises.
 
     The process is a child of its own, so that its end leaves the gateway alone. The listening
-    socket stays here: who connects while a crashed process is replaced waits and is served.
+    socket stays here: who connects while a crashed process is replaced waits and is served. Whoever
+    reads the port somewhere has to be told before it is stopped that it is gone.
 
     Args:
         selector: Told of each process's lifeline, with `hear` as data.
@@ -110,7 +111,9 @@ class LegacyProxy:
             elif process.kill_at is not None and now > process.kill_at:
                 log.warning("killed a proxy that was late pid=%d", process.popen.pid)
                 process.kill()
-        if self._start_at is not None and now >= self._start_at:
+        # One that has not let go of the port yet would drive its successor to another.
+        taken = any(process.listens for process in self._leaving)
+        if self._start_at is not None and now >= self._start_at and not taken:
             self._start_at = None
             try:
                 self._spawn()
@@ -149,14 +152,15 @@ class _Process:
     """One proxy process; mutable, because it follows a process.
 
     Attributes:
-        lifeline: The process says on it that it serves; its end tells the process that we died.
+        lifeline: The process says on it that it serves, and that it listens no more; our end tells
+            the process that we died.
         kill_at: Monotonic time at which it is killed if it still lives; None while it may stay.
     """
 
     def __init__(self, listener: socket.socket, drain_s: float) -> None:
         self.lifeline, theirs = socket.socketpair()
         self.lifeline.setblocking(False)
-        self.ready = False
+        self.ready, self.listens = False, True
         self.started = time.monotonic()
         self.kill_at: float | None = self.started + _READY_S
         words = ("--listen-fd", listener.fileno(), "--lifeline-fd", theirs.fileno())
@@ -182,8 +186,10 @@ class _Process:
             return False
         except ConnectionError:
             data = b""
-        if data and not self.ready:
+        if data.startswith(b"ready"):
             self.ready, self.kill_at = True, None
+        if data.endswith(b"closed\n"):
+            self.listens = False
         return not data
 
     def leave(self, number: int, within_s: float) -> None:

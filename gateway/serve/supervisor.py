@@ -130,10 +130,10 @@ class Supervisor:
                 self._proxy.inherit(descriptor)
         if loaded.proxy_enabled:
             self._proxy.start(last_ports.recall(self._plan.home).proxy_port)
-        else:
-            self._proxy.stop()
         if self._predecessor is None or not first:
             self._announce(first=first)
+        if not loaded.proxy_enabled:
+            self._proxy.stop()  # only now: whoever has read its port so far is let in
 
     def set_failed(self, error: str) -> None:
         """Go on with the set before."""
@@ -319,8 +319,9 @@ class Supervisor:
     def _tell_ports(self) -> None:
         taking = self._successor is not None and self._successor.phase is Phase.TAKING
         if self._in_force is not None and not (taking or self._is_heir()):
-            enabled = self._in_force.gateway_enabled
-            self._notice.tell(gateway_enabled=enabled, proxy_port=self._proxy.port)
+            loaded = self._in_force
+            proxy_port = self._proxy.port if loaded.proxy_enabled else None
+            self._notice.tell(gateway_enabled=loaded.gateway_enabled, proxy_port=proxy_port)
 
     def _tell_manager(self) -> None:
         if self._introduced and self._in_force is not None:

@@ -15,7 +15,6 @@ import sqlite3
 import msgspec
 
 from gateway.store.records import AuditRecord, Endpoint
-from gateway.wire.usage import Usage
 
 KEPT_US = 7 * 86_400_000_000
 """How long a conversation is remembered after its last request."""

@@ -19,7 +19,7 @@ Cco = Callable[..., subprocess.CompletedProcess[str]]
 Until = Callable[[Callable[[], Any]], Any]  # Any: whatever truth the condition finds
 Ended = Callable[[int], bool]
 
-_DEADLINE_S = 40.0
+_DEADLINE_S = 120.0  # a busy machine is no fault
 _LEADING = ("CCO_", "ANTHROPIC_", "CLAUDE_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
@@ -66,8 +66,8 @@ class Home:
         section = {"llmGateway": {"providers": providers}}
         (self.path / "config" / "orchestra-config.json").write_text(json.dumps(section))
 
-    def switch(self, *, gateway: bool, proxy: bool) -> None:
-        document = {"gatewayEnabled": gateway, "proxyEnabled": proxy}
+    def switch(self, *, gateway: bool, proxy: bool, **more: int) -> None:
+        document = {"gatewayEnabled": gateway, "proxyEnabled": proxy, **more}
         (self.path / "config" / "daemon-config.json").write_text(json.dumps(document))
 
 

@@ -16,7 +16,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.e2e.daemon.conftest import Cco, Home, Until
 
-DEADLINE_S = 30.0
+DEADLINE_S = 120.0
 CLIENT = """
 import anthropic, sys
 with anthropic.Anthropic(api_key="demo-key", max_retries=0) as client:
@@ -149,3 +149,26 @@ def test_both_switched_off_starts_no_client(home: Home, cco: Cco, on_missing: st
     ended = cco("launch", f"--on-missing={on_missing}", "--", "env")
     assert (ended.returncode, ended.stdout) == (1, "")
     assert "Error: No LLM routing mechanism enabled" in ended.stderr
+
+
+def test_share_of_the_launches_goes_to_the_gateway_and_each_session_stays(
+    home: Home, cco: Cco, upstream: str
+) -> None:
+    home.provide(upstream)
+    home.switch(gateway=True, proxy=True, gatewayShare=50)
+    assert cco("daemon", "start").returncode == 0
+    ids = [str(number) for number in range(40)]
+    told = cco("canary", *ids)
+    assert told.returncode == 0, told.stderr
+    head, *lines = told.stdout.splitlines()
+    ways = {words[0]: words[2:] for words in map(str.split, lines)}
+    assert head == "canary 50 %"
+    assert sorted(ways["gateway"] + ways["proxy"], key=int) == ids
+    (one, *_), (other, *_) = ways["gateway"], ways["proxy"]
+    for session, way, line in ((one, "gateway", "Gateway"), (other, "proxy", "Proxy")):
+        ended = cco("launch", "--", "sh", "-c", ":", f"--session-id={session}")
+        assert ended.stderr.startswith(f"   Canary 50 %: drawn for the {way} by its session id\n")
+        assert f"   {line}: http://127.0.0.1:" in ended.stderr
+    home.switch(gateway=True, proxy=True, gatewayShare=100)
+    assert cco("canary").stdout == "no canary: launches are not divided\n"
+    assert "Canary" not in cco("launch", "--", "env").stderr

@@ -59,6 +59,25 @@ def test_switches_are_read_from_both_files(
 
 
 @pytest.mark.parametrize(
+    ("daemon", "share", "is_canary", "warned"),
+    [
+        ('{"proxyEnabled": true, "gatewayShare": 25}', 25, True, False),
+        ('{"proxyEnabled": true, "gatewayShare": 0}', 0, True, False),
+        ('{"proxyEnabled": true, "gatewayShare": 100}', 100, False, False),
+        ('{"proxyEnabled": true}', 100, False, False),
+        ('{"gatewayShare": 25}', 25, False, True),
+        ('{"gatewayEnabled": false, "proxyEnabled": true, "gatewayShare": 25}', 25, False, True),
+    ],
+)
+def test_share_divides_launches_while_both_are_switched_on(
+    tmp_path: Path, daemon: str, share: int, is_canary: bool, warned: bool
+) -> None:
+    found, told = load_daemon(write(tmp_path, daemon), tmp_path)
+    assert (found.gateway_share, found.is_canary) == (share, is_canary)
+    assert any("gatewayShare: has no effect unless" in text for text in told) == warned
+
+
+@pytest.mark.parametrize(
     ("daemon", "original", "words"),
     [
         ("{}", "gateway_enabled = 1\n", "gateway_enabled: must be true or false"),
@@ -66,6 +85,10 @@ def test_switches_are_read_from_both_files(
         ("{}", "x = \n", "config.toml: not valid TOML"),
         ("{}", "gatewayEnabled = true\ngateway_enabled = false\n", "have different values"),
         ('{"gatewayEnabled": 1}', None, "gatewayEnabled: must be of type boolean"),
+        ('{"gatewayShare": 101}', None, "gatewayShare: must be at most 100; write a whole number"),
+        ('{"gatewayShare": -1}', None, "gatewayShare: must be at least 0"),
+        ('{"gatewayShare": 2.5}', None, "gatewayShare: must be of type integer"),
+        ('{"gatewayShare": true}', None, "gatewayShare: must be of type integer"),
     ],
 )
 def test_file_that_cannot_be_used_is_an_error(

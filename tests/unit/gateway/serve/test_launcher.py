@@ -13,7 +13,8 @@ import pytest
 
 from gateway.config.settings import DaemonSettings
 from gateway.errors import GatewayError
-from gateway.serve import client_environment, last_ports, launcher, pidfile, timestamps
+from gateway.serve import client_environment, last_ports, launcher, pidfile, salt_file, timestamps
+from gateway.serve.canary import KnownBy, SessionKey, Way
 from gateway.serve.last_ports import LastPorts
 from gateway.serve.launcher import OnMissing
 from gateway.serve.pidfile import PidRecord
@@ -271,3 +272,69 @@ def test_proxies_on_loopback_are_removed_when_ours_or_dead(
         launch = launcher.prepare(GATEWAY_ONLY, tmp_path, environ, wait_s=0)
     assert {name for name in names if name in launch.environ} == {"HTTP_PROXY"}
     assert launch.environ["NO_PROXY"] == BYPASS
+
+
+# -- a share of the launches
+
+
+SESSION = SessionKey(KnownBy.ID, "s-1")
+FOR_THE_PROXY = launcher.Drawn(Way.PROXY, ("   Canary 25 %: drawn for the proxy by its folder",))
+FOR_THE_GATEWAY = launcher.Drawn(Way.GATEWAY, ("   Canary 25 %: drawn for the gateway by its id",))
+
+
+@pytest.mark.parametrize(
+    ("drawn", "there", "lines"),
+    [
+        (FOR_THE_GATEWAY, {"gateway", "proxy"}, ["   Canary 25 %: drawn for the ga", "   Gateway"]),
+        (FOR_THE_PROXY, {"gateway", "proxy"}, ["   Canary 25 %: drawn for the pr", "   Proxy: h"]),
+        (
+            FOR_THE_GATEWAY,
+            {"proxy"},
+            [
+                "Warning: LLM Gateway not available",
+                "   Canary 25 %: drawn for the g",
+                "   Proxy: h",
+            ],
+        ),
+        (
+            FOR_THE_PROXY,
+            {"gateway"},
+            ["Warning: HTTP proxy not available", "   Canary 25 %: drawn for the p", "   Gateway"],
+        ),
+    ],
+)
+def test_launch_takes_the_way_it_was_drawn_for_while_that_is_there(
+    tmp_path: Path,
+    environ: dict[str, str],
+    serve: Serve,
+    drawn: launcher.Drawn,
+    there: set[str],
+    lines: list[str],
+) -> None:
+    ports = {
+        "gateway_port": serve(HEALTHY) if "gateway" in there else None,
+        "proxy_port": serve({}) if "proxy" in there else None,
+    }
+    write_record(tmp_path, **ports)
+    launch = launcher.prepare(BOTH, tmp_path, environ, wait_s=0, drawn=drawn)
+    assert len(launch.lines) == len(lines)
+    for line, begins in zip(launch.lines, lines, strict=True):
+        assert line.startswith(begins)
+    assert ("ANTHROPIC_BASE_URL" in launch.environ) == ("Gateway" in lines[-1])
+    assert ("HTTPS_PROXY" in launch.environ) == ("Proxy" in lines[-1])
+
+
+def test_draw_says_which_way_and_why(tmp_path: Path) -> None:
+    salt_file.path_in(tmp_path).write_bytes(b"salt")
+    for share, way in ((0, Way.PROXY), (100, Way.GATEWAY)):
+        line = f"   Canary {share} %: drawn for the {way.value} by its session id"
+        assert launcher.draw(share, tmp_path, SESSION) == launcher.Drawn(way, (line,))
+
+
+def test_state_root_without_room_for_a_salt_is_warned_about_and_draws_all_the_same(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").touch()
+    drawn = [launcher.draw(50, tmp_path / "file", SESSION) for _ in range(2)]
+    assert drawn[0] == drawn[1]
+    assert drawn[0].lines[0].startswith(f"Warning: {tmp_path}/file/launch-salt: ")

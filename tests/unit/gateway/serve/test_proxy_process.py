@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 
+import psutil
 import pytest
 
 from gateway.serve.proxy_process import LegacyProxy
@@ -43,6 +44,11 @@ class Held:
         return self.proxy.port
 
 
+def proxies() -> list[psutil.Process]:
+    children = psutil.Process().children()
+    return [one for one in children if "gateway.serve.forward_proxy" in one.cmdline()]
+
+
 @pytest.fixture
 def held() -> Iterator[Held]:
     made = Held()
@@ -67,6 +73,26 @@ def test_port_is_told_only_while_it_serves(held: Held) -> None:
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S)
     held.proxy.start(port)
+    assert held.serving() == port
+
+
+def test_start_waits_for_the_port_of_a_process_that_still_listens(held: Held) -> None:
+    """Its clients know no other port, so a free one is no way out."""
+    held.proxy.start(None)
+    port = held.serving()
+    (process,) = proxies()
+    now = time.monotonic()  # stands still, so that nobody is late
+    process.suspend()
+    try:
+        held.proxy.stop()
+        held.proxy.start(port)
+        for _ in range(3):
+            held.proxy.tick(now)
+        assert held.told() == (None, False)
+        assert not held.proxy.settled
+        assert proxies() == [process]
+    finally:
+        process.resume()
     assert held.serving() == port
 
 

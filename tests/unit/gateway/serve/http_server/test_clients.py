@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 HOST = b"Host: a\r\n"
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 class Source:
@@ -125,19 +125,19 @@ def test_departure_after_the_answer_leaves_bookkeeping_alone(
 
 
 @pytest.mark.parametrize(
-    ("data", "status"),
+    ("data", "head_s", "status"),
     [
-        (b"GET / HT", 408),
-        (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\n\r\na", 408),
-        (b"", None),
-        (b"\r\n", None),
+        (b"GET / HT", 1, 408),  # time enough for what is sent to arrive
+        (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\n\r\na", DEADLINE_S, 408),
+        (b"", 0.1, None),
+        (b"\r\n", 0.1, None),
     ],
 )
 def test_slow_sender_is_refused_and_silent_one_closed(
-    serving: Serving, data: bytes, status: int | None
+    serving: Serving, data: bytes, head_s: float, status: int | None
 ) -> None:
     async def test() -> None:
-        limits = Limits(head_timeout_s=0.1, body_idle_timeout_s=0.1, keep_alive_s=0.1)
+        limits = Limits(head_timeout_s=head_s, body_idle_timeout_s=0.1)
         async with serving(limits=limits) as (_, clients):
             answer = await clients.once(data)
             assert (int(answer.split()[1]) if answer else None) == status
@@ -173,13 +173,13 @@ def test_sender_that_dribbles_is_refused(serving: Serving, begun: bytes, piece: 
 
 def test_slow_but_steady_sender_is_served(serving: Serving) -> None:
     async def test() -> None:
-        limits = Limits(body_idle_timeout_s=1, body_bytes_per_s=1)
+        limits = Limits(body_idle_timeout_s=3, body_bytes_per_s=1)
         async with serving(limits=limits) as (_, clients):
             client = await clients.connect()
             client.writer.write(b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 12\r\n\r\n")
             for _ in range(12):
                 client.writer.write(b"x")
-                await asyncio.sleep(0.1)  # the pace of the sender
+                await asyncio.sleep(0.3)  # the pace of the sender; in all it takes longer
             assert (await client.answer())[0] == 200
 
     uvloop.run(test())

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 HOST = b"Host: a\r\n"
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
 BODY = 300_000
-TIGHT = Limits(buffered_bytes=500_000, memory_wait_s=20)
+TIGHT = Limits(buffered_bytes=500_000, memory_wait_s=60)
 
 
 class Held:
