@@ -12,6 +12,9 @@ from cco_migrate.errors import ToolkitError
 from cco_migrate.world import Answer, Http
 
 TIMEOUT_S = 10.0
+
+ASKED_AT_MOST = 5
+"""How often the workers are asked for while the supervisor is busy: it is given 4 s each time."""
 # What the checks read of an audit entry.
 IDS_A_QUERY = 100  # a request line has its limit
 AUDIT_FIELDS = frozenset({
@@ -120,7 +123,7 @@ class GatewayClient:
 
     def workers(self) -> Workers | None:
         """Ask for `/gateway/workers`; None when the gateway has no such thing."""
-        row = self._get("/gateway/workers", allowed=(200, 404))
+        row = self._get("/gateway/workers", allowed=(200, 404), tries=ASKED_AT_MOST)
         if "workers" not in row:
             return None
         with self._reading("/gateway/workers"):
@@ -133,6 +136,11 @@ class GatewayClient:
                 reload_finished_at=str(outcome.get("finished_at", "")),
                 reload_error=outcome.get("error"),
             )
+
+    def health_and_workers(self) -> tuple[Health, Workers | None]:
+        """Ask for both; a foreign gateway, which gives no fingerprint, is not asked for workers."""
+        health = self.health()
+        return health, None if health.fingerprint is None else self.workers()
 
     def overrides(self) -> OverrideCounts:
         """Ask for `/api/overrides/stats`, in the object or the older `[target, count]` form."""
@@ -194,8 +202,14 @@ class GatewayClient:
         with self._reading("/gateway/audit"):
             return entries if all(entry.keys() >= AUDIT_FIELDS for entry in entries) else None
 
-    def _get(self, path: str, allowed: tuple[int, ...] = (200,)) -> dict[str, Any]:
+    def _get(
+        self, path: str, allowed: tuple[int, ...] = (200,), *, tries: int = 1
+    ) -> dict[str, Any]:
         answer = self._ask(path, {})
+        for _ in range(1, tries):
+            if answer.status != 503:
+                break
+            answer = self._ask(path, {})
         where = f"{self.url}{path.partition('?')[0]}"
         if answer.status not in allowed:
             raise NotAGateway(f"{where} answers {answer.status}")

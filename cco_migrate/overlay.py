@@ -33,9 +33,9 @@ class OverlayFiles(Files):
         self._changes: dict[Path, bytes | None] = {}
         self._directories: set[Path] = set()
         self._unlinked: set[Path] = set()
-        self._places: dict[Path, Path] = {}  # to follow links takes long, and they stay
+        self._places: dict[str, Path] = {}  # to follow links takes long, and they stay
         self._seen: dict[Path, bytes | None] = {}  # what was read but is not in `_changes`
-        self._around: set[Path] = set()  # the directories around those
+        self._around: dict[Path, tuple[Path, ...]] = {}  # each directory of those, and all above
 
     @property
     def changes(self) -> Mapping[Path, bytes | None]:
@@ -123,19 +123,22 @@ class OverlayFiles(Files):
 
     def _place(self, path: Path) -> Path:
         """Return the file a path names, links followed but those that were removed."""
-        place = self._places.get(path)
+        name = str(path)  # hashed in half the time of a path
+        place = self._places.get(name)
         if place is None:
             place = path.resolve() if path.name in {"", ".."} else self._in_directory(path)
-            self._places[path] = place
+            self._places[name] = place
         return place
 
     def _in_directory(self, path: Path) -> Path:
-        place = self._place(path.parent) / path.name
-        return place.resolve() if place not in self._unlinked and place.is_symlink() else place
+        directory = self._place(path.parent)
+        place = directory / path.name
+        if directory in self._directories or place in self._unlinked:
+            return place  # no link of the world below stands there
+        return place.resolve() if place.is_symlink() else place
 
     def _look(self, place: Path, path: Path) -> bytes | None:
-        self._around.update(place.parents)
-        for parent in place.parents:
+        for parent in self._up_from(place.parent):
             if parent in self._directories:
                 return None  # nothing stands in a new directory but what is in `_changes`
             if parent in self._changes:
@@ -143,6 +146,15 @@ class OverlayFiles(Files):
                     raise _error(errno.ENOTDIR, path)
                 return None
         return self._below.read_if_there(path)
+
+    def _up_from(self, directory: Path) -> tuple[Path, ...]:
+        """Return the directory and all above it, from the inside out."""
+        known = self._around.get(directory)
+        if known is None:
+            above = directory.parent
+            known = (directory, *(self._up_from(above) if above != directory else ()))
+            self._around[directory] = known
+        return known
 
     def _change(self, place: Path, data: bytes | None) -> None:
         if place in self._around:

@@ -155,6 +155,8 @@ def observed_models(gateway: GatewayClient) -> Mapping[str, int] | None:
 
 def git_state(path: Path) -> str:
     """Say in a few words what git knows of a file: tracked, changed, its last commit."""
+    if not any((folder / ".git").exists() for folder in path.absolute().parents):
+        return "not in a git repository"  # without GitPython, which is slow to import and to look
     try:
         import git  # noqa: PLC0415  # 150 ms that `--list` must not pay
     except ImportError:  # what GitPython raises when there is no git command

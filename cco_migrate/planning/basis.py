@@ -41,7 +41,7 @@ ASSUMED = (
 def runtime(context: Context) -> tuple[str, ...]:
     """Return what the gateway has loaded, as `Basis.runtime`; empty when nobody answers."""
     try:
-        health, workers = context.gateway.health(), context.gateway.workers()
+        health, workers = context.gateway.health_and_workers()
     except (Unreachable, NotAGateway):
         return ()
     if workers is not None and workers.serving:

@@ -59,7 +59,7 @@ def check_gateway(plan: Plan, inputs: Inputs, context: Context) -> list[Line]:
     driver, url = driver_of(context), inputs.instance.url
     found = driver.find()
     try:
-        health, workers = context.gateway.health(), context.gateway.workers()
+        health, workers = context.gateway.health_and_workers()
     except Unreachable:
         return [_not_running(found, inputs)]
     except NotAGateway as error:

@@ -24,6 +24,9 @@ class Wish(StrEnum):
     ABORT = "abort"  # go back to the old state; before anything else
 
 
+_FILES = {wish: f"{wish}.request.json" for wish in Wish}
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One request.
@@ -84,7 +87,7 @@ class Control:
             raise Aborted(f"aborted {request}", state="Nothing was changed.")
 
     def _path(self, wish: Wish) -> Path:
-        return self.run_dir / f"{wish}.request.json"
+        return self.run_dir / _FILES[wish]
 
 
 class WatchedClock(Clock):

@@ -36,6 +36,8 @@ def take(run_dir: Path, log: RunLog, world: World) -> None:
         Held: A file is no approval.
         NotJournaled: A line is not on disk; what was not taken is left.
     """
+    if not run_dir.is_dir():
+        return  # that of a dry run is in memory alone
     left = [(_read(path, world), path) for path in run_dir.glob(f"*{_SUFFIX}")]
     for word, path in sorted(left, key=lambda one: one[0].at):
         if word not in log.state.approvals:  # killed after the line, before the file went

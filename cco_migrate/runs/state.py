@@ -86,6 +86,9 @@ class StepState:
     seconds: float | None = None
 
 
+_UNTOUCHED = StepState()
+
+
 @dataclass(frozen=True, slots=True)
 class RunState:
     """A run as its journal tells it.
@@ -112,14 +115,14 @@ class RunState:
 
     def done(self, step_id: str) -> bool:
         """Return whether a step was applied, or its check said GO, and was not undone since."""
-        known = self.steps.get(step_id, StepState())
+        known = self.steps.get(step_id, _UNTOUCHED)
         if known.event is Event.JUDGED:
             return (known.evidence or {}).get("verdict") == Verdict.GO.value
         return known.event is Event.APPLIED
 
     def receipt_to_undo(self, step_id: str) -> JsonObject | None:
         """Return the receipt of a step that may have changed something; None when it has not."""
-        known = self.steps.get(step_id, StepState())
+        known = self.steps.get(step_id, _UNTOUCHED)
         return known.receipt if known.event in _MAY_HAVE_CHANGED else None
 
 
@@ -171,10 +174,10 @@ def _told(state: RunState, entry: Entry) -> dict[str, Any]:  # Any: fields of Ru
 
 
 def _step_advanced(state: RunState, entry: Entry) -> StepState:
-    old = state.steps.get(entry.step, StepState())
+    old = state.steps.get(entry.step, _UNTOUCHED)
     receipt, evidence, seconds = old.receipt, old.evidence, old.seconds
     if entry.event is Event.PREPARED:
         receipt, evidence, seconds = entry.data, None, None
-    elif entry.event in {Event.APPLIED, Event.JUDGED}:
+    elif entry.event is Event.APPLIED or entry.event is Event.JUDGED:
         evidence, seconds = entry.data.get("evidence"), entry.data.get("seconds")
     return StepState(entry.event, receipt, evidence, entry.reason, seconds)

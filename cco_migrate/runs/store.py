@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cco_migrate.errors import InvalidInput, ToolkitError
-from cco_migrate.model import Plan
+from cco_migrate.model import Plan, canonical
 from cco_migrate.runs.journal import Event, Journal, RunState, Status
 from cco_migrate.world import World
 
-PREFIX = {"model-overrides": "mo", "gateway-cutover": "gc", "local-router": "lr"}
+PREFIX = {
+    "model-overrides": "mo", "gateway-cutover": "gc", "local-router": "lr",
+    "removal-rollback": "rb",
+}  # fmt: skip
 UNFINISHED = frozenset({Status.OPEN, Status.ROLLING_BACK, Status.ROLLBACK_FAILED})
 
 
@@ -111,11 +114,11 @@ class RunStore:
     def _begun(self, run_id: str, plan: Plan, number: int) -> Run:
         directory = self.root / run_id
         self.world.files.make_directory(directory)
-        text = json.dumps(plan.to_json(), indent=2, ensure_ascii=False) + "\n"
-        self.world.files.replace(directory / "plan.json", text.encode())
+        data = canonical(plan.to_json()) + b"\n"  # the bytes its digest is of
+        self.world.files.replace(directory / "plan.json", data)
         journal = Journal(directory / "journal.jsonl", run_id, self.world)
-        data = {"by": self.world.processes.operator(), "number": number}
-        journal.append(Event.PLANNED, reason=plan.digest, data=data)
+        begun = {"by": self.world.processes.operator(), "number": number}
+        journal.append(Event.PLANNED, reason=plan.digest, data=begun)
         return Run(run_id, plan, journal, directory)
 
     def _folders(self) -> list[Path]:

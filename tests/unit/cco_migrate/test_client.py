@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from cco_migrate.client import (
+    ASKED_AT_MOST,
     GatewayClient,
     Health,
     NotAGateway,
@@ -61,6 +62,20 @@ BUNDLED_HEALTH = {
 }  # fmt: skip
 ORIGINAL_HEALTH = {"status": "ok", "uptime": 7, "overrides_enabled": False, "override_rules": 0}
 RELEASED_HEALTH = {"status": "ok", "version": "2", "uptime": 7, "cache_stats": {"hits": 1}}
+
+
+@pytest.mark.parametrize(
+    ("health", "slots"),
+    [(BUNDLED_HEALTH, [0]), (ORIGINAL_HEALTH, None)],
+    ids=["bundled", "foreign"],
+)
+def test_foreign_gateway_is_not_asked_for_workers(
+    answers: Answers, health: Mapping[str, object], slots: list[int] | None
+) -> None:
+    worker = {"slot": 0, "generation": 1, "boot_id": "b", "fingerprint": "f", "state": "serving"}
+    gateway = answers({"/health": health, "/gateway/workers": {"workers": [worker]}})
+    _, workers = gateway.health_and_workers()
+    assert (workers and [one.slot for one in workers.workers]) == slots
 
 
 @pytest.mark.parametrize(
@@ -277,3 +292,25 @@ def test_page_is_what_a_browser_gets(answers: Answers) -> None:
 def test_page_that_is_none_is_said(answers: Answers, reply: Reply) -> None:
     with pytest.raises(NotAGateway, match="no page"):
         answers({"/": reply}).page()
+
+
+def test_busy_supervisor_is_asked_again_and_not_for_ever(serve: Serve, world: World) -> None:
+    asked = []
+
+    def script(_method: str, target: str, _body: bytes) -> Reply:
+        asked.append(target)
+        if len(asked) < 3:
+            return 503, JSON, b'{"error": {"message": "the supervisor did not answer"}}'
+        return 200, JSON, b'{"workers": []}'
+
+    assert GatewayClient(serve(script), world.http).workers() == Workers((), "", None)
+    assert len(asked) == 3
+
+    def never(_method: str, target: str, _body: bytes) -> Reply:
+        asked.append(target)
+        return 503, JSON, b"{}"
+
+    asked.clear()
+    with pytest.raises(NotAGateway, match="503"):
+        GatewayClient(serve(never), world.http).workers()
+    assert len(asked) == ASKED_AT_MOST

@@ -212,12 +212,12 @@ def test_gone_process_has_no_start_and_takes_no_signal(child: subprocess.Popen[b
 
 def test_run_returns_status_and_both_outputs() -> None:
     code = "import os; os.write(1, b'out'); os.write(2, b'err'); raise SystemExit(3)"
-    done = processes.run([sys.executable, "-c", code], 10)
+    done = processes.run([sys.executable, "-c", code], 60)
     assert (done.code, done.output) == (3, "outerr")
 
 
 def test_run_keeps_the_end_of_a_long_output() -> None:
-    done = processes.run([sys.executable, "-c", "print('x' * 9000 + 'end')"], 10)
+    done = processes.run([sys.executable, "-c", "print('x' * 9000 + 'end')"], 60)
     assert (len(done.output), done.output[-4:]) == (4000, "end\n")
 
 
@@ -243,7 +243,7 @@ def test_run_does_not_wait_for_what_a_command_left_in_the_background(tmp_path: P
         f"open({str(left)!r}, 'w').write(str(p.pid)); print('done')"
     )
     try:
-        assert processes.run([sys.executable, "-c", code], 5).output == "done\n"
+        assert processes.run([sys.executable, "-c", code], 60).output == "done\n"
     finally:
         os.kill(int(left.read_text()), signal.SIGKILL)
 
@@ -252,7 +252,7 @@ def test_spawn_detaches_and_logs(tmp_path: Path) -> None:
     log = tmp_path / "new" / "service.log"
     code = "import os; print(os.environ['RUN'], os.getsid(0) == os.getpid())"
     process = processes.spawn([sys.executable, "-c", code], log, {"RUN": "mo-1"})
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
     assert log.read_text() == "mo-1 True\n"
     assert log.stat().st_mode & 0o777 == 0o600
 
@@ -340,7 +340,7 @@ def test_carrying_finds_what_was_started_with_an_environment(tmp_path: Path) -> 
     assert processes.carrying(mark) == ()
     child = processes.spawn(["sleep", "60"], tmp_path / "log", mark)
     try:
-        assert Clock().wait_until(lambda: processes.carrying(mark) == (child.pid,), 10)
+        assert Clock().wait_until(lambda: processes.carrying(mark) == (child.pid,), 60)
         assert processes.carrying({**mark, "CCO_TEST_OTHER": "x"}) == ()
     finally:
         child.kill()
@@ -356,6 +356,6 @@ def test_birth_is_the_same_while_a_process_lives_and_none_after(
     assert born is not None
     assert processes.birth(child.pid) == born != processes.birth(os.getpid())
     child.kill()
-    assert Clock().wait_until(lambda: processes.birth(child.pid) is None, 10)  # a zombie is dead
+    assert Clock().wait_until(lambda: processes.birth(child.pid) is None, 60)  # a zombie is dead
     child.wait()
     assert processes.birth(child.pid) is None

@@ -147,7 +147,11 @@ def test_git_state_follows_the_file(tmp_path: Path) -> None:
     assert "bring it back with: git checkout -- " in git_state(path)
 
 
-def test_git_state_without_the_git_command_says_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("made", "said"), [(".git", "git is not installed"), ("git", "not in a git repository")]
+)
+def test_git_state_without_the_git_command_says_so(tmp_path: Path, made: str, said: str) -> None:
+    (tmp_path / made).mkdir()
     code = (
         "import sys; from pathlib import Path; "
         "from cco_migrate.checks.configuration import git_state; "
@@ -157,4 +161,4 @@ def test_git_state_without_the_git_command_says_so(tmp_path: Path) -> None:
         [sys.executable, "-c", code, str(tmp_path / "x.toml")],
         env={**os.environ, "PATH": str(tmp_path)}, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert done.stdout.strip() == "git is not installed"
+    assert done.stdout.strip() == said

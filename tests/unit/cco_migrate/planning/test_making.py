@@ -62,6 +62,6 @@ def test_plan_and_dry_run_ask_a_gateway_each_thing_once(
         assert dry_run(look, plan).document["digest"] == plan.digest
         assert target.config.read_bytes() == OVERRIDES
         assert set(asked.values()) == {number}, asked
-    assert {target.partition("?")[0] for target in asked} == {
-        *ANSWERS, "/gateway/workers", "/gateway/audit",
-    }  # fmt: skip
+    assert Counter(target.partition("?")[0] for target in asked) == Counter(
+        [*ANSWERS, "/gateway/audit"]
+    )

@@ -165,7 +165,7 @@ def test_waiting_gets_it_when_the_owner_leaves(spawn: Spawn, tmp_path: Path, wor
     owner = spawn(OWNER)
     assert owner.stdin is not None
     owner.stdin.close()  # the owner leaves in its own time, we wait for it
-    with lock.held(tmp_path / "migrate", world, why="next", timeout_s=10) as lease:
+    with lock.held(tmp_path / "migrate", world, why="next", timeout_s=60) as lease:
         assert record(tmp_path / "migrate")["why"] == "next"
         assert lease.taken_from == ""
 
@@ -254,11 +254,12 @@ def test_heartbeat_changes_the_record_and_keeps_its_length(
     tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock, "LEASE_S", 0.03)
+    before = set(threading.enumerate())
     with lock.held(tmp_path, world, why="beating") as lease:
-        assert world.clock.wait_until(lambda: record(tmp_path)["beat"] > 2, 10, every_s=0.005)
+        assert world.clock.wait_until(lambda: record(tmp_path)["beat"] > 2, 60, every_s=0.005)
         assert len((tmp_path / "lock").read_bytes()) == lock.RECORD_BYTES
         lease.confirm()
-    assert threading.active_count() == 1
+    assert set(threading.enumerate()) <= before
 
 
 def test_former_owner_neither_beats_nor_releases_what_was_taken_over(

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -142,3 +143,8 @@ def test_unfinished_is_what_neither_ended_nor_went_back(
     run = end(store.create(plan), *events)
     found = store.unfinished()
     assert (found.id if found else None) == (run.id if unfinished else None)
+
+
+def test_plan_file_holds_the_bytes_its_digest_is_of(store: RunStore, plan: Plan) -> None:
+    data = (store.create(plan).directory / "plan.json").read_bytes()
+    assert sha256(data.removesuffix(b"\n")).hexdigest().startswith(plan.digest)
