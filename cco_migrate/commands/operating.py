@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from cco_migrate.commands import migrating
+from cco_migrate.commands import migrating, rolling_back
 from cco_migrate.commands.run_summary import document, has_good_evidence, undo_command
-from cco_migrate.criteria import CRITERIA
 from cco_migrate.errors import InvalidInput, LockHeld
-from cco_migrate.judge.criterion import Kind
+from cco_migrate.gates.approvals import ATTESTED
 from cco_migrate.model import Step
 from cco_migrate.runs import attestations, inbox, lock
 from cco_migrate.runs.attestations import Approval
@@ -29,9 +28,6 @@ ENDED: Mapping[Status, int] = {
     Status.ROLLED_BACK: 6,
     Status.ROLLBACK_FAILED: 7,
 }
-
-ATTESTED = tuple(name for name, one in CRITERIA.items() if one.kind is Kind.ATTESTATION)
-"""The criteria that only a person can answer; they are gates beside the steps of a run."""
 
 TAKEN_S = 2.0
 """A process that waits looks at what was left for it several times in so long."""
@@ -121,7 +117,7 @@ def abort(session: Session, *, why: str, timeout_s: float) -> Result:
     if run.state.status is Status.OPEN:
         _control(session, run).ask(Wish.ABORT, why)
     if _is_idle(session):
-        return migrating.rollback(session, by="flag", run_id=run.id, yes=True, no_input=True)
+        return rolling_back.rollback(session, by="flag", run_id=run.id, yes=True, no_input=True)
     session.out.waiting(f"run {run.id} to go back", timeout_s)
     result = wait(session, what="done", timeout_s=timeout_s)
     return replace(result, code=0) if result.code == ENDED[Status.ROLLED_BACK] else result

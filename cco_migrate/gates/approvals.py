@@ -14,8 +14,17 @@ from cco_migrate.judge.attestations import Attestation
 from cco_migrate.judge.criterion import Kind
 from cco_migrate.model import canonical
 
-ATTESTED = tuple(name for name, one in TABLE.items() if one.kind is Kind.ATTESTATION)
+COUNTED = ("complaints",)
+"""Ids of the criteria that a person answers with figures: how many, of how many."""
+
+ATTESTED = (
+    *(name for name, one in TABLE.items() if one.kind is Kind.ATTESTATION),
+    *COUNTED,
+)
 """Ids of the criteria that only a person can answer."""
+
+FILENAME = "approvals.jsonl"
+"""Name of the file of a state root, beside its runs, that gates read unless another is named."""
 
 _SCOPE = re.compile(rf"phase-[{min(PHASES)}-{max(PHASES)}]:[^\s:]+")
 
@@ -34,6 +43,11 @@ def read_approvals(data: bytes, path: Path) -> Mapping[str, tuple[Attestation, .
     return found
 
 
+def is_asked_for(scope: str) -> bool:
+    """Return whether a scope has the form in which gates ask: phase-N:FINGERPRINT."""
+    return _SCOPE.fullmatch(scope) is not None
+
+
 def approval_line(criterion: str, word: Attestation) -> bytes:
     """Return the line that `read_approvals` reads back.
 
@@ -42,26 +56,43 @@ def approval_line(criterion: str, word: Attestation) -> bytes:
     """
     if criterion not in ATTESTED:
         raise InvalidInput(f"--gate {criterion}: unknown; there is: {', '.join(ATTESTED)}")
-    if not _SCOPE.fullmatch(word.scope):
+    if not is_asked_for(word.scope):
         raise InvalidInput(
             f"--scope {word.scope}: no gate asks for it; write phase-N:FINGERPRINT, "
             "as the gate names it beside the criterion"
         )
-    row = {
+    if fault := _count_fault(criterion, word.counted):
+        raise InvalidInput(f"--gate {criterion}: {fault}")
+    row: dict[str, object] = {
         "criterion": criterion,
         "by": word.by,
         "at": word.at.isoformat(),
         "scope": word.scope,
         "expires": word.expires.isoformat(),
     }
+    if word.counted is not None:
+        row |= dict(zip(("count", "of"), word.counted, strict=True))
     return canonical(row if word.approves else {**row, "approves": False}) + b"\n"
 
 
 def _approval(line: bytes, where: Path) -> tuple[str, Attestation]:
     row = checked(line, where, "gate-approval")
     at, expires = (_time(row[name], name, where) for name in ("at", "expires"))
+    counted = (row["count"], row["of"]) if {"count", "of"} <= row.keys() else None
+    if fault := _count_fault(row["criterion"], counted):
+        raise InvalidInput(f"{where}: {row['criterion']}: {fault}")
     approves = row.get("approves", True)
-    return row["criterion"], Attestation(row["by"], at, row["scope"], expires, approves)
+    return row["criterion"], Attestation(row["by"], at, row["scope"], expires, approves, counted)
+
+
+def _count_fault(criterion: str, counted: tuple[int, int] | None) -> str:
+    """Return what is wrong with the figures of a word; empty when nothing is."""
+    if criterion not in COUNTED:
+        return "" if counted is None else "it takes a word, no figures"
+    if counted is None:
+        return "say how many, of how many active users: --count N --of USERS"
+    count, of = counted
+    return "" if 0 <= count <= of and of else f"{count} of {of} cannot be"
 
 
 def _time(text: str, name: str, where: Path) -> datetime:

@@ -14,18 +14,21 @@ class ByHand:
         do: A command for a shell, or what to do in words; $GW is the gateway's base URL.
         see: What is right.
         shell: Whether `do` is a command.
+        not_run: Why the tests cannot run it, for readers too; empty for what they do run.
     """
 
     do: str
     see: str
     shell: bool = True
+    not_run: str = ""
 
 
 def _said(who: str) -> ByHand:
     return ByHand(
         f"Ask {who}, then: `invoke approve --gate ID --by NAME --scope phase-N:FINGERPRINT "
-        "--expires 24h --out approvals.jsonl`",
-        "A line more in the file; the gate reads it with `--approvals approvals.jsonl`.",
+        "--expires 24h`",
+        "The gate on this state root reads it. For a gate elsewhere add `--out approvals.jsonl` "
+        "and give it with `--approvals approvals.jsonl`.",
         shell=False,
     )
 
@@ -69,13 +72,33 @@ BY_HAND: Mapping[str, ByHand] = {
         "Nothing: each x-gateway-request-id that was sent is recorded, once. Equal counts prove "
         "nothing.",
     ),
+    "audit-gaps": ByHand(
+        "curl -s \"$GW/gateway/audit?limit=1000\" | jq -r '.entries[] | [.boot_id, .seq] | @tsv' | "
+        "sort -k1,1 -k2,2n | awk '$1 == boot && $2 != last + 1 {print boot, last, $2} "
+        "{boot = $1; last = $2}'",
+        "Nothing: each process has numbered its requests without a gap. A number whose neighbours "
+        "are minutes old may still be in flight.",
+    ),
+    "cache-hit-rate": ByHand(
+        "curl -s \"$GW/gateway/audit?limit=1000\" | "
+        "jq '[.entries[] | select(.cache_read_tokens != null) | .cache_read_tokens > 0] "
+        "| (map(select(.)) | length) / length'",
+        "More than 0.3. It is the provider's prompt cache; the gateway's own is off by default.",
+    ),
+    "overrides-applied": ByHand(
+        "curl -s \"$GW/gateway/audit?limit=1000\" | jq '[.entries[] "
+        "| select(.requested_model != null and .model != .requested_model)] | length'",
+        "More than 0, once clients asked for a model that a rule names.",
+    ),
     "cost-accuracy": ByHand(
         "curl -s \"$GW/gateway/audit?start_time=$BEGAN\" | "
         "jq '.entries[] | {model, input_tokens, output_tokens, cost_usd}'",
         "Tokens times the price per million of that model, to a millionth of a dollar.",
     ),
     "baseline-captured": ByHand(
-        "Send the streams above over the old path and note the time to the first delta.",
+        "Send the streams above over the old path, three at one time, with "
+        "`curl --proxy http://127.0.0.1:PORT` and the provider's URL where it is a proxy; note the "
+        "time to the first delta and when the last stream ends.",
         "At least fifty whole streams; without them no later phase can say what became slower.",
         shell=False,
     ),
@@ -103,11 +126,17 @@ BY_HAND: Mapping[str, ByHand] = {
         "while sleep 30; do date -u +%T; "
         "curl -so /dev/null -m 5 -w '%{http_code}\\n' $GW/health; done",
         "Each stretch of other answers counts from the last 200 before to the first one after.",
+        not_run="runs until it is stopped",
     ),
     "latency-ratio": ByHand(
         "Send the same streams again and compare the times to the first delta, on logarithms, "
         "model by model.",
         "The whole interval below the first bound; between the bounds a person decides.",
+        shell=False,
+    ),
+    "throughput-ratio": ByHand(
+        "Send three of the streams at one time, over each path, and note when the last one ends.",
+        "Streams a second of the new path over those of the old, burst by burst, on logarithms.",
         shell=False,
     ),
     "latency-average": ByHand(
@@ -120,7 +149,7 @@ BY_HAND: Mapping[str, ByHand] = {
         "The same ids as at the beginning.",
     ),
     "log-errors": ByHand(
-        "grep -ci error $CCO_HOME/daemon.log",
+        "awk 'tolower($0) ~ /error/ {n++} END {print n + 0}' $CCO_HOME/daemon.log",
         "No more than before the gate began.",
     ),
     "memory-growth": ByHand(
@@ -136,12 +165,18 @@ BY_HAND: Mapping[str, ByHand] = {
         shell=False,
     ),
     "rollback-rehearsed": ByHand(
-        "Set gatewayEnabled false and proxyEnabled true, restart, send a request, and go back. "
-        "Then approve.",
-        "The old path answers, and after it the gateway again.",
+        "`invoke rollback.rehearse`. Where it cannot run: set gatewayEnabled false and "
+        "proxyEnabled true, restart, send a request, go back, and approve.",
+        "The old path answers, and after it the gateway again. The gate reads the record itself.",
         shell=False,
     ),
     "proxy-removed": _said("whoever removed the old proxy"),
+    "complaints": ByHand(
+        "Count the users who complained, then: `invoke approve --gate complaints --count N "
+        "--of USERS --by NAME --scope phase-N:FINGERPRINT --expires 24h`",
+        "The gate names both figures. Silence is no praise: few complaints are never GO.",
+        shell=False,
+    ),
     "critical-bugs": _said("whoever keeps the list of bugs"),
     "user-feedback": _said("the users"),
     "team-approval": _said("the team"),

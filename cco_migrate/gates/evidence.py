@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 
-from cco_migrate.gates import soundness, standing, traffic
-from cco_migrate.gates.measuring import Measured, rate_of, tokens_of
+from cco_migrate.gates import recorded, soundness, standing, traffic
+from cco_migrate.gates.baseline import Pace
+from cco_migrate.gates.measured import Measured
 from cco_migrate.gates.observed import Observed, few
 from cco_migrate.gates.order import Order
+from cco_migrate.gates.verifying import rate_of
 from cco_migrate.judge.charges import Charge, Charges
 from cco_migrate.judge.counts import Count
 from cco_migrate.judge.gate import Sample, Unmeasured
@@ -92,13 +94,13 @@ def _billed(measured: Measured, order: Order) -> Observed:
 def _captured(measured: Measured, order: Order) -> Observed:
     if (silent := _unsent(measured)) is not None:
         return silent
-    strata = tokens_of(measured.sent, measured.kept)
-    made = rate_of(measured.sent, measured.kept).n
-    notes = tuple(
-        f"{name}: {math.exp(one.mean) * 1000:.0f} ms, {one.n} streams"
-        for name, one in sorted(strata.items())
-    )
-    return _sample(Count(sum(one.n for one in strata.values()), made), measured, notes)
+    old, beside = measured.pace, measured.beside
+    notes = tuple(_told(f"through {order.proxy}" if order.proxy else "asked directly", old))
+    if beside is not None:
+        gateway = _told(f"gateway {order.gateway}", beside.pace)
+        notes += (beside.why,) if beside.why else tuple(gateway)
+    whole = sum(one.n for one in old.first_token.values())
+    return _sample(Count(whole, old.streams), measured, notes)
 
 
 def _earlier(measured: Measured, order: Order) -> Observed:
@@ -120,10 +122,20 @@ EVIDENCE: Mapping[str, Callable[[Measured, Order], Observed]] = {
     "cost-accuracy": _billed,
     "baseline-captured": _captured,
     "earlier-findings": _earlier,
+    **recorded.EVIDENCE,
     **traffic.EVIDENCE,
     **standing.EVIDENCE,
 }
 """Who makes the evidence of a criterion; every criterion of a phase has a row."""
+
+
+def _told(path: str, pace: Pace) -> Iterator[str]:
+    """Yield what a path took to the first token, how many streams a second, and how many broke."""
+    for name, one in sorted(pace.first_token.items()):
+        yield f"{path}: {name}: {math.exp(one.mean) * 1000:.0f} ms, {one.n} streams"
+    for name, one in sorted(pace.throughput.items()):
+        yield f"{path}: {name}: {math.exp(one.mean):.1f} streams a second"
+    yield f"{path}: {pace.broken} of {pace.streams} streams broke"
 
 
 def _betas(measured: Measured) -> list[str]:

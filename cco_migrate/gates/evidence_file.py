@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,7 @@ def digest_of(order: Order) -> str:
         "alpha": order.terms.alpha,
         "criteria": {one.id: to_json(one) for one in order.criteria},
         "baseline": baseline.to_json() if baseline else None,
+        "proxy": order.proxy,
     }
     return hashlib.sha256(canonical(frozen)).hexdigest()
 
@@ -145,14 +146,14 @@ def _uncollected() -> Iterator[None]:
 def _parsed(samples: bytes, path: Path) -> Kept:
     glances: list[Glance] = []
     runs: list[Run] = []
-    known: set[bytes] = set()
+    numbers: dict[bytes, int] = {}
     for number, line in enumerate(samples.split(b"\n")[:-1], 2):
-        if line in known:  # files were joined by hand: what is there twice was seen once
-            continue
-        known.add(line)
+        numbers.setdefault(line, number)  # files were joined by hand: what is twice was seen once
+    rows = _at_once(numbers)
+    for place, (line, number) in enumerate(numbers.items()):
         try:
             # Text, for bytes would have their encoding guessed line by line.
-            row: Any = json.loads(line.decode())  # Any: JSON, checked by what it becomes
+            row: Any = rows[place] if rows else json.loads(line.decode())  # Any: see _at_once
             if "up" in row:
                 glances.append(Glance.from_json(row))
             else:
@@ -167,3 +168,12 @@ def _parsed(samples: bytes, path: Path) -> Kept:
         tuple(sorted(glances, key=lambda one: one.at_s)),
         tuple(sorted(runs, key=lambda one: one.at_s)),
     )
+
+
+def _at_once(lines: Collection[bytes]) -> list[Any] | None:  # Any: JSON, checked by what it becomes
+    """Return a row for each line, read in one call; None when a line is not one value."""
+    try:
+        rows: list[Any] = json.loads(f"[{b','.join(lines).decode()}]")  # Any: as above
+    except ValueError:
+        return None
+    return rows if len(rows) == len(lines) else None

@@ -7,10 +7,12 @@ from cco_migrate.gates.evidence import observe
 from cco_migrate.gates.evidence_file import open_evidence
 from cco_migrate.gates.evidence_lock import evidence_locked
 from cco_migrate.gates.kept import Run
-from cco_migrate.gates.measuring import Measured, Waiting, measure, rate_of, tokens_of
+from cco_migrate.gates.measured import Measured
+from cco_migrate.gates.measuring import measure
 from cco_migrate.gates.order import Order
 from cco_migrate.gates.outcome import Judged, judge
 from cco_migrate.gates.phases import CAPTURE
+from cco_migrate.gates.verifying import Waiting, rate_of
 from cco_migrate.probes.glances import time_text
 from cco_migrate.probes.site import Site
 from cco_migrate.verdict import Verdict
@@ -39,10 +41,15 @@ def _held(order: Order, world: World, waiting: Waiting) -> Judged:
     if measured.sent:
         evidence.add(_run(measured, judged, order))
     if order.capture is not None and judged.verdict is Verdict.GO:
-        tokens = tokens_of(measured.sent, measured.kept)
-        at = time_text(measured.now.timestamp())
-        world.files.replace(order.capture, Baseline(at, order.url, tokens).encoded())
+        world.files.replace(order.capture, _baseline(measured, order).encoded())
     return judged
+
+
+def _baseline(measured: Measured, order: Order) -> Baseline:
+    at, beside = time_text(measured.now.timestamp()), measured.beside
+    new = None if beside is None or beside.why else beside.pace
+    gateway = order.gateway if new else ""
+    return Baseline(at, order.url, measured.pace, order.proxy, gateway, new)
 
 
 def _run(measured: Measured, judged: Judged, order: Order) -> Run:
@@ -54,5 +61,5 @@ def _run(measured: Measured, judged: Judged, order: Order) -> Run:
         for name in sorted(LASTING & rulings.keys())
         if rulings[name].verdict is Verdict.NO_GO
     }
-    tokens = first_tokens(measured.sent)
-    return Run(measured.now.timestamp(), loaded, rate.n, rate.k, tokens, found)
+    tokens, paced = first_tokens(measured.sent), measured.throughput
+    return Run(measured.now.timestamp(), loaded, rate.n, rate.k, tokens, found, paced)

@@ -23,6 +23,7 @@ class Run:
         broken: Those of them that broke the protocol.
         first_token: Logarithms of the seconds to the first token, by stratum.
         found: What stays true whatever later runs see, by criterion, in words.
+        throughput: Logarithms of the streams a second of whole bursts, by stratum.
     """
 
     at_s: float
@@ -31,6 +32,7 @@ class Run:
     broken: int
     first_token: Mapping[str, Moments] = field(default_factory=dict)
     found: Mapping[str, str] = field(default_factory=dict)
+    throughput: Mapping[str, Moments] = field(default_factory=dict)
 
     def to_json(self) -> JsonObject:
         """Return JSON values."""
@@ -40,6 +42,7 @@ class Run:
             "streams": self.streams,
             "broken": self.broken,
             "first_token": moments_json(self.first_token),
+            "throughput": moments_json(self.throughput),
             "found": dict(self.found),
         }
 
@@ -52,7 +55,8 @@ class Run:
         at_s = datetime.fromisoformat(row["at"]).timestamp()
         found = {str(name): str(words) for name, words in row["found"].items()}
         first_token = moments_of(row["first_token"])
-        return cls(at_s, row["sound"] is True, streams, broken, first_token, found)
+        paced = moments_of(row.get("throughput", {}))  # a line of an earlier version has none
+        return cls(at_s, row["sound"] is True, streams, broken, first_token, found, paced)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,86 +2,34 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import timedelta
 
-from cco_migrate.gates.baseline import against, first_tokens
+from cco_migrate.errors import InvalidInput
+from cco_migrate.gates.baseline import throughput
+from cco_migrate.gates.capturing import capture
 from cco_migrate.gates.evidence_file import Evidence
-from cco_migrate.gates.kept import Kept, together
+from cco_migrate.gates.kept import Kept
 from cco_migrate.gates.looking import Look, in_short, look_at
+from cco_migrate.gates.measured import Daemon, Measured
 from cco_migrate.gates.order import Order
-from cco_migrate.gates.phases import CAPTURE
-from cco_migrate.judge.criterion import Criterion
+from cco_migrate.gates.phases import CAPTURE, RECORDED
+from cco_migrate.gates.verifying import Verified, Waiting, verify
 from cco_migrate.judge.gate import Unmeasured
-from cco_migrate.judge.integrity import Invariant
-from cco_migrate.judge.moments import Moments
-from cco_migrate.judge.rates import Rate
-from cco_migrate.judge.ruling import Evidence as Statistics
-from cco_migrate.probes.canaries import TOOL_EVERY, canary
+from cco_migrate.judge.outages import DAY_S
+from cco_migrate.probes.audited import Record
 from cco_migrate.probes.counters import REQUESTS, Counters, read_counters
 from cco_migrate.probes.footprint import log_errors, log_size, record_faults
-from cco_migrate.probes.glances import attributed_counters, glance
-from cco_migrate.probes.instances import Health, look_at_health
-from cco_migrate.probes.records import Record, read_records
+from cco_migrate.probes.glances import glance
+from cco_migrate.probes.instances import look_at_health
+from cco_migrate.probes.records import read_newest, read_records
 from cco_migrate.probes.site import Site
-from cco_migrate.probes.streams import Sent, send
-from cco_migrate.probes.windows import Window, window_of
-from cco_migrate.verdict import Verdict
+from cco_migrate.probes.windows import window_of
+from cco_migrate.recovery.record import Record as Rehearsal
+from cco_migrate.recovery.record import read_record
 
 MIN_WATCH_S = 1.2  # a second of uptime has to pass in between
 SETTLE_S = 3.0
-MIN_CANARIES = TOOL_EVERY  # evidence of earlier runs spares the others, not the kinds of them
-
-Waiting = Callable[[str, float], None]
-"""Says what is awaited, and for how many seconds at most; "" when the wait is over."""
-
-
-@dataclass(frozen=True, slots=True)
-class Daemon:
-    """What a daemon on this machine leaves behind.
-
-    Attributes:
-        record: Faults of its record of itself.
-        log: Errors in its log while the gate measured.
-    """
-
-    record: Invariant | Unmeasured
-    log: Invariant | Unmeasured
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """Everything a gate measured.
-
-    Attributes:
-        readings: Of the counters, in order of time: before, during and after the traffic.
-        unsent: Why nothing was sent; empty when something was.
-        kept: All looks, and what earlier runs showed.
-        window: Of real traffic, by all these looks.
-        now: When the measurement ended.
-        systems: One look at each other gateway of the fleet, by URL.
-        age_s: Seconds from the last look to the end of the measurement.
-    """
-
-    before: Look
-    after: Look
-    readings: tuple[Counters, ...]
-    sent: tuple[Sent, ...]
-    unsent: str
-    records: tuple[Record, ...] | Unmeasured
-    daemon: Daemon
-    kept: Kept
-    window: Window
-    now: datetime
-    systems: Mapping[str, Health | Unmeasured]
-    age_s: float = 0.0
-
-    @property
-    def request_ids(self) -> tuple[str | None, ...]:
-        """Ids of all answered requests; None for an answer that names none."""
-        return tuple(one for sent in self.sent for one in sent.request_ids)
+AUDIT_PAGES = 10  # of the newest records, however many there are
 
 
 def measure(
@@ -93,26 +41,28 @@ def measure(
         evidence: Where looks are kept as soon as they are made; None keeps them for this run.
     """
     clock, kept = site.world.clock, evidence or Evidence(Kept(), lambda _line: None)
+    if order.phase == CAPTURE:
+        return capture(order, site.world, waiting, kept.kept)
     log_begin = log_size(order.home)
     before = _watched(order, site, waiting, kept)
     began_s = clock.monotonic()
     unsent = _obstacle(order, before)
-    sent, during = ((), ()) if unsent else _sent(order, site, waiting, kept.kept)
+    done = Verified() if unsent else verify(order, site, waiting, kept.kept)
     waiting("audit and counters", SETTLE_S)
-    ids = [one for exchange in sent for one in exchange.request_ids if one]
+    ids = [one for exchange in done.sent for one in exchange.request_ids if one]
     records = read_records(site, ids) if ids else Unmeasured(unsent or "no answer named its id")
     _settle(site, before, len(ids))
     clock.wait_until(lambda: clock.monotonic() - began_s >= MIN_WATCH_S, MIN_WATCH_S)
     after = look_at(site)
     looked_s = clock.monotonic()
-    kept.add(in_short(order, site, after, ours=bool(sent)))
+    kept.add(in_short(order, site, after, ours=bool(done.sent)))
     waiting("", 0)
-    readings = (before.counters, *during, after.counters)
+    readings = (before.counters, *done.readings, after.counters)
     return Measured(
         before,
         after,
         tuple(one for one in readings if isinstance(one, Counters)),
-        sent,
+        done.sent,
         unsent,
         records,
         Daemon(record_faults(site, order.home), log_errors(order.home, log_begin)),
@@ -120,41 +70,11 @@ def measure(
         window_of(kept.kept.glances),
         clock.now(),
         {url: look_at_health(Site(url, site.world)) for url in order.systems},
-        age_s=clock.monotonic() - looked_s,
+        clock.monotonic() - looked_s,
+        throughput(done.bursts),
+        _audit(order, site),
+        rehearsal=_rehearsal(order, site),
     )
-
-
-def rate_of(sent: Sequence[Sent], kept: Kept | None = None) -> Rate:
-    """Return how many streams broke the protocol, those of sound runs before this one included.
-
-    A refused credential is no stream at all.
-    """
-    made = [one for one in sent if not one.refused]
-    runs = tuple(kept.sound) if kept else ()
-    broken = sum(bool(one.stream.faults) for one in made) + sum(run.broken for run in runs)
-    return Rate(broken, len(made) + sum(run.streams for run in runs))
-
-
-def tokens_of(sent: Sequence[Sent], kept: Kept) -> Mapping[str, Moments]:
-    """Return the times to the first token of this run and of sound ones before it."""
-    return together(*(run.first_token for run in kept.sound), first_tokens(sent))
-
-
-def _sent(
-    order: Order, site: Site, waiting: Waiting, kept: Kept
-) -> tuple[tuple[Sent, ...], tuple[Counters | Unmeasured, ...]]:
-    """Send canaries until more would change nothing, and read the counters now and then."""
-    sent: list[Sent] = []
-    readings: list[Counters | Unmeasured] = []
-    run = f"gate-{secrets.token_hex(6)}"
-    for number in range(order.streams):
-        waiting(f"verification stream {number + 1} of at most {order.streams}", 60)
-        sent.append(send(site, canary(number, run=run, model=order.model), order.credential))
-        if number % 8 == 7:
-            readings.append(attributed_counters(site))
-        if sent[-1].refused or _decided(sent, order, kept):
-            break
-    return tuple(sent), tuple(readings)
 
 
 def _watched(order: Order, site: Site, waiting: Waiting, kept: Evidence) -> Look:
@@ -173,30 +93,28 @@ def _watched(order: Order, site: Site, waiting: Waiting, kept: Evidence) -> Look
     return look
 
 
+def _rehearsal(order: Order, site: Site) -> Rehearsal | Unmeasured:
+    """Read the record of the last rehearsal of the ways back."""
+    if order.home is None:
+        return Unmeasured("the state root is not known: give --home to read its rehearsal")
+    try:
+        found = read_record(order.home / "migrate", site.world.files)
+    except InvalidInput as error:
+        return Unmeasured(str(error))
+    return found or Unmeasured("never rehearsed on this machine: invoke rollback.rehearse")
+
+
 def _obstacle(order: Order, look: Look) -> str:
-    # The old path has no health endpoint that would have to answer.
-    if not look.seen and order.phase != CAPTURE:
+    if not look.seen:
         return "the gateway does not answer, so nothing was sent"
     return "" if order.streams else "no verification traffic was asked for"
 
 
-def _decided(sent: Sequence[Sent], order: Order, kept: Kept) -> bool:
-    """Whether more streams would change nothing: the bounds hold however often one looks."""
-    streams = order.criterion("stream-conformance")
-    if _open(streams, rate_of(sent, kept), order) or len(sent) < MIN_CANARIES:
-        return False
-    if order.phase == CAPTURE:
-        return False  # whatever was asked for makes the baseline better
-    if order.baseline is None or not order.asks("latency-ratio"):
-        return True
-    ratio = against(order.baseline, tokens_of(sent, kept))
-    return not _open(order.criterion("latency-ratio"), ratio, order)
-
-
-def _open(criterion: Criterion, evidence: Statistics, order: Order) -> bool:
-    estimate = evidence.estimate(criterion, order.terms)
-    verdict = criterion.bounds.decide(estimate.low, estimate.high)
-    return estimate.n < criterion.minimum_samples or verdict is Verdict.INCONCLUSIVE
+def _audit(order: Order, site: Site) -> tuple[Record, ...] | Unmeasured:
+    """Read the newest records of a day, when a criterion asks for them."""
+    if not any(order.asks(name) for name in RECORDED):
+        return Unmeasured("no criterion of the gate asks for it")
+    return read_newest(site, site.world.clock.now() - timedelta(seconds=DAY_S), AUDIT_PAGES)
 
 
 def _settle(site: Site, before: Look, sent: int) -> None:

@@ -14,6 +14,7 @@ from cco_migrate.criteria import read_criteria
 from cco_migrate.errors import InvalidInput
 from cco_migrate.gates.approvals import read_approvals
 from cco_migrate.gates.baseline import Baseline, read_baseline
+from cco_migrate.gates.checked import read_typed
 from cco_migrate.gates.phases import CAPTURE, TABLE, criteria_of
 from cco_migrate.judge.attestations import Attestation
 from cco_migrate.judge.criterion import Criterion
@@ -40,6 +41,8 @@ class GateOptions:
         every: Seconds between two looks.
         home: The gateway's state root, where it is on this machine.
         systems: URLs of the fleet's other gateways, separated by commas.
+        proxy: The old HTTP proxy; phase 0 asks `url` through it.
+        beside: URL of the gateway that phase 0 measures beside the old path.
     """
 
     url: str
@@ -57,6 +60,8 @@ class GateOptions:
     every: int = 30
     home: str = ""
     systems: str = ""
+    proxy: str = ""
+    beside: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,9 @@ class Order:
         every_s: Seconds between two looks.
         home: The gateway's state root; None when it is elsewhere.
         systems: URLs of the fleet's other gateways.
+        proxy: The old HTTP proxy that phase 0 asks through; "" for none.
+        gateway: URL of the gateway that phase 0 measures beside the old path; "" for none.
+        overridden: The models that a rule of the planned configuration replaces.
     """
 
     url: str
@@ -95,6 +103,9 @@ class Order:
     every_s: int = 30
     home: Path | None = None
     systems: tuple[str, ...] = ()
+    proxy: str = ""
+    gateway: str = ""
+    overridden: frozenset[str] = frozenset()
 
     @property
     def terms(self) -> Terms:
@@ -122,16 +133,21 @@ def make_order(options: GateOptions, files: Files) -> Order:
         InvalidInput: An option makes no sense or a file is wrong; nothing was asked or sent.
     """
     _require_sense(options)
-    known = read_criteria(_read(options.criteria, files), Path(options.criteria), TABLE)
+    known = read_criteria(
+        read_typed("--criteria", options.criteria, files), Path(options.criteria), TABLE
+    )
     found = _configuration(options.config, files)
     orchestra = Path(ConfigName.ORCHESTRA.filename)
     tracking = costs.read_costs(orchestra, found.get(ConfigName.ORCHESTRA))
     evidence, baseline = _path(options.evidence), _path(options.baseline)
+    overridden = _overridden(found, Path(options.config))
     captures = options.phase == CAPTURE
     order = Order(
         url=_base(options.url),
         phase=options.phase,
-        criteria=criteria_of(options.phase, known, carried=evidence is not None),
+        criteria=criteria_of(
+            options.phase, known, carried=evidence is not None, overrides=bool(overridden)
+        ),
         fingerprint=config.fingerprint(found) if found else options.fingerprint or None,
         model=options.model,
         streams=options.streams,
@@ -146,6 +162,9 @@ def make_order(options: GateOptions, files: Files) -> Order:
         every_s=options.every,
         home=_path(options.home),
         systems=tuple(_base(url.strip()) for url in options.systems.split(",") if url.strip()),
+        proxy=_base(options.proxy) if options.proxy else "",
+        gateway=_base(options.beside) if options.beside else "",
+        overridden=overridden,
     )
     try:
         judge_gate(order.criteria, {}, order.terms)
@@ -161,6 +180,8 @@ def _require_sense(options: GateOptions) -> None:
         raise InvalidInput(f"watch {options.watch} s every {options.every} s: 0 or more, 1 or more")
     if options.phase == CAPTURE and not options.baseline:
         raise InvalidInput("phase 0 captures a baseline: say with --baseline where to write it")
+    if options.proxy and options.phase != CAPTURE:
+        raise InvalidInput("--proxy: only phase 0 measures the old path; leave it out")
     if options.config and options.fingerprint:
         raise InvalidInput("give either the configuration or its fingerprint, not both")
     for path in (options.evidence, options.baseline if options.phase == CAPTURE else ""):
@@ -180,13 +201,22 @@ def _switches(found: Mapping[ConfigName, bytes | None], folder: Path) -> tuple[b
     return bool(row.get("gatewayEnabled", True)), bool(row.get("proxyEnabled", False))
 
 
+def _overridden(found: Mapping[ConfigName, bytes | None], path: Path) -> frozenset[str]:
+    """Return the models that a rule replaces; none when no files were named."""
+    data = found.get(ConfigName.OVERRIDES)
+    if data is None:
+        return frozenset()
+    planned = config.read_overrides(path, data)
+    return frozenset(rule.source for rule in planned.rules) if planned.enabled else frozenset()
+
+
 def _baseline(path: str, files: Files) -> Baseline | None:
-    data = _read(path, files)
+    data = read_typed("--baseline", path, files)
     return None if data is None else read_baseline(data, Path(path))
 
 
 def _approvals(path: str, files: Files) -> Mapping[str, tuple[Attestation, ...]] | None:
-    data = _read(path, files)
+    data = read_typed("--approvals", path, files)
     return None if data is None else read_approvals(data, Path(path))
 
 
@@ -211,19 +241,15 @@ def _configuration(path: str, files: Files) -> dict[ConfigName, bytes | None]:
     return found
 
 
-def _read(path: str, files: Files) -> bytes | None:
-    if not path:
-        return None
-    try:
-        return files.read(Path(path).expanduser())
-    except OSError as error:
-        raise InvalidInput(f"{path}: {error.strerror}") from error
-
-
 def _base(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path.strip("/"):
-        raise InvalidInput(f"{url}: write http://HOST:PORT, without a path")
-    if "@" in parts.netloc:
-        raise InvalidInput("the gateway's URL: write it without user and password")
+    if "@" in url:
+        raise InvalidInput("the URL of a gateway or proxy: write it without user and password")
+    form = f"{url}: write http://HOST:PORT, without a path"
+    try:
+        parts = urlsplit(url)
+        known = parts.hostname and parts.port != 0
+    except ValueError as error:
+        raise InvalidInput(form) from error
+    if parts.scheme not in {"http", "https"} or not known or parts.path.strip("/"):
+        raise InvalidInput(form)
     return f"{parts.scheme}://{parts.netloc}"

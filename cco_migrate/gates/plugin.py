@@ -42,6 +42,8 @@ _HELP = {
     "every": "seconds between two looks",
     "home": "the gateway's state root, where it is on this machine",
     "systems": "URLs of the fleet's other gateways, separated by commas",
+    "proxy": "the old HTTP proxy, through which phase 0 asks the URL",
+    "beside": "URL of the gateway that phase 0 measures beside the old path",
 }
 _OUTPUTS = {
     "verdict": "write the verdict as JSON to this file",

@@ -78,8 +78,8 @@ _TABLE = (
     ),
     Criterion(
         "rollback-rehearsed", Kind.ATTESTATION, Bounds(1, 1, at_least=True),
-        "people who took the flag rollback to the old path and back", "approvals", _SOFT,
-        staleness_s=30 * DAY_S,
+        "rehearsals of the ways back, or people who took the flag rollback and came back",
+        "approvals", _SOFT, staleness_s=7 * DAY_S,
     ),
     Criterion(
         "proxy-removed", Kind.ATTESTATION, Bounds(1, 1, at_least=True),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cco_migrate.gates.by_hand import BY_HAND
-from cco_migrate.gates.phases import CAPTURE, EARLIER, PHASES, TABLE, criteria_of
+from cco_migrate.gates.phases import CAPTURE, EARLIER, OVERRIDES, PHASES, TABLE, criteria_of
 from cco_migrate.judge.binomial import trials_to_prove_below
 from cco_migrate.judge.criterion import Criterion, Kind, Mode
 from cco_migrate.judge.gate import terms_of
@@ -43,16 +43,18 @@ def render() -> str:
 
 
 def _phases() -> Iterator[str]:
-    for phase, names in PHASES.items():
+    for phase in PHASES:
+        names = [one.id for one in criteria_of(phase, TABLE, overrides=True)]
         asked = ", ".join(f"[{name}](#{name})" for name in names)
         yield f"## Phase {phase}: {_ABOUT[phase]}\n\n{asked}\n"
 
 
 def _criteria() -> Iterator[str]:
     names = dict.fromkeys(name for asked in PHASES.values() for name in asked)
-    for name in (*names, EARLIER):
+    for name in (*names, OVERRIDES, EARLIER):
         criterion, hand = TABLE[name], BY_HAND[name]
-        do = f"```\n{hand.do}\n```" if hand.shell else hand.do
+        do = f"```sh\n{hand.do}\n```" if hand.shell else hand.do
+        do += f"\n\n*Not run in the tests: {hand.not_run}.*" if hand.not_run else ""
         yield f"## {name}\n\n{_question(criterion)}\n\n{do}\n\n* You see: {hand.see}"
         yield f"* Why: {criterion.source}.\n"
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from cco_migrate.gates.looking import Look
-from cco_migrate.gates.measuring import Measured
+from cco_migrate.gates.measured import Measured
 from cco_migrate.gates.observed import Observed, few
 from cco_migrate.gates.order import Order
 from cco_migrate.judge.gate import Sample, Unmeasured

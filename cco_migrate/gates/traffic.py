@@ -1,11 +1,11 @@
-"""What looks at a gateway over a window make evidence of: real traffic, outages, growth. Pure."""
+"""What looks at a gateway over a window make evidence of, and both paths compared. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from cco_migrate.gates.baseline import against
-from cco_migrate.gates.measuring import Measured, tokens_of
+from cco_migrate.gates.baseline import Pace, Strata, against
+from cco_migrate.gates.measured import Measured
 from cco_migrate.gates.observed import Observed, few
 from cco_migrate.gates.order import Order
 from cco_migrate.judge.gate import Sample, Unmeasured
@@ -38,16 +38,12 @@ def _availability(measured: Measured, order: Order) -> Observed:
     return _seen(outages(measured.kept.glances, order.every_s), measured)
 
 
-def _ratio(measured: Measured, order: Order) -> Observed:
-    if order.baseline is None:
-        why = "no baseline: capture it over the old path with --phase 0 --baseline FILE"
-        return Observed(Unmeasured(why))
-    refused = any(one.refused for one in measured.sent)
-    if measured.unsent or refused:
-        return Observed(Unmeasured(measured.unsent or "the verification credential was refused"))
-    new = tokens_of(measured.sent, measured.kept)
-    note = f"baseline of {order.baseline.at}, {order.baseline.url}"
-    return _seen(against(order.baseline, new), measured, (note,))
+def _latency(measured: Measured, order: Order) -> Observed:
+    return _compared(measured, order, lambda pace: pace.first_token)
+
+
+def _throughput(measured: Measured, order: Order) -> Observed:
+    return _compared(measured, order, lambda pace: pace.throughput)
 
 
 def _restarts(measured: Measured, order: Order) -> Observed:
@@ -69,13 +65,29 @@ EVIDENCE: Mapping[str, Callable[[Measured, Order], Observed]] = {
     "streaming-failures": _streams,
     "error-rate": _errors,
     "availability": _availability,
-    "latency-ratio": _ratio,
+    "latency-ratio": _latency,
+    "throughput-ratio": _throughput,
     "latency-average": _overhead,
     "process-restarts": _restarts,
     "memory-growth": _memory,
     "disk-growth": _disk,
 }
 """Who makes the evidence of a criterion from a window."""
+
+
+def _compared(measured: Measured, order: Order, of: Callable[[Pace], Strata]) -> Observed:
+    """Compare how the two paths answered verification streams."""
+    if order.baseline is None:
+        why = "no baseline: capture it over the old path with --phase 0 --baseline FILE"
+        return Observed(Unmeasured(why))
+    old, note = of(order.baseline.old), (str(order.baseline),)
+    if not old:
+        why = "the baseline does not tell it: capture it again with --phase 0 --baseline FILE"
+        return Observed(Unmeasured(why), note)
+    refused = any(one.refused for one in measured.sent)
+    if measured.unsent or refused:
+        return Observed(Unmeasured(measured.unsent or "the verification credential was refused"))
+    return _seen(against(old, of(measured.pace)), measured, note)
 
 
 def _since(measured: Measured) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cco_migrate.judge.attestations import Attestations
-from cco_migrate.judge.charges import Charges
+from cco_migrate.judge.charges import Charges, ChargeTotals
 from cco_migrate.judge.counts import Count
 from cco_migrate.judge.criterion import Kind
 from cco_migrate.judge.differences import RateDifference
@@ -34,7 +34,7 @@ EVIDENCE: Mapping[Kind, tuple[type[Evidence], ...]] = {
     Kind.RATIO: (Ratio,),
     Kind.MEAN: (WindowMeans,),
     Kind.RECORDS: (SentIds, Sequences),
-    Kind.CHARGES: (Charges,),
+    Kind.CHARGES: (Charges, ChargeTotals),
     Kind.INVARIANT: (Invariant,),
     Kind.COUNT: (Count,),
     Kind.ATTESTATION: (Attestations,),

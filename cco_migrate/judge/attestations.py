@@ -21,6 +21,7 @@ class Attestation:
         scope: What it is for, e.g. the digest of the plan; it holds for nothing else.
         expires: Until when it holds, aware.
         approves: False refuses.
+        counted: What they counted: how many, of how many; None for a word without figures.
     """
 
     by: str
@@ -28,6 +29,7 @@ class Attestation:
     scope: str
     expires: datetime
     approves: bool = True
+    counted: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -13,6 +14,7 @@ from cco_migrate.pricing.prices import PriceTable, Usage
 ROUNDING_USD = Decimal("0.000001")
 """A micro-dollar a request: the precision in which gateways tell a cost."""
 
+_SHOWN = 3
 _THOUSAND = (Decimal(950), Decimal(1050))
 
 
@@ -46,30 +48,71 @@ class Charge:
 
 
 @dataclass(frozen=True, slots=True)
+class ChargeTotals:
+    """The charges of a window added up: what is kept of them as it grows.
+
+    Attributes:
+        known: Charges that could be checked.
+        wrong: Those of them that were wrong.
+        unknown: Charges that could not be checked.
+        named: The first wrong requests by id, a few.
+    """
+
+    known: int = 0
+    wrong: int = 0
+    unknown: int = 0
+    billed_usd: Decimal = Decimal(0)
+    computed_usd: Decimal = Decimal(0)
+    named: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, charges: Iterable[Charge]) -> ChargeTotals:
+        """Return the totals of charges."""
+        given = tuple(charges)
+        known = [charge for charge in given if charge.known]
+        wrong = [charge.request_id for charge in known if not charge.right]
+        billed, cost = _total(known, "billed_usd"), _total(known, "lowest_usd")
+        unknown = len(given) - len(known)
+        return cls(len(known), len(wrong), unknown, billed, cost, tuple(wrong[:_SHOWN]))
+
+    def __add__(self, later: ChargeTotals) -> ChargeTotals:
+        """Return the totals of both windows."""
+        return ChargeTotals(
+            self.known + later.known,
+            self.wrong + later.wrong,
+            self.unknown + later.unknown,
+            self.billed_usd + later.billed_usd,
+            self.computed_usd + later.computed_usd,
+            (*self.named, *later.named)[:_SHOWN],
+        )
+
+    def estimate(self, criterion: Criterion, terms: Terms) -> Estimate:
+        """Return the number of wrong charges; one that cannot be checked leaves it open."""
+        billed, cost = self.billed_usd, self.computed_usd
+        said = f"{self.wrong} of {self.known} charges wrong, ${billed:.6f} billed for ${cost:.6f}"
+        said += f" ({', '.join(self.named)})" if self.named else ""
+        if self.wrong and cost and _THOUSAND[0] < billed / cost < _THOUSAND[1]:
+            said += "; a thousand times too much: a price per million read as one per thousand"
+        return Estimate(
+            self.known,
+            self.wrong,
+            # What cannot be checked may be wrong, too.
+            self.wrong + self.unknown,
+            said + (f", {self.unknown} without charge or price" if self.unknown else ""),
+            k=self.wrong,
+            facts={"billed_usd": str(billed), "computed_usd": str(cost), "unknown": self.unknown},
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Charges:
-    """The charges of a window."""
+    """The charges of a window, one by one."""
 
     charges: tuple[Charge, ...]
 
     def estimate(self, criterion: Criterion, terms: Terms) -> Estimate:
         """Return the number of wrong charges; one that cannot be checked leaves it open."""
-        known = [charge for charge in self.charges if charge.known]
-        wrong = [charge for charge in known if not charge.right]
-        unknown = len(self.charges) - len(known)
-        billed, cost = _total(known, "billed_usd"), _total(known, "lowest_usd")
-        said = f"{len(wrong)} of {len(known)} charges wrong, ${billed:.6f} billed for ${cost:.6f}"
-        said += f" ({', '.join(charge.request_id for charge in wrong[:3])})" if wrong else ""
-        if wrong and cost and _THOUSAND[0] < billed / cost < _THOUSAND[1]:
-            said += "; a thousand times too much: a price per million read as one per thousand"
-        return Estimate(
-            len(known),
-            len(wrong),
-            # What cannot be checked may be wrong, too.
-            len(wrong) + unknown,
-            said + (f", {unknown} without charge or price" if unknown else ""),
-            k=len(wrong),
-            facts={"billed_usd": str(billed), "computed_usd": str(cost), "unknown": unknown},
-        )
+        return ChargeTotals.of(self.charges).estimate(criterion, terms)
 
 
 def charge(

@@ -38,6 +38,7 @@ class Mode(StrEnum):
     """Whether a verdict counts for the gate or is only shown."""
 
     ENFORCE = "enforce"
+    GUARD = "guard"  # a proved NO-GO counts; GO does not wait for it
     OBSERVE = "observe"
 
 

@@ -126,7 +126,7 @@ def _summary(
     soak = soak_s / DAY_S
     if samples.expected is None:
         return f"{criterion.id} cannot say GO as things are assumed to be"
-    need = f"{criterion.id} needs {samples.expected} more samples"
+    need = f"{criterion.id} needs {samples.expected} more samples{samples.by_chance}"
     if criterion.window_s is not None:
         need = f"{criterion.id} needs a window of {criterion.window_s / DAY_S:.1f} days"
     if days is not None and days <= soak:

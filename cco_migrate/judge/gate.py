@@ -55,8 +55,8 @@ class GateRuling:
 
 
 def terms_of(criteria: Sequence[Criterion], form: Form, alpha: float = 0.05) -> Terms:
-    """Return the terms of a gate: its enforced statistical criteria share the error of NO-GO."""
-    family = sum(one.mode is Mode.ENFORCE and one.kind.statistical for one in criteria)
+    """Return the terms of a gate: the statistical criteria that can stop it share that error."""
+    family = sum(one.mode is not Mode.OBSERVE and one.kind.statistical for one in criteria)
     return Terms(form, alpha, max(family, 1))
 
 
@@ -79,7 +79,7 @@ def judge_gate(
         rulings[criterion.id] = _ruled(criterion, sample, rulings, terms)
     in_order = tuple(rulings[criterion.id] for criterion in criteria)
     enforced = [ruling for ruling in in_order if ruling.enforced]
-    if not any(ruling.criterion.bounds.go is not None for ruling in enforced):
+    if not any(one.mode is Mode.ENFORCE and one.bounds.go is not None for one in criteria):
         return GateRuling(Verdict.INCONCLUSIVE, in_order, "no enforced criterion can say GO")
     in_the_way = [ruling.verdict for ruling in enforced if ruling.in_the_way]
     verdict = min(in_the_way, key=_WORST_FIRST.index, default=Verdict.GO)

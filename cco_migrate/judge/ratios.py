@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from cco_migrate.judge.criterion import Criterion
 from cco_migrate.judge.moments import Moments, radius_factor
@@ -59,7 +59,12 @@ class Ratio:
             math.exp(shift + above),
             f"{ratio:.3f} × the baseline, {made - unmatched} samples against {compared}",
             obstacle=_unmatched(self.strata, unmatched, made),
-            facts={"ratio": ratio, "strata": len(usable), "unmatched": unmatched},
+            facts={
+                "ratio": ratio,
+                "strata": len(usable),
+                "unmatched": unmatched,
+                "arms": {name: asdict(arms) for name, arms in self.strata.items()},
+            },
         )
 
 

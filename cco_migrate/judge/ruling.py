@@ -97,8 +97,9 @@ class Ruling:
 
     @property
     def enforced(self) -> bool:
-        """Whether the verdict counts for the gate."""
-        return self.criterion.mode is Mode.ENFORCE
+        """Whether the verdict counts for the gate; that of a guard does only as a NO-GO."""
+        guards = self.criterion.mode is Mode.GUARD and self.verdict is Verdict.NO_GO
+        return guards or self.criterion.mode is Mode.ENFORCE
 
     @property
     def in_the_way(self) -> bool:

@@ -31,6 +31,14 @@ class Samples:
     earliest: int | None
     latest: int | None
 
+    @property
+    def by_chance(self) -> str:
+        """How far chance may move it, in words; empty where it cannot, or nobody can tell."""
+        if self.expected is None or self.earliest == self.latest:
+            return ""
+        latest = "many more" if self.latest is None else str(self.latest)
+        return f" ({self.earliest} to {latest} by chance)"
+
 
 def rate_samples(p0: float, rate: float, terms: Terms, so_far: Rate | None = None) -> Samples:
     """Return how many more requests prove a failure rate below p0, when it truly is `rate`."""

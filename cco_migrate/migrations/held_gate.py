@@ -66,8 +66,15 @@ HELD: Mapping[str, Check] = {USES: GateHeld(hold)}
 
 
 def approvals_path(context: Context) -> Path:
-    """Return where a run looks for what people say of criteria; it need not be there."""
-    return context.run_dir / "approvals.jsonl"
+    """Return where a run looks for what people say of criteria; it need not be there.
+
+    That is its own file where somebody made one, else that of the state root: what `approve` writes
+    unless another file is named.
+    """
+    from cco_migrate.gates.approvals import FILENAME  # noqa: PLC0415  # as above
+
+    own = context.run_dir / FILENAME
+    return own if own.exists() else context.instance.migrate_dir / FILENAME
 
 
 def _order(step: Step, context: Context) -> Order:

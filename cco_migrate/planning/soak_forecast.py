@@ -5,7 +5,7 @@ Reads the file of criteria and asks the gateway for its recorded requests.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,11 +16,16 @@ from cco_migrate.context import Context
 from cco_migrate.criteria import CRITERIA, read_criteria
 from cco_migrate.durations import parse_duration, show_duration
 from cco_migrate.errors import InvalidInput
+from cco_migrate.gates.checked import read_typed
 from cco_migrate.judge.criterion import Criterion, Kind, Mode, Traffic
 from cco_migrate.judge.forecast import Assumption, forecast
 from cco_migrate.judge.gate import judge_gate
 from cco_migrate.judge.outages import DAY_S
+from cco_migrate.judge.stopping import Samples
+from cco_migrate.migrations import Inputs
 from cco_migrate.planning.preflight import Line, Mark
+from cco_migrate.session import MigrateOptions
+from cco_migrate.soak.counted import MINUTE_S
 from cco_migrate.soak.evidence import Tally
 from cco_migrate.soak.probes import count
 from cco_migrate.soak.terms import SOAKED, SYNTHETIC, Offer, Soak, Waiver, make_soak
@@ -66,6 +71,32 @@ class Present:
     tallies: Mapping[str, Tally]
 
 
+def order(
+    options: MigrateOptions, bake: str, waived: Collection[str], inputs: Inputs, context: Context
+) -> Soak | None:
+    """Return the soak that was asked for, of this bake time; None when there is none to be.
+
+    Args:
+        bake: As it was typed; "" for no soak.
+        waived: Names of everything that a person waived.
+
+    Raises:
+        InvalidInput: As `ordered`.
+    """
+    asked = Asked(
+        bake=bake,
+        interval=options.soak_interval,
+        on_no_go=options.on_no_go,
+        criteria=options.criteria,
+        waive=tuple(sorted(set(waived).intersection(WAIVABLE))),
+        why=options.why,
+        by=context.world.processes.operator(),
+    )
+    models = tuple(dict.fromkeys(inputs.verification.models))
+    offer = Offer(options.soak_requests, models, inputs.verification.credential)
+    return ordered(asked, offer, context.world.files)
+
+
 def ordered(asked: Asked, offer: Offer, files: Files) -> Soak | None:
     """Return the soak that was asked for; None when none was.
 
@@ -99,27 +130,39 @@ def ordered(asked: Asked, offer: Offer, files: Files) -> Soak | None:
     return made
 
 
-def check_soak(soak: Soak, context: Context) -> list[Line]:
-    """Say when each criterion can decide at the present rate; one that cannot in time is a FAIL."""
+def check_soak(
+    soak: Soak, context: Context, *, title: str = "soak", share: float = 1.0
+) -> list[Line]:
+    """Say when each criterion can decide at the present rate; one that cannot in time is a FAIL.
+
+    Args:
+        share: Of the present traffic, above 0 to 1: as much will be seen.
+    """
     try:
         rows = context.gateway.audit(limit=_ROWS) or []
     except (Unreachable, NotAGateway):
         rows = []  # another line of the preflight says what is wrong with it
     found = present(rows, context.world.clock.now())
-    return [line for _, line in lines(soak, found)]
+    seen = Present(found.span_s / share, found.tallies)
+    return [line for _, line in lines(soak, seen, title)]
 
 
-def lines(soak: Soak, found: Present) -> Iterator[tuple[Criterion, Line]]:
-    """Yield each criterion with what is foretold of it, if the traffic stays as it is."""
+def lines(soak: Soak, found: Present, title: str = "soak") -> Iterator[tuple[Criterion, Line]]:
+    """Yield each criterion with what is foretold of it, if the traffic stays as it is.
+
+    Args:
+        title: What each line begins with.
+    """
     for criterion in soak.criteria:
         assumed = assumption(soak, criterion, found)
         predicted = forecast(criterion, assumed, soak.terms, soak.bake_s)
         looks = soak.bake_s / soak.interval_s
         starved = criterion.kind is Kind.OUTAGE and looks < criterion.minimum_samples
-        said = _said(criterion, predicted.samples.expected, predicted.days)
+        said = _said(criterion, predicted.samples, predicted.days)
         if starved:
             said = f"{criterion.id} needs {criterion.minimum_samples} looks, there are {looks:.0f}"
-        yield criterion, _line(soak, criterion, said, decidable=predicted.decidable and not starved)
+        decidable = predicted.decidable and not starved
+        yield criterion, _line(soak, criterion, f"{title}: {said}", decidable=decidable)
 
 
 def present(rows: Sequence[Mapping[str, Any]], now: datetime) -> Present:  # Any: JSON
@@ -138,6 +181,8 @@ def present(rows: Sequence[Mapping[str, Any]], now: datetime) -> Present:  # Any
 def assumption(soak: Soak, criterion: Criterion, found: Present) -> Assumption:
     """Return what is taken for granted: that things go on as they are now."""
     looks_per_day = DAY_S / soak.interval_s
+    if criterion.kind is Kind.MEAN:
+        return Assumption(DAY_S / MINUTE_S)
     if criterion.kind is not Kind.RATE:
         return Assumption(looks_per_day)
     if criterion.traffic is Traffic.SYNTHETIC:
@@ -147,29 +192,32 @@ def assumption(soak: Soak, criterion: Criterion, found: Present) -> Assumption:
     return Assumption(tally.n / found.span_s * DAY_S, share)
 
 
-def _said(criterion: Criterion, samples: int | None, days: float | None) -> str:
-    if samples is None:
+def _said(criterion: Criterion, samples: Samples, days: float | None) -> str:
+    if samples.expected is None:
         return f"{criterion.id} cannot say GO: as many requests fail now as it allows, or more"
     if criterion.kind is Kind.OUTAGE:
         return f"{criterion.id} decides at the end of the bake time"
-    what = "request" if criterion.kind is Kind.RATE else "look"
-    what += "" if samples == 1 else "s"
+    what = {Kind.RATE: "request", Kind.MEAN: "minute"}.get(criterion.kind, "look")
+    what += "" if samples.expected == 1 else "s"
+    needed = f"{criterion.id} needs {samples.expected} {what}{samples.by_chance}"
     if days is None:
-        return f"{criterion.id} needs {samples} {what}, and there are none now"
-    return f"{criterion.id} needs {samples} {what}, {show_duration(days * DAY_S)} as they come now"
+        return f"{needed}, and there are none now"
+    return f"{needed}, {show_duration(days * DAY_S)} as they come now"
 
 
 def _line(soak: Soak, criterion: Criterion, said: str, *, decidable: bool) -> Line:
     bake = f"the bake time is {show_duration(soak.bake_s)}"
     waived = next((str(one) for one in soak.waivers if one.criterion == criterion.id), "")
     if waived:
-        return Line(Mark.WARN, f"soak: {said}; {waived}")
+        return Line(Mark.WARN, f"{said}; {waived}")
     if decidable:
-        return Line(Mark.OK, f"soak: {said}; {bake}")
+        return Line(Mark.OK, f"{said}; {bake}")
+    if criterion.mode is Mode.GUARD:
+        return Line(Mark.OK, f"{said}; {bake}: harm takes the change back, GO does not wait for it")
     if criterion.mode is Mode.OBSERVE:
-        return Line(Mark.WARN, f"soak: {said}; {bake}, it is observed only")
+        return Line(Mark.WARN, f"{said}; {bake}, it is observed only")
     accept = f"soak longer, or accept it with --waive {criterion.id} --why WORDS"
-    return Line(Mark.FAIL, f"soak: {said}; {bake}: it cannot be decided; {accept}")
+    return Line(Mark.FAIL, f"{said}; {bake}: it cannot be decided; {accept}")
 
 
 def _age_s(row: Mapping[str, Any], now: datetime) -> float:  # Any: JSON
@@ -178,7 +226,7 @@ def _age_s(row: Mapping[str, Any], now: datetime) -> float:  # Any: JSON
 
 def _known(path: str, files: Files) -> Mapping[str, Criterion]:
     """Return the criteria with what the file changes; one that a soak cannot measure is refused."""
-    known = read_criteria(_read(path, files), Path(path))
+    known = read_criteria(read_typed("--criteria", path, files), Path(path))
     if strange := sorted(known.keys() - CRITERIA.keys() - {SYNTHETIC}):
         measured = ", ".join(WAIVABLE)
         raise InvalidInput(
@@ -187,12 +235,3 @@ def _known(path: str, files: Files) -> Mapping[str, Criterion]:
     if SYNTHETIC in known and known[SYNTHETIC].kind is not Kind.RATE:
         raise InvalidInput(f"--criteria {path}: {SYNTHETIC}.kind: is rate, and cannot be changed")
     return known
-
-
-def _read(path: str, files: Files) -> bytes | None:
-    if not path:
-        return None
-    try:
-        return files.read(Path(path).expanduser())
-    except OSError as error:
-        raise InvalidInput(f"--criteria {path}: {error.strerror}") from error

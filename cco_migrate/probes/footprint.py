@@ -66,6 +66,14 @@ def record_faults(site: Site, home: Path | None) -> Invariant | Unmeasured:
     return Invariant(3, tuple(f"{home / RECORD}: {fault}" for fault in faults))
 
 
+def recorded_gateway(home: Path, world: World) -> str | None:
+    """Return the URL of the gateway that the daemon's record names; None when it names none."""
+    record = _record(home, world)
+    port = None if isinstance(record, Unmeasured) else record.get("gateway_port")
+    known = isinstance(port, int) and not isinstance(port, bool) and port > 0
+    return f"http://127.0.0.1:{port}" if known else None
+
+
 def log_errors(home: Path | None, begin: int) -> Invariant | Unmeasured:
     """Return the errors in the log's bytes from `begin` on; a log that shrank is read whole."""
     if home is None:

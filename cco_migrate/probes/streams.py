@@ -1,7 +1,9 @@
-"""Sends one canary as a stream and compares what came with what must have come."""
+"""Sends canaries as streams and compares what came with what must have come."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from cco_migrate.checks.sending import Exchange, exchange
@@ -40,9 +42,41 @@ class Sent:
         return tuple(one.request_id for one in asked if one.status is not None)
 
 
-def send(site: Site, canary: Canary, credential: str) -> Sent:
-    """Ask a canary; a model that does not obey is asked once more, without a stream."""
-    stream = exchange(site.url, canary.stream, credential, site.world)
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """Canaries that were asked at one time, none of them waiting for the answer to another.
+
+    Attributes:
+        took_s: From asking the first to the end of the last stream.
+    """
+
+    sent: tuple[Sent, ...]
+    took_s: float
+
+    @property
+    def whole(self) -> bool:
+        """Whether no stream of it broke: what broke may have ended early."""
+        return not any(one.stream.faults for one in self.sent)
+
+
+def send_burst(site: Site, canaries: Sequence[Canary], credential: str) -> Burst:
+    """Ask canaries at one time; what is in doubt is asked once more, one after another."""
+    clock = site.world.clock
+    _ = site.world.http.client  # opened here, for the threads share it
+
+    def asked(canary: Canary) -> Exchange:
+        return exchange(site.url, canary.stream, credential, site.world)
+
+    with ThreadPoolExecutor(len(canaries)) as pool:
+        began_s = clock.monotonic()
+        streams = tuple(pool.map(asked, canaries))
+        took_s = clock.monotonic() - began_s
+    pairs = zip(canaries, streams, strict=True)
+    return Burst(tuple(_compared(site, one, stream, credential) for one, stream in pairs), took_s)
+
+
+def _compared(site: Site, canary: Canary, stream: Exchange, credential: str) -> Sent:
+    """Return whether anything is missing; a model that does not obey is asked without a stream."""
     if stream.status != 200:
         return Sent(canary, stream, None, compared=False, loss="")
     if canary.wants_tool:

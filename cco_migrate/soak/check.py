@@ -9,11 +9,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from cco_migrate.config import ConfigName
 from cco_migrate.context import Context
+from cco_migrate.costs import read_costs
 from cco_migrate.durations import show_duration
-from cco_migrate.errors import NotJournaled
-from cco_migrate.judge.gate import GateRuling, judge_gate
+from cco_migrate.errors import InvalidInput, NotJournaled
+from cco_migrate.judge.gate import GateRuling, Unmeasured, judge_gate
 from cco_migrate.model import JsonObject, Step
+from cco_migrate.pricing.prices import PriceTable
 from cco_migrate.probes.site import Site
 from cco_migrate.soak import text as soak_text
 from cco_migrate.soak.evidence import Evidence, samples
@@ -32,7 +35,7 @@ class SoakThrough:
 
     def prepare(self, step: Step, context: Context) -> JsonObject:
         """Return the window to soak in: the open one, the decided one, or another."""
-        log, now = SoakLog(context.run_dir, context.world.files), context.world.clock.now()
+        log, now = _log(step, context), context.world.clock.now()
         window = log.window
         if window is not None and _goes_on(log, window, now):
             return window.to_json()
@@ -43,7 +46,7 @@ class SoakThrough:
     def measure(self, step: Step, receipt: JsonObject, context: Context) -> JsonObject:
         """Look until the deadline, or until something is proved to be bad."""
         soak, window = Soak.from_json(step.params), Window.from_json(receipt)
-        log = SoakLog(context.run_dir, context.world.files)
+        log = _log(step, context)
         try:
             return _soaked(soak, window, log, context)
         except OSError as error:
@@ -69,7 +72,7 @@ class SoakThrough:
 
 def standing(step: Step, run_dir: Path, world: World) -> list[str]:
     """Return where a soak stands, for people: its window, and a line for each criterion."""
-    log, soak = SoakLog(run_dir, world.files), Soak.from_json(step.params)
+    log, soak = SoakLog(run_dir, world.files, step.id), Soak.from_json(step.params)
     if log.window is None or log.evidence is None:
         return []
     now = log.closed.at if log.closed else world.clock.now()
@@ -81,6 +84,10 @@ def standing(step: Step, run_dir: Path, world: World) -> list[str]:
     return [head, *(f"  {line}" for line in soak_text.lines(soak, gate, elapsed_s))]
 
 
+def _log(step: Step, context: Context) -> SoakLog:
+    return SoakLog(context.run_dir, context.world.files, step.id)
+
+
 def _goes_on(log: SoakLog, window: Window, now: datetime) -> bool:
     if log.closed is not None:
         return log.closed.verdict is not Verdict.INCONCLUSIVE
@@ -90,9 +97,9 @@ def _goes_on(log: SoakLog, window: Window, now: datetime) -> bool:
 def _soaked(soak: Soak, window: Window, log: SoakLog, context: Context) -> JsonObject:
     if log.window is None or log.window.number < window.number:
         log.begin(window)
-    clock = context.world.clock
+    clock, prices = context.world.clock, _prices(context)
     while log.closed is None:
-        begun_s, now = clock.monotonic(), _look(soak, log, context)
+        begun_s, now = clock.monotonic(), _look(soak, log, context, prices)
         evidence = _evidence(log)
         gate = _ruled(soak, evidence.statistics(soak, now))
         if gate.verdict is Verdict.NO_GO or now >= window.deadline_at:
@@ -107,10 +114,22 @@ def _soaked(soak: Soak, window: Window, log: SoakLog, context: Context) -> JsonO
     return _facts(soak, window, log)
 
 
-def _look(soak: Soak, log: SoakLog, context: Context) -> datetime:
+def _prices(context: Context) -> PriceTable | Unmeasured:
+    """Return the prices by which the gateway bills, or why no charge can be checked."""
+    path = context.instance.config_dir / ConfigName.ORCHESTRA.filename
+    try:
+        tracking = read_costs(path, context.config_files()[ConfigName.ORCHESTRA])
+    except InvalidInput as error:
+        return Unmeasured(str(error))
+    if not tracking.enabled:
+        return Unmeasured("llmGateway.costTracking.enabled is false: no cost is known")
+    return tracking.prices()
+
+
+def _look(soak: Soak, log: SoakLog, context: Context, prices: PriceTable | Unmeasured) -> datetime:
     """Look once and keep what was seen; return when it began."""
     site = Site(context.gateway.url, context.world)
-    look = look_at(site, soak, _evidence(log), context.run)
+    look = look_at(site, soak, _evidence(log), context.run, prices)
     log.look(look)
     return look.at
 

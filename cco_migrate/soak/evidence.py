@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 
+from cco_migrate.judge.charges import ChargeTotals
 from cco_migrate.judge.gate import Sample, Unmeasured
 from cco_migrate.judge.integrity import Invariant
+from cco_migrate.judge.means import WindowMeans
+from cco_migrate.judge.moments import Moments
 from cco_migrate.judge.outages import Outages, Probe, watch
 from cco_migrate.judge.rates import Rate
 from cco_migrate.judge.ruling import Conditions
+from cco_migrate.judge.ruling import Evidence as Statistics
 from cco_migrate.model import JsonObject
-from cco_migrate.soak.terms import AVAILABILITY, INTEGRITY, LOADED, Soak
+from cco_migrate.soak.counted import Numbered, Overhead, charges_json, charges_of
+from cco_migrate.soak.terms import (
+    AVAILABILITY,
+    CHARGED,
+    GAPS,
+    INTEGRITY,
+    LOADED,
+    OVERHEAD,
+    SYNTHETIC,
+    Soak,
+)
+
+OVERHEAD_S, OVERHEADS = "gateway_overhead_seconds_sum", "gateway_overhead_seconds_count"
+"""Counters of what the gateway itself took, and of how many requests."""
+OVERRIDDEN = "cco_overrides_total"
+"""Counter of the requests whose model was overridden: shown over time, judged by nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +75,8 @@ class Look:
         integrity: Whether the counters fit those of the look before; None when they were not read.
         counters: The newest reading there is, from now or before.
         missing: Why something was not measured, by criterion.
+        charges: Of the requests that ended since the look before; None when nobody could tell.
+        numbered: Of the requests since the look before; None when nobody could tell.
     """
 
     at: datetime
@@ -66,6 +87,8 @@ class Look:
     integrity: Invariant | None = None
     counters: Reading = Reading()
     missing: Mapping[str, str] = field(default_factory=dict)
+    charges: ChargeTotals | None = None
+    numbered: Numbered | None = None
 
     def to_json(self) -> Mapping[str, object]:
         """Return it as JSON values."""
@@ -79,6 +102,8 @@ class Look:
             "counters": {**self.counters.values},
             "boots": list(self.counters.boots),
             "missing": dict(self.missing),
+            "charges": charges_json(self.charges),
+            "numbered": None if self.numbered is None else asdict(self.numbered),
         }
 
     @classmethod
@@ -93,6 +118,9 @@ class Look:
             _invariant(row["integrity"]),
             Reading(row["counters"], tuple(row["boots"])),
             row["missing"],
+            # A line of an earlier version has neither.
+            charges_of(row.get("charges")),
+            _numbered(row.get("numbered")),
         )
 
 
@@ -110,6 +138,9 @@ class Evidence:
         measured_at: When each criterion was measured last.
         looks: How many there were.
         last: The newest look; None before the first.
+        overhead: Of the gateway itself, over all windows; begins anew with a new process.
+        charges: Over all windows.
+        numbered: Over all windows.
     """
 
     begun_at: datetime
@@ -121,6 +152,9 @@ class Evidence:
     measured_at: Mapping[str, datetime] = field(default_factory=dict)
     looks: int = 0
     last: Look | None = None
+    overhead: Overhead = field(default_factory=Overhead)
+    charges: ChargeTotals = field(default_factory=ChargeTotals)
+    numbered: Numbered = field(default_factory=Numbered)
 
     def add(self, look: Look) -> Evidence:
         """Return the evidence with one more look.
@@ -131,9 +165,11 @@ class Evidence:
         rates = dict(self.rates)
         for name, tally in look.tallies.items():
             rates[name] = Rate() if restarted else _counted(rates.get(name, Rate()), tally)
-        seen = {*look.tallies, AVAILABILITY}
-        seen |= {LOADED} if look.loaded is not None else set()
-        seen |= {INTEGRITY} if look.integrity is not None else set()
+        seen = {
+            *look.tallies,
+            AVAILABILITY,
+            *(name for name, one in _parts(look) if one is not None),
+        }
         return replace(
             self,
             rates=rates,
@@ -143,7 +179,23 @@ class Evidence:
             measured_at={**self.measured_at, **dict.fromkeys(seen, look.at)},
             looks=self.looks + 1,
             last=look,
+            overhead=Overhead() if restarted else self._overhead(look),
+            charges=self.charges + (look.charges or ChargeTotals()),
+            numbered=self.numbered + (look.numbered or Numbered()),
         )
+
+    def _overhead(self, look: Look) -> Overhead:
+        """Return it with the growth since the look before, unless requests of our own are in it."""
+        before = self.last.counters.values if self.last else {}
+        growth = [
+            look.counters.values[name] - before[name]
+            for name in (OVERHEAD_S, OVERHEADS)
+            if name in before and name in look.counters.values
+        ]
+        ours = look.tallies.get(SYNTHETIC, Tally()).n
+        if len(growth) < 2 or ours or growth[1] <= 0:
+            return self.overhead
+        return self.overhead.add(look.at.timestamp(), *growth)
 
     def _moment(self, look: Look) -> float:
         """Return when it was, on a scale on which a clock that is set back stands still."""
@@ -163,6 +215,9 @@ class Evidence:
             "outages": asdict(outages),
             "loaded": _listed(self.loaded),
             "integrity": _listed(self.integrity),
+            "overhead": asdict(self.overhead.ended),
+            "charges": charges_json(self.charges),
+            "numbered": asdict(self.numbered),
             "age_s": {name: (now - at).total_seconds() for name, at in self.measured_at.items()},
             "missing": dict(self.last.missing) if self.last else {},
         }
@@ -182,13 +237,38 @@ def samples(soak: Soak, statistics: JsonObject) -> Mapping[str, Sample | Unmeasu
     return found
 
 
-def _evidence(name: str, statistics: JsonObject) -> Rate | Outages | Invariant | None:
+def _evidence(name: str, statistics: JsonObject) -> Statistics | None:
     if name == AVAILABILITY:
         return Outages(**statistics["outages"])
     if name in {LOADED, INTEGRITY}:
         return _invariant(statistics["loaded" if name == LOADED else "integrity"])
+    if name in _ADDED_UP:
+        # A journal of an earlier version has none of them.
+        return _ADDED_UP[name](statistics) if "charges" in statistics else None
     rate = statistics["rates"].get(name)
     return None if rate is None else Rate(**rate)
+
+
+_ADDED_UP: Mapping[str, Callable[[JsonObject], Statistics | None]] = {
+    OVERHEAD: lambda row: WindowMeans(Moments(**row["overhead"])),
+    CHARGED: lambda row: charges_of(row["charges"]),
+    GAPS: lambda row: Numbered(**row["numbered"]).sequences,
+}
+
+
+def _parts(look: Look) -> tuple[tuple[str, object], ...]:
+    """Return what one look measured beside rates, by criterion; None for what it did not."""
+    return (
+        (LOADED, look.loaded),
+        (INTEGRITY, look.integrity),
+        (OVERHEAD, look.counters.values.get(OVERHEADS)),
+        (CHARGED, look.charges),
+        (GAPS, look.numbered),
+    )
+
+
+def _numbered(row: JsonObject | None) -> Numbered | None:
+    return None if row is None else Numbered(**row)
 
 
 def _counted(rate: Rate, tally: Tally) -> Rate:

@@ -15,7 +15,8 @@ from cco_migrate.soak.evidence import Evidence, Look
 from cco_migrate.verdict import Verdict
 from cco_migrate.world import Files
 
-FILENAME = "samples.jsonl"
+STEP, FILENAME = "soak", "samples.jsonl"
+"""The soak of the whole change, and its file."""
 VERSION = 1
 _GENESIS = "0" * 64
 
@@ -60,8 +61,16 @@ class Closed:
     verdict: Verdict
 
 
+def filename(step_id: str) -> str:
+    """Return the name of the evidence file of a step: a run can soak more than once."""
+    return FILENAME if step_id == STEP else f"samples-{step_id}.jsonl"
+
+
 class SoakLog:
-    """What is known of a soak. One writer at a time: the holder of the lock.
+    """What is known of one soak. One writer at a time: the holder of the lock.
+
+    Args:
+        step_id: The step that soaks.
 
     Attributes:
         window: The newest one; None before the first.
@@ -69,8 +78,8 @@ class SoakLog:
         evidence: Of all looks; None before the first window.
     """
 
-    def __init__(self, run_dir: Path, files: Files) -> None:
-        self.path, self._files = run_dir / FILENAME, files
+    def __init__(self, run_dir: Path, files: Files, step_id: str = STEP) -> None:
+        self.path, self._files = run_dir / filename(step_id), files
         self.window: Window | None = None
         self.closed: Closed | None = None
         self.evidence: Evidence | None = None

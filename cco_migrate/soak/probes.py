@@ -6,94 +6,119 @@ Whatever cannot be measured is named in the look; nothing raises for a sick gate
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
-from urllib.parse import quote
 
 from cco_migrate.checks.client_requests import small_request
 from cco_migrate.checks.sending import exchange, resolve_credential
 from cco_migrate.client import GatewayClient, Health, NotAGateway, Unreachable, Workers
 from cco_migrate.errors import InvalidInput
+from cco_migrate.judge.charges import ChargeTotals
 from cco_migrate.judge.gate import Unmeasured
 from cco_migrate.judge.integrity import CounterReading, Invariant, consistent, loaded
+from cco_migrate.pricing.prices import PriceTable
+from cco_migrate.probes.audited import LONGEST_REQUEST_S, Record, real
 from cco_migrate.probes.counters import REQUESTS, STATISTICS, Counters, read_counters
-from cco_migrate.probes.site import Site, ask, object_in
-from cco_migrate.soak.evidence import Evidence, Look, Reading, Tally
-from cco_migrate.soak.terms import INTEGRITY, LOADED, SYNTHETIC, Soak
-
-OWN_CLIENT = "cco-migrate verification"
-"""What the user agent of every request of the toolkit says."""
-
-LONGEST_REQUEST_S = 900.0
-"""A record is written when its request ends: so long after its arrival one is still looked for."""
+from cco_migrate.probes.records import PAGE, read_newest
+from cco_migrate.probes.sequences import Followed, follow
+from cco_migrate.probes.site import Site
+from cco_migrate.soak.counted import Numbered, charged
+from cco_migrate.soak.evidence import (
+    OVERHEAD_S,
+    OVERHEADS,
+    OVERRIDDEN,
+    Evidence,
+    Look,
+    Reading,
+    Tally,
+)
+from cco_migrate.soak.terms import CHARGED, GAPS, INTEGRITY, LOADED, OVERHEAD, SYNTHETIC, Soak
 
 _RECORDED = ("error-rate", "streaming-failures")
+_COUNTED = (REQUESTS, STATISTICS, OVERHEAD_S, OVERHEADS, OVERRIDDEN)
 _CLIENT_LEFT = 499
 _OF_THE_PROVIDER = frozenset({408, 409, 425, 429})  # it was busy or too slow
 _OF_THE_CREDENTIAL = frozenset({401, 403})  # of the client's own: a key of the gateway ends in 503
-_PAGE, _PAGES = 1000, 100
-_ASIDE = "count_tokens"  # it asks no model
-_FIELDS = frozenset({"id", "success", "status", "stream"})
-
-Row = Mapping[str, Any]  # Any: JSON
+_PAGES = 100
 
 
-def look_at(site: Site, soak: Soak, evidence: Evidence, run: str) -> Look:
+def look_at(
+    site: Site, soak: Soak, evidence: Evidence, run: str, prices: PriceTable | Unmeasured
+) -> Look:
     """Look once.
 
     Args:
         evidence: What was seen before.
         run: Names the sessions of our own requests.
+        prices: By which the gateway bills.
     """
     at, told = site.world.clock.now(), _told(site)
     up = not isinstance(told, Unmeasured) and told[0].status == "ok"
     found = told if isinstance(told, Unmeasured) else _loaded(*told, soak.fingerprint)
-    records = _new_records(site, evidence)
-    counted = {} if isinstance(records, Unmeasured) else count(records)
+    records = _newest_records(site, evidence)
+    recorded = _recorded(records, evidence, at, prices)
     offered = _offer(site, soak, evidence, run) if up else Tally()
     if soak.offer.requests and isinstance(offered, Tally):
-        counted = {**counted, SYNTHETIC: offered}
+        recorded = replace(recorded, tallies={**recorded.tallies, SYNTHETIC: offered})
     boots = _boots(None if isinstance(told, Unmeasured) else told[1])
     counters, agree = _counters(site, boots, evidence.last)
     parts: dict[str, object] = {LOADED: found, INTEGRITY: agree, SYNTHETIC: offered}
-    parts |= dict.fromkeys(_RECORDED, records)
-    return Look(
-        at,
-        up,
-        counted,
-        _newest(records, evidence.last),
-        None if isinstance(found, Unmeasured) else found,
-        None if isinstance(agree, Unmeasured) else agree,
-        counters,
-        {name: one.why for name, one in parts.items() if isinstance(one, Unmeasured)},
+    if OVERHEADS not in counters.values:
+        parts[OVERHEAD] = Unmeasured("the gateway does not count its overhead")
+    told_why = {name: one.why for name, one in parts.items() if isinstance(one, Unmeasured)}
+    return replace(
+        recorded,
+        up=up,
+        loaded=None if isinstance(found, Unmeasured) else found,
+        integrity=None if isinstance(agree, Unmeasured) else agree,
+        counters=counters,
+        missing={**recorded.missing, **told_why},
     )
 
 
-def count(records: Iterable[Row]) -> Mapping[str, Tally]:
+def count(records: Iterable[Record]) -> Mapping[str, Tally]:
     """Return what audit records say of real requests; those of the toolkit are left out."""
-    real = [
-        row for row in records
-        if row.get("endpoint") != _ASIDE and OWN_CLIENT not in str(row.get("client") or "")
-    ]  # fmt: skip
-    streams = [row for row in real if row["stream"]]
-    return dict(zip(_RECORDED, (_tally(real), _tally(streams)), strict=True))
+    theirs = real(records)
+    streams = [row for row in theirs if row["stream"]]
+    return dict(zip(_RECORDED, (_tally(theirs), _tally(streams)), strict=True))
 
 
-def _newest(records: list[Row] | Unmeasured, last: Look | None) -> int:
-    known = last.through if last else 0
+def _recorded(
+    records: tuple[Record, ...] | Unmeasured,
+    evidence: Evidence,
+    at: datetime,
+    prices: PriceTable | Unmeasured,
+) -> Look:
+    """Return a look with what the audit says, and why it does not say more."""
+    known = evidence.last.through if evidence.last else 0
     if isinstance(records, Unmeasured):
-        return known
-    return max((int(row["id"]) for row in records), default=known)
+        missing = dict.fromkeys((*_RECORDED, CHARGED, GAPS), records.why)
+        return Look(at, up=False, through=known, missing=missing)
+    new = tuple(row for row in records if row["id"] > known)
+    parts: dict[str, object] = {
+        CHARGED: prices if isinstance(prices, Unmeasured) else charged(real(new), prices),
+        GAPS: follow(records, at, evidence.numbered.through),
+    }
+    charges, followed = parts[CHARGED], parts[GAPS]
+    return Look(
+        at,
+        up=False,
+        tallies=count(new),
+        through=max((int(row["id"]) for row in new), default=known),
+        charges=charges if isinstance(charges, ChargeTotals) else None,
+        numbered=Numbered.of(followed) if isinstance(followed, Followed) else None,
+        missing={name: one.why for name, one in parts.items() if isinstance(one, Unmeasured)},
+    )
 
 
-def _tally(rows: list[Row]) -> Tally:
+def _tally(rows: Sequence[Record]) -> Tally:
     told = [row for row in rows if row["status"] != _CLIENT_LEFT and not _own_fault(row)]
     failed = sum(not row["success"] for row in told)
     return Tally(failed, len(told), len(rows) - len(told))
 
 
-def _own_fault(row: Row) -> bool:
+def _own_fault(row: Record) -> bool:
     """Whether a request was refused for what its client sent, and would have been before.
 
     A change of models shows in refusals, too: the new one may not know what the old one did. What
@@ -128,43 +153,18 @@ def _loaded(health: Health, workers: Workers | None, wanted: str) -> Invariant |
     return Invariant(1, broken=broken)
 
 
-def _new_records(site: Site, evidence: Evidence) -> list[Row] | Unmeasured:
-    """Return the audit records that were written since the last look, in any order."""
+def _newest_records(site: Site, evidence: Evidence) -> tuple[Record, ...] | Unmeasured:
+    """Return the records that may have been written since the last look, in any order.
+
+    Those of requests that arrived before it, and were recorded, are among them.
+    """
     since = evidence.begun_at
     if evidence.last is not None:
         since = max(since, evidence.last.at - timedelta(seconds=LONGEST_REQUEST_S))
-    known = evidence.last.through if evidence.last else 0
-    found: list[Row] = []
-    for page in range(_PAGES):
-        rows = _page(site, since, page * _PAGE)
-        if isinstance(rows, Unmeasured):
-            return rows
-        found += [row for row in rows if row["id"] > known]
-        if len(rows) < _PAGE:
-            return _once_each(found)
-    return Unmeasured(f"more than {_PAGE * _PAGES} audit records since the last look")
-
-
-def _page(site: Site, since: datetime, offset: int) -> list[Row] | Unmeasured:
-    path = "/gateway/audit"
-    start = quote(since.isoformat())
-    answer = ask(site, f"{path}?start_time={start}&limit={_PAGE}&offset={offset}")
-    if isinstance(answer, Unmeasured):
-        return answer
-    row = object_in(answer, path)
-    if isinstance(row, Unmeasured):
-        return row
-    entries = row.get("entries")
-    if not isinstance(entries, list) or not all(
-        isinstance(one, dict) and one.keys() >= _FIELDS for one in entries
-    ):
-        return Unmeasured(f"{path} keeps no records that say how each request ended")
-    return entries
-
-
-def _once_each(rows: list[Row]) -> list[Row]:
-    """Return each record once: those that came between two pages push others onto the next."""
-    return list({row["id"]: row for row in rows}.values())
+    rows = read_newest(site, since, _PAGES)
+    if not isinstance(rows, Unmeasured) and len(rows) >= PAGE * _PAGES:
+        return Unmeasured(f"more than {PAGE * _PAGES} audit records since the last look")
+    return rows
 
 
 def _offer(site: Site, soak: Soak, evidence: Evidence, run: str) -> Tally | Unmeasured:
@@ -200,7 +200,7 @@ def _counters(
     before = last.counters if last else Reading()
     if isinstance(read, Unmeasured):
         return before, read
-    totals = {name: read.total(name) for name in (REQUESTS, STATISTICS)}
+    totals = {name: read.total(name) for name in _COUNTED}
     now = Reading({name: one for name, one in totals.items() if one is not None}, boots)
     return now, consistent([*_readings(before), *_readings(now)])
 

@@ -18,7 +18,12 @@ USES = "soak.judged"
 
 LOADED, INTEGRITY, AVAILABILITY = "config-loaded", "evidence-integrity", "availability"
 SYNTHETIC = "synthetic-failures"
-SOAKED = (LOADED, INTEGRITY, AVAILABILITY, "error-rate", "streaming-failures")
+OVERHEAD, CHARGED, GAPS = GUARDS = ("latency-average", "cost-accuracy", "audit-gaps")
+"""Criteria that stop a soak when harm is proved, and that GO waits for only if a file names them.
+
+They rest on the traffic there is: who soaks without any need not waive them one by one.
+"""
+SOAKED = (LOADED, INTEGRITY, AVAILABILITY, "error-rate", "streaming-failures", *GUARDS)
 """The criteria a soak measures, beside that of its own requests."""
 
 _LONGEST_INTERVAL_S, _LOOKS = 30.0, 120
@@ -145,5 +150,7 @@ def make_soak(
 
 
 def _fitted(criterion: Criterion, bake_s: float) -> Criterion:
-    """Return the criterion with the bake time as the window of its budget, if it has one."""
+    """Return the criterion as a soak asks it: its budget is for the bake time, if it has one."""
+    if criterion.id in GUARDS and criterion == criteria.CRITERIA[criterion.id]:
+        return replace(criterion, mode=Mode.GUARD)
     return replace(criterion, window_s=bake_s) if criterion.kind is Kind.OUTAGE else criterion

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from cco_migrate.durations import show_duration
-from cco_migrate.judge.criterion import Kind
+from cco_migrate.judge.criterion import Kind, Mode
 from cco_migrate.judge.forecast import Assumption, forecast
 from cco_migrate.judge.gate import GateRuling
 from cco_migrate.judge.outages import DAY_S
@@ -17,7 +16,11 @@ from cco_migrate.verdict import Verdict
 
 AWAITED = "the bake time"
 
-Row = Mapping[str, Any]  # Any: JSON
+_MARKS: Mapping[Mode, str] = {
+    Mode.ENFORCE: "",
+    Mode.GUARD: " (counts when harm is proved)",
+    Mode.OBSERVE: " (observed only)",
+}
 
 
 def live(soak: Soak, gate: GateRuling, elapsed_s: float) -> str:
@@ -34,7 +37,7 @@ def lines(soak: Soak, gate: GateRuling, elapsed_s: float) -> Iterator[str]:
     for one in gate.rulings:
         counted = "" if one.k is None else f"{one.k:g}/{one.n:g}"
         left = time_to_verdict(soak, one, elapsed_s)
-        mark = "" if one.enforced else " (observed only)"
+        mark = "" if one.enforced else _MARKS[one.criterion.mode]
         yield f"{one.verdict.value:<12} {one.criterion.id:<20} {counted:>12}  {left}{mark}".rstrip()
 
 
@@ -69,6 +72,7 @@ def time_to_verdict(soak: Soak, ruling: Ruling, elapsed_s: float) -> str:
     left = forecast(criterion, assumed, soak.terms, soak.bake_s, Rate(k, n))
     if left.samples.expected is None:
         return "cannot say GO at the share of now"
+    needed = f"{left.samples.expected} more requests{left.samples.by_chance}"
     if left.days is None:
-        return f"{left.samples.expected} more requests, and there are none"
-    return f"{left.samples.expected} more requests, about {show_duration(left.days * DAY_S)}"
+        return f"{needed}, and there are none"
+    return f"{needed}, about {show_duration(left.days * DAY_S)}"

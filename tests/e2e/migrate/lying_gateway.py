@@ -16,6 +16,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,9 +32,13 @@ class Liar:
     def __init__(self, lie: str) -> None:
         self.lie, self.calls = lie, Counter[str]()
         self.first: dict[str, bytes] = {}
+        self._turn = threading.Lock()
 
     def request(self, headers: dict[str, str], body: bytes) -> bytes:
         """Change a request on its way in."""
+        if self.lie == "one-at-a-time" and body:
+            with self._turn:
+                time.sleep(SLOW_S)
         if self.lie == "slow" and body and json.loads(body)["stream"]:
             time.sleep(SLOW_S)
         if self.lie == "betas-dropped":
@@ -82,6 +87,17 @@ def _lost_and_doubled(_liar: Liar, body: bytes) -> bytes:
     return json.dumps({**row, "entries": [*entries[:-3], *entries[:3]]}).encode()
 
 
+def _dropped(_liar: Liar, body: bytes) -> bytes:
+    """Leave one record out, of requests that all ended an hour ago."""
+    row: Json = json.loads(body)
+    old = [{**one, "timestamp": _hour_before(one["timestamp"])} for one in row["entries"]]
+    return json.dumps({**row, "entries": [*old[:1], *old[2:]]}).encode()
+
+
+def _hour_before(text: str) -> str:
+    return (datetime.fromisoformat(text) - timedelta(hours=1)).isoformat()
+
+
 def _unbilled(_liar: Liar, body: bytes) -> bytes:
     row: Json = json.loads(body)
     free = [{**entry, "input_tokens": 0, "cost_usd": 0.0} for entry in row["entries"]]
@@ -114,6 +130,7 @@ ANSWERS: dict[tuple[str, str], Callable[[Liar, bytes], bytes]] = {
     ("stale-worker", "/gateway/workers"): _stale_worker,
     ("records-lost-and-doubled", "/gateway/audit"): _lost_and_doubled,
     ("usage-unbilled", "/gateway/audit"): _unbilled,
+    ("record-dropped", "/gateway/audit"): _dropped,
     ("counters-reset", "/metrics"): _reset,
     ("health-cached", "/health"): _cached,
     ("streams-of-others-break", "/metrics"): _more(

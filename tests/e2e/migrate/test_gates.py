@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from cco_migrate import resources
-from cco_migrate.gates.approvals import ATTESTED
+from cco_migrate.gates.approvals import ATTESTED, COUNTED
 from cco_migrate.gates.evidence_file import open_evidence
 from cco_migrate.gates.holding import hold_gate
 from cco_migrate.gates.order import GateOptions, make_order
@@ -37,10 +38,12 @@ SHORT = {
     "latency-average": {"mode": "observe"},
     "availability": SEEN,
     "latency-ratio": {"go": 5, "no_go": 10, "minimum_samples": 20},
+    "throughput-ratio": {"go": 0.2, "no_go": 0.1, "minimum_samples": 5},
 }
 STRICT = {
     **SHORT, "streaming-failures": {},
     "latency-ratio": {"go": 2, "no_go": 3, "minimum_samples": 15},
+    "throughput-ratio": {"go": 0.9, "no_go": 0.8, "minimum_samples": 5},
 }  # fmt: skip
 
 
@@ -79,6 +82,8 @@ LATER = (
     Lie(2, "streams-of-others-break", "streaming-failures", r"requests \((100|9\d)\.\d\d%\)"),
     Lie(2, "requests-of-others-fail", "error-rate", r"requests \((100|9\d)\.\d\d%\)"),
     Lie(2, "slow", "latency-ratio", "× the baseline"),
+    Lie(2, "one-at-a-time", "throughput-ratio", r"0\.\d+ × the baseline"),
+    Lie(2, "record-dropped", "audit-gaps", "1 numbers without record, 0 recorded twice"),
     Lie(3, "requests-of-others-fail", "error-rate", r"requests \((100|9\d)\.\d\d%\)"),
     Lie(3, "records-lost-and-doubled", "audit-complete", "3 not recorded, 3 recorded twice"),
 )
@@ -137,6 +142,16 @@ def named(lies: Iterable[Lie], judged: Iterable[Judged]) -> Iterator[str]:
             yield f"{lie}: {found.summary}; {row.ruling.verdict}: {row.text}"
 
 
+def steady_of(baseline: Path, *, first_token_s: float, streams_per_s: float) -> dict[str, Any]:
+    """A baseline of this pace, however busy the machine was when it was captured."""
+    found: dict[str, Any] = json.loads(baseline.read_bytes())
+    pace = {"first_token": first_token_s, "throughput": streams_per_s}
+    return found | {
+        name: {key: {"n": 200, "mean": math.log(mean), "squares": 0.1} for key in found[name]}
+        for name, mean in pace.items()
+    }
+
+
 def written(path: Path, document: object) -> str:
     path.write_text(json.dumps(document))
     return str(path)
@@ -181,10 +196,14 @@ def test_every_lie_is_no_go_and_named(
     strict = written(tmp_path / "strict.json", STRICT)
     easy = written(tmp_path / "easy.json", EASY)
     captured = str(tmp_path / "none.json")
+    # A tenth of what a slow lie takes, and more than one at a time gets done.
+    steady = written(
+        tmp_path / "steady.json", steady_of(baseline, first_token_s=0.03, streams_per_s=30)
+    )
     of_phase: Mapping[int, Mapping[str, Any]] = {
         0: {"criteria": easy, "streams": 12, "baseline": captured},
         1: {"criteria": easy},
-        2: {"criteria": strict, "streams": 16, "watch": 2, "every": 1, "baseline": str(baseline)},
+        2: {"criteria": strict, "streams": 16, "watch": 2, "every": 1, "baseline": steady},
     }
 
     def judged(one: Lie) -> Judged:
@@ -271,7 +290,13 @@ def approved(phase: int, fingerprint: str) -> str:
     said = {"by": "ada", "scope": f"phase-{phase}:{fingerprint}"}
     now = datetime.now(UTC)
     said |= {"at": now.isoformat(), "expires": (now + timedelta(days=1)).isoformat()}
-    return "".join(json.dumps({"criterion": name, **said}) + "\n" for name in ATTESTED)
+    return "".join(
+        json.dumps(
+            {"criterion": name, **said, **({"count": 0, "of": 9} if name in COUNTED else {})}
+        )
+        + "\n"
+        for name in ATTESTED
+    )
 
 
 @pytest.mark.parametrize("phase", [2, 3])
@@ -279,8 +304,9 @@ def test_healthy_gateway_is_go_once_real_traffic_came_between_two_runs(
     shared_demo: Any, baseline: Path, tmp_path: Path, phase: int
 ) -> None:
     (tmp_path / "approvals.jsonl").write_text(approved(phase, loaded(shared_demo)))
+    patient = steady_of(baseline, first_token_s=10, streams_per_s=0.1)
     options: dict[str, Any] = {
-        "phase": phase, "every": 60, "baseline": str(baseline),
+        "phase": phase, "every": 60, "baseline": written(tmp_path / "patient.json", patient),
         "evidence": str(tmp_path / "evidence.jsonl"), "home": str(shared_demo.home),
         "criteria": written(tmp_path / "short.json", SHORT),
         "approvals": str(tmp_path / "approvals.jsonl"),
@@ -294,17 +320,21 @@ def test_healthy_gateway_is_go_once_real_traffic_came_between_two_runs(
     assert len((tmp_path / "evidence.jsonl").read_bytes().splitlines()) == 7
 
 
-def test_word_that_was_typed_is_go_of_its_criterion(shared_demo: Any, tmp_path: Path) -> None:
-    path = tmp_path / "approvals.jsonl"
-    scope = f"phase-3:{loaded(shared_demo)}"
+@pytest.mark.parametrize("elsewhere", [True, False], ids=["a file", "the state root"])
+def test_word_that_was_typed_is_go_of_its_criterion(
+    shared_demo: Any, tmp_path: Path, elsewhere: bool
+) -> None:
+    loads, path = loaded(shared_demo), str(tmp_path / "approvals.jsonl")
+    home = ("--home", str(tmp_path))
     typed = shared_demo.run(
-        "approve", "--gate", "team-approval", "--by", "Ada", "--scope", scope,
-        "--expires", "24h", "--out", str(path),
+        "approve", "--gate", "team-approval", "--by", "Ada", "--scope", f"phase-3:{loads}",
+        "--expires", "24h", *home, *(("--out", path) if elsewhere else ()),
     )  # fmt: skip
     assert typed.code == 0, typed.err
     done = shared_demo.run(
-        "gate", "--phase", "3", "--streams", "0", "--approvals", str(path), "--json"
-    )
+        "gate", "--phase", "3", "--streams", "0", "--url", shared_demo.url, "--fingerprint", loads,
+        *home, *(("--approvals", path) if elsewhere else ()), "--json",
+    )  # fmt: skip
     rows = {row["id"]: row for row in done.document["criteria"]}
     assert rows["team-approval"]["verdict"] == "GO"
     assert "approved by Ada" in rows["team-approval"]["summary"]

@@ -53,7 +53,7 @@ def plain_pytest(folder: Any, tmp_path: Path, *words: str) -> Any:
             f"--gateway-config={folder.config}", f"--gateway-key=file:{key(folder)}",
             f"--gateway-criteria={tmp_path / 'easy.json'}", *words,
         ],
-        cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False,
+        cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False,
         env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
     )  # fmt: skip
 

@@ -53,7 +53,7 @@ class Client:
 
     def _ask(self, body: dict[str, object]) -> None:
         connection = http.client.HTTPConnection(
-            self._parts.hostname or "", self._parts.port, timeout=20
+            self._parts.hostname or "", self._parts.port, timeout=60
         )
         headers = {"content-type": "application/json", "x-api-key": "any", "user-agent": "theirs"}
         try:
@@ -91,7 +91,7 @@ def samples(folder: Any, earlier: frozenset[Path] = frozenset()) -> list[str]:
 
 
 def eventually(done: Callable[[], bool]) -> None:
-    assert Clock().wait_until(done, 50)
+    assert Clock().wait_until(done, 120)
 
 
 @pytest.fixture
@@ -127,6 +127,8 @@ def test_soak_killed_in_the_middle_goes_on_with_its_evidence_and_is_go(
     counted = sum(look["tallies"]["error-rate"]["n"] for look in looks)
     assert evidence["statistics"]["rates"]["error-rate"]["n"] == counted > 0
     assert evidence["looks"] == len(looks)
+    verdicts = {row["id"]: row["verdict"] for row in evidence["criteria"]}
+    assert (verdicts["cost-accuracy"], verdicts["audit-gaps"]) == ("GO", "GO")
     report = demo.home / "migrate" / "runs" / judged["run"] / "report.md"
     assert f"| GO | error-rate | 0 | {counted} |" in report.read_text()
 
@@ -138,7 +140,7 @@ def test_requests_that_break_take_the_change_back(demo: Any, criteria: str) -> N
         with migrating(demo, "--soak", "10m", "--criteria", criteria, *WAIVED) as process:
             eventually(lambda: len(samples(demo)) >= 2)
             client.breaks.set()
-            said, _ = process.communicate(timeout=50)
+            said, _ = process.communicate(timeout=120)
     assert process.returncode == 6, said
     assert "NO-GO: soak: error-rate: " in said
     assert demo.config.read_bytes() == untouched
@@ -146,13 +148,13 @@ def test_requests_that_break_take_the_change_back(demo: Any, criteria: str) -> N
 
 def test_soak_takes_an_approval_ends_and_waits_while_it_is_held(demo: Any) -> None:
     given = ("--gate", "critical-bugs", "--by", "Kim", "--scope", "change 4711")
-    with migrating(demo, "--soak", "3s", *NO_CLIENTS):
+    with migrating(demo, "--soak", "20s", *NO_CLIENTS):  # long enough to ask for a hold in it
         eventually(lambda: len(samples(demo)) >= 1)
         assert demo.run("hold", "--why", "lunch").code == 0
         assert demo.run("approve", *given).code == 8  # until when?
         approved = demo.run("approve", *given, "--expires", "24h")
         assert approved.code == 0, approved.err
-        held = demo.run("wait", "--for", "held", "--timeout", "40")
+        held = demo.run("wait", "--for", "held", "--timeout", "120")
         assert held.code == 0, held.err
         assert json.loads(samples(demo)[-1])["data"]["verdict"] == "GO"
         assert "critical-bugs approved by Kim for change 4711, until " in approved.out
@@ -163,9 +165,9 @@ def test_abort_does_not_wait_for_the_bake_time(shared_demo: Any) -> None:
     offer = ("--soak-requests", "50000")
     with migrating(shared_demo, "--soak", "1h", *offer, *NO_CLIENTS) as process:
         eventually(lambda: len(samples(shared_demo, earlier)) >= 3)
-        aborted = shared_demo.run("abort", "--timeout", "40")
+        aborted = shared_demo.run("abort", "--timeout", "120")
         assert aborted.code == 0, aborted.err
-        assert process.wait(40) == 6
+        assert process.wait(120) == 6
     assert shared_demo.config.read_bytes() == untouched
 
 

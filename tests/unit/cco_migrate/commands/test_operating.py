@@ -153,13 +153,13 @@ def test_abort_asks_the_process_that_works_on_the_run_and_waits_for_it(
 ) -> None:
     def engine() -> None:
         asked = control(session, run)
-        assert session.world.clock.wait_until(lambda: asked.asked(Wish.ABORT) is not None, 10)
+        assert session.world.clock.wait_until(lambda: asked.asked(Wish.ABORT) is not None, 60)
         run.journal.append(Event.ROLLED_BACK, reason="aborted")
 
     with session.locked("migrate"):
         thread = threading.Thread(target=engine)
         thread.start()
-        result = operating.abort(session, why="wrong window", timeout_s=10)
+        result = operating.abort(session, why="wrong window", timeout_s=60)
         thread.join()
     assert (result.code, result.text) == (0, f"run {run.id}: rolled-back; aborted")
 

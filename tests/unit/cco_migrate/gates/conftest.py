@@ -5,28 +5,29 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cco_migrate.checks.sending import Exchange
-from cco_migrate.gates.baseline import Baseline, first_tokens
+from cco_migrate.gates.baseline import Baseline, Pace, first_tokens
 from cco_migrate.gates.evidence import observe
 from cco_migrate.gates.kept import Kept, Run
 from cco_migrate.gates.looking import Look
-from cco_migrate.gates.measuring import Daemon, Measured
+from cco_migrate.gates.measured import Daemon, Measured
 from cco_migrate.gates.order import GateOptions, Order, make_order
 from cco_migrate.gates.outcome import Judged, Row, judge
 from cco_migrate.judge.attestations import Attestation
 from cco_migrate.judge.integrity import Invariant
+from cco_migrate.judge.moments import Moments
+from cco_migrate.probes.audited import Record
 from cco_migrate.probes.canaries import canary
 from cco_migrate.probes.counters import REQUESTS, STATISTICS, Counters
 from cco_migrate.probes.footprint import Footprint
 from cco_migrate.probes.glances import Glance
 from cco_migrate.probes.instances import Health, Process
-from cco_migrate.probes.records import Record
 from cco_migrate.probes.streams import Sent
 from cco_migrate.probes.tallies import FIGURES, Tally
 from cco_migrate.probes.windows import window_of
@@ -51,6 +52,7 @@ class Scene:
         if order.phase < 2:
             return order
         given = {one.id: (self.approval(order.scope),) for one in order.criteria}
+        given["complaints"] = (self.approval(order.scope, counted=(0, 40)),)
         return replace(order, switches=(True, False), approvals=given, baseline=self.baseline())
 
     def approval(self, scope: str, **change: Any) -> Attestation:
@@ -86,6 +88,23 @@ class Scene:
             "cost_usd": 0.0002, "terms": [], "request_shape": {"betas": betas},
         }  # fmt: skip
         return {**row, **change}
+
+    def bursts(self, times: float = 1.0, n: int = 100) -> Mapping[str, Moments]:
+        """Take bursts, as many times faster than usual; spread as they are."""
+        rates = (30 * times * 1.02 ** (number % 3 - 1) for number in range(n))
+        return {"m, 3 at a time": Moments.of_logs(rates)}
+
+    def audited(self, requests: int, **change: Any) -> tuple[Record, ...]:
+        """Record so many requests of clients, a minute apart up to now, the latest first."""
+        return tuple(
+            {
+                "id": number, "timestamp": (NOW - timedelta(minutes=requests - number)).isoformat(),
+                "endpoint": "messages", "client": "cli", "boot_id": "b0", "seq": number,
+                "requested_model": "m", "model": "m", "input_tokens": 100,
+                "cache_write_tokens": 0, "cache_read_tokens": 900, **change,
+            }
+            for number in range(requests, 0, -1)
+        )  # fmt: skip
 
     def counted(self, boot: str, requests: float, statistics: float) -> Counters:
         """Read the counters of one process; of an unknown one for an empty name."""
@@ -130,6 +149,8 @@ class Scene:
             window_of(glances),
             NOW,
             {},
+            throughput=self.bursts(),
+            audit=self.audited(200),
         )
 
     def after(self, **change: Any) -> Measured:
@@ -162,7 +183,8 @@ class Scene:
             for one in sent
             if (first_s := one.stream.first_token_s)
         )
-        return Baseline("2026-01-01T00:00:00.000Z", "http://old", first_tokens(slow))
+        pace = Pace(first_tokens(slow), self.bursts(1 / times), 200, 0)
+        return Baseline("2026-01-01T00:00:00.000Z", "http://old", pace)
 
 
 @pytest.fixture

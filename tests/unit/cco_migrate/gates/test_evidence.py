@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from cco_migrate.criteria import CRITERIA
 from cco_migrate.gates.evidence import EVIDENCE
-from cco_migrate.gates.measuring import Measured
+from cco_migrate.gates.measured import Measured
 from cco_migrate.gates.order import Order
-from cco_migrate.gates.phases import EARLIER, PHASES, TABLE, criteria_of
+from cco_migrate.gates.phases import EARLIER, OVERRIDES, PHASES, TABLE, criteria_of
 from cco_migrate.judge.gate import Unmeasured
 from cco_migrate.verdict import Verdict
 
@@ -134,10 +135,17 @@ CASES: Mapping[str, tuple[Callable[[Scene], Measured], str, Verdict, str]] = {
 
 
 def test_every_criterion_of_every_phase_has_evidence_of_its_own() -> None:
-    asked = {name for names in PHASES.values() for name in names} | {EARLIER}
+    asked = {name for names in PHASES.values() for name in names} | {EARLIER, OVERRIDES}
     assert sorted(EVIDENCE) == sorted(asked)
     for phase, names in PHASES.items():
         assert [one.id for one in criteria_of(phase, TABLE)] == list(names)
+        more = [one.id for one in criteria_of(phase, TABLE, overrides=True)]
+        assert more == [*names, *([OVERRIDES] if phase > 1 else [])]
+
+
+def test_every_criterion_of_the_documents_is_asked_by_a_gate() -> None:
+    asked = {one.id for phase in PHASES for one in criteria_of(phase, TABLE, overrides=True)}
+    assert set(CRITERIA) <= asked
 
 
 def test_healthy_measurement_is_go(scene: Scene, order: Order) -> None:

@@ -101,6 +101,72 @@ def test_baseline_is_gone_on_with_in_a_second_run_and_then_written(
     }
 
 
+def test_both_paths_are_asked_the_same_in_turns(
+    scene: Scene, serve: Serve, hurried: World, tmp_path: Path
+) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def path(name: str) -> Callable[[str, str, bytes], Reply]:
+        answer = old_path(EVENTS)
+
+        def script(method: str, target: str, body: bytes) -> Reply:
+            if target == "/health":
+                return 200, {}, b'{"status": "ok"}'
+            if json.loads(body)["stream"]:
+                asked.append((name, json.loads(body)["messages"][0]["content"]))
+            return answer(method, target, body)
+
+        return script
+
+    baseline = tmp_path / "baseline.json"
+    order: Order = scene.order(
+        phase=0, url=serve(path("old")), beside=serve(path("new")), streams=51,
+        baseline=str(baseline),
+    )  # fmt: skip
+    judged = hold_gate(order, hurried, wait_for_nobody)
+    assert judged.verdict is Verdict.GO, [row.text for row in judged.rows]
+    # Within a burst the order is anybody's; burst by burst they take turns.
+    bursts = [sorted(asked[begin : begin + 3]) for begin in range(0, len(asked), 3)]
+    assert [{name for name, _ in burst} for burst in bursts] == [{"old"}, {"new"}] * 17
+    for old, new in zip(bursts[::2], bursts[1::2], strict=True):
+        assert [text for _, text in old] == [text for _, text in new]
+    document = json.loads(baseline.read_bytes())
+    assert (document["path"], document["streams"]) == ("direct", 51)
+    assert (document["gateway"]["url"], document["gateway"]["streams"]) == (order.gateway, 51)
+
+
+def test_gateway_that_is_not_there_is_told_and_the_old_path_captured(
+    scene: Scene, serve: Serve, hurried: World, tmp_path: Path, closed_port: int
+) -> None:
+    baseline = tmp_path / "baseline.json"
+    order = scene.order(
+        phase=0, url=serve(old_path(EVENTS)), beside=f"http://127.0.0.1:{closed_port}", streams=51,
+        baseline=str(baseline),
+    )  # fmt: skip
+    judged = hold_gate(order, hurried, wait_for_nobody)
+    assert judged.verdict is Verdict.GO, [row.text for row in judged.rows]
+    assert f"http://127.0.0.1:{closed_port}/health does not answer" in judged.rows[1].text
+    assert "gateway" not in json.loads(baseline.read_bytes())
+
+
+def test_refused_credential_ends_the_capture_after_one_burst(
+    scene: Scene, serve: Serve, hurried: World, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def script(_method: str, target: str, _body: bytes) -> Reply:
+        asked.append(target)
+        return 401, {}, b"{}"
+
+    baseline = tmp_path / "baseline.json"
+    order = scene.order(phase=0, url=serve(script), streams=51, baseline=str(baseline))
+    judged = hold_gate(order, hurried, wait_for_nobody)
+    assert judged.verdict is Verdict.INCONCLUSIVE
+    assert "credential was refused with 401" in judged.rows[0].text
+    assert len(asked) == 3
+    assert not baseline.exists()
+
+
 def test_old_path_that_breaks_streams_is_no_go_after_a_few_and_no_baseline(
     scene: Scene, serve: Serve, hurried: World, tmp_path: Path
 ) -> None:

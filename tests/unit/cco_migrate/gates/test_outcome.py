@@ -13,7 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from cco_migrate import resources
-from cco_migrate.gates.measuring import Measured
+from cco_migrate.gates.measured import Measured
 from cco_migrate.gates.order import Order
 from cco_migrate.gates.outcome import EXIT_CODES, conclude
 from cco_migrate.gates.outcome import to_json as document_of

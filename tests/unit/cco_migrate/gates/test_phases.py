@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from cco_migrate.gates.kept import Kept
-from cco_migrate.gates.measuring import Daemon, Measured
+from cco_migrate.gates.measured import Daemon, Measured
 from cco_migrate.gates.order import Order
 from cco_migrate.gates.phases import PHASES, TABLE, criteria_of
 from cco_migrate.judge.criterion import Kind, Mode
@@ -44,7 +45,10 @@ def changed(glances: tuple[Glance, ...], begin: int, **change: Any) -> tuple[Gla
 def test_healthy_gateway_is_go(scene: Scene, phase: int) -> None:
     judged = scene.judged(ordered(scene, phase), seen(scene, scene.glances(MINUTES[phase])))
     assert judged.verdict is Verdict.GO, [row.text for row in judged.rows]
-    assert {row.ruling.verdict for row in judged.rows} == {Verdict.GO}
+    rows = {row.ruling.criterion.id: row.ruling for row in judged.rows}
+    complaints = rows.pop("complaints")
+    assert (complaints.verdict, complaints.in_the_way) == (Verdict.INCONCLUSIVE, False)
+    assert {ruling.verdict for ruling in rows.values()} == {Verdict.GO}
 
 
 @pytest.mark.parametrize("phase", BOTH)
@@ -54,7 +58,7 @@ def test_quiet_gateway_is_inconclusive_and_nothing_is_no_go(scene: Scene, phase:
     )
     silent = replace(
         seen(scene, glances), sent=(), unsent="no verification traffic was asked for",
-        records=Unmeasured("no verification traffic was asked for"),
+        records=Unmeasured("no verification traffic was asked for"), audit=(),
     )  # fmt: skip
     order = replace(ordered(scene, phase), approvals=None, baseline=None)
     judged = scene.judged(order, silent)
@@ -62,8 +66,9 @@ def test_quiet_gateway_is_inconclusive_and_nothing_is_no_go(scene: Scene, phase:
     assert judged.verdict is Verdict.INCONCLUSIVE
     assert Verdict.NO_GO not in verdicts.values()
     for name in ("error-rate", "streaming-failures", "latency-average", "latency-ratio",
-                 "team-approval", "audit-complete"):  # fmt: skip
+                 "team-approval", "audit-complete", "audit-gaps", "complaints"):  # fmt: skip
         assert verdicts[name] is Verdict.INCONCLUSIVE, name
+    assert verdicts.get("throughput-ratio", Verdict.INCONCLUSIVE) is Verdict.INCONCLUSIVE
 
 
 def test_window_that_is_not_over_is_inconclusive(scene: Scene) -> None:
@@ -96,6 +101,13 @@ def noted(**change: Any) -> Callable[[Scene, int], Measured]:
     return lambda scene, phase: replace(seen(scene, scene.glances(MINUTES[phase])), **change)
 
 
+def lost(scene: Scene, phase: int) -> Measured:
+    """Every number twice at one place and not at all at another."""
+    records = scene.audited(200)
+    again = {**records[0], "id": 999}
+    return noted(audit=(again, *records[:90], *records[91:]))(scene, phase)
+
+
 LIES: Mapping[str, tuple[Callable[[Scene, int], Measured], str, str]] = {
     "streams of real clients break": (
         grown(broken=10.0), "streaming-failures", "requests (20.00%)",
@@ -107,6 +119,10 @@ LIES: Mapping[str, tuple[Callable[[Scene, int], Measured], str, str]] = {
     "twenty minutes away in days": (away, "availability", "1 outages"),
     "counters that fell long ago": (
         reset, "evidence-integrity", "fell from",
+    ),
+    "a record lost and one doubled in equal number": (
+        lost, "audit-gaps", "1 without record, 1 recorded twice; allowed at most 0 requests; "
+        "process b0: 1 numbers without record, 1 recorded twice",
     ),
 }  # fmt: skip
 
@@ -134,6 +150,93 @@ def test_slower_path_is_no_go_and_a_little_slower_one_a_persons_choice(scene: Sc
         Verdict.GO, Verdict.HOLD, Verdict.NO_GO,
     ]  # fmt: skip
     assert [ratio for _, ratio in found.values()] == pytest.approx([1.0, 1.35, 2.0], rel=0.01)
+
+
+def test_path_of_less_throughput_is_no_go_and_a_little_less_a_persons_choice(scene: Scene) -> None:
+    found = {}
+    for times in (1.0, 0.65, 0.4):
+        measured = replace(seen(scene, ()), throughput=scene.bursts(times))
+        row = scene.rows(replace(ordered(scene, 2), baseline=scene.baseline()), measured)
+        found[times] = row["throughput-ratio"].ruling
+    assert [ruling.verdict for ruling in found.values()] == [
+        Verdict.GO, Verdict.HOLD, Verdict.NO_GO,
+    ]  # fmt: skip
+    assert [ruling.facts["ratio"] for ruling in found.values()] == pytest.approx([1.0, 0.65, 0.4])
+
+
+def test_baseline_without_throughput_says_to_capture_it_again(scene: Scene) -> None:
+    old = replace(scene.baseline(), old=replace(scene.baseline().old, throughput={}))
+    rows = scene.rows(replace(ordered(scene, 2), baseline=old), seen(scene, ()))
+    assert rows["throughput-ratio"].ruling.verdict is Verdict.INCONCLUSIVE
+    assert "capture it again" in rows["throughput-ratio"].text
+    assert rows["latency-ratio"].ruling.verdict is Verdict.GO
+
+
+@pytest.mark.parametrize(
+    ("counted", "verdict"),
+    [((4, 40), Verdict.INCONCLUSIVE), ((5, 40), Verdict.NO_GO), ((1, 9), Verdict.NO_GO)],
+)
+def test_complaints_of_more_than_a_tenth_of_the_users_are_no_go(
+    scene: Scene, counted: tuple[int, int], verdict: Verdict
+) -> None:
+    order = ordered(scene, 2)
+    given = {**(order.approvals or {}), "complaints": (
+        scene.approval(order.scope, counted=(0, 40), at=scene.now - timedelta(hours=2)),
+        scene.approval(order.scope, counted=counted),
+    )}  # fmt: skip
+    judged = scene.judged(replace(order, approvals=given), seen(scene, scene.glances(MINUTES[2])))
+    row = next(row for row in judged.rows if row.ruling.criterion.id == "complaints")
+    assert row.ruling.verdict is verdict, row.text
+    assert f"{counted[0]} of {counted[1]} reported it" in row.text
+    assert judged.verdict is (Verdict.NO_GO if verdict is Verdict.NO_GO else Verdict.GO)
+
+
+@pytest.mark.parametrize(
+    "change", [{"scope": "phase-1:c7"}, {"expires": datetime(2026, 1, 20, 11, tzinfo=UTC)}]
+)
+def test_complaints_that_nobody_counted_for_this_gate_are_inconclusive(
+    scene: Scene, change: dict[str, Any]
+) -> None:
+    order = ordered(scene, 2)
+    word = scene.approval(**{"scope": order.scope, "counted": (9, 9), **change})
+    rows = scene.rows(replace(order, approvals={"complaints": (word,)}), seen(scene, ()))
+    assert rows["complaints"].ruling.verdict is Verdict.INCONCLUSIVE
+    assert "approve --gate complaints --count N --of USERS" in rows["complaints"].text
+    assert rows["complaints"].ruling.in_the_way
+
+
+RULED: Mapping[str, tuple[dict[str, Any], Verdict]] = {
+    "overridden": ({"model": "new"}, Verdict.GO),
+    "passed on as it was": ({}, Verdict.NO_GO),
+    "nobody asked for a model that a rule names": ({"requested_model": "n"}, Verdict.INCONCLUSIVE),
+    "only our own requests": ({"client": "cco-migrate verification"}, Verdict.INCONCLUSIVE),
+}
+
+
+@pytest.mark.parametrize("case", RULED)
+def test_rules_that_replace_nothing_are_no_go(scene: Scene, case: str) -> None:
+    change, verdict = RULED[case]
+    criteria = criteria_of(2, TABLE, overrides=True)
+    order = replace(ordered(scene, 2), criteria=criteria, overridden=frozenset({"m"}))
+    measured = replace(seen(scene, ()), audit=scene.audited(20, **change))
+    row = scene.rows(order, measured)["overrides-applied"]
+    assert row.ruling.verdict is verdict, row.text
+
+
+def test_prompts_that_miss_the_cache_are_shown_and_decide_nothing(scene: Scene) -> None:
+    measured = replace(
+        seen(scene, scene.glances(MINUTES[2])), audit=scene.audited(200, cache_read_tokens=0)
+    )
+    judged = scene.judged(ordered(scene, 2), measured)
+    row = next(row for row in judged.rows if row.ruling.criterion.id == "cache-hit-rate")
+    assert (row.ruling.verdict, row.ruling.enforced) == (Verdict.NO_GO, False)
+    assert judged.verdict is Verdict.GO
+
+
+def test_audit_that_cannot_be_read_leaves_what_rests_on_it_undecided(scene: Scene) -> None:
+    for audit in (Unmeasured("/gateway/audit answers 404"), scene.audited(3, seq=None)):
+        rows = scene.rows(ordered(scene, 2), replace(seen(scene, ()), audit=audit))
+        assert rows["audit-gaps"].ruling.verdict is Verdict.INCONCLUSIVE
 
 
 def test_planned_way_around_the_gateway_is_no_go(scene: Scene) -> None:
@@ -246,6 +349,9 @@ def test_enforced_are_the_figures_of_the_documents_and_attestations() -> None:
         observed = [one for one in asked if one.mode is Mode.OBSERVE]
         assert len({one.id for one in asked}) == len(names)
         assert all(one.source for one in asked)
-        assert all("do not roll back" in one.source or "ours" in one.source for one in observed)
+        assert all(
+            any(words in one.source for words in ("do not roll back", "ours", "monitoring"))
+            for one in observed
+        )
         said = [one for one in asked if one.kind is Kind.ATTESTATION]
         assert bool(said) is (phase > 1)

@@ -12,7 +12,7 @@ from typing import Any
 
 from cco_migrate.gates.evidence_file import open_evidence
 from cco_migrate.gates.kept import Run
-from cco_migrate.gates.measuring import Measured
+from cco_migrate.gates.measured import Measured
 from cco_migrate.gates.order import Order
 from cco_migrate.model import canonical
 from cco_migrate.probes.glances import Glance

@@ -9,9 +9,9 @@ import pytest
 from cco_migrate import resources
 from cco_migrate.gates import runbook
 from cco_migrate.gates.by_hand import BY_HAND
-from cco_migrate.gates.phases import EARLIER, PHASES
+from cco_migrate.gates.phases import EARLIER, OVERRIDES, PHASES
 
-ASKED = {name for names in PHASES.values() for name in names} | {EARLIER}
+ASKED = {name for names in PHASES.values() for name in names} | {EARLIER, OVERRIDES}
 SHELL = {name: hand.do for name, hand in BY_HAND.items() if hand.shell}
 
 

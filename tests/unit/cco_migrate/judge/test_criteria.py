@@ -84,7 +84,7 @@ def test_file_changes_the_keys_it_names_and_adds_criteria() -> None:
     [
         ({"error-rate": {"g0": 1}}, "criteria.json:3: error-rate.g0: unknown key"),
         ({"error-rate": {"go": "1"}}, "error-rate.go: is a text, must be a number; write 1"),
-        ({"error-rate": {"mode": "enforced"}}, 'must be one of "enforce", "observe"'),
+        ({"error-rate": {"mode": "enforced"}}, 'must be one of "enforce", "guard", "observe"'),
         ({"error-rate": {"minimum_samples": 0}}, "must be at least 1; write a whole number"),
         ({"error-rate": {"go": 0, "no_go": 5}}, "error-rate: bounds are shares between 0 and 1"),
         ({"latency-ratio": {"go": 0}}, "latency-ratio: bounds are ratios, more than 0"),

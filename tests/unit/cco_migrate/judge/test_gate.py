@@ -23,7 +23,7 @@ from cco_migrate.judge.outages import DAY_S, Probe, watch
 from cco_migrate.judge.populations import Population
 from cco_migrate.judge.rates import Rate
 from cco_migrate.judge.ratios import Arms, Ratio
-from cco_migrate.judge.records import SentIds
+from cco_migrate.judge.records import Boot, SentIds, Sequences
 from cco_migrate.judge.ruling import Conditions, Evidence
 from cco_migrate.judge.terms import Form, Terms
 from cco_migrate.verdict import Verdict
@@ -51,6 +51,7 @@ def healthy() -> dict[str, Evidence]:
         "latency-ratio": Ratio({"all": Arms(SAME, SAME)}),
         "latency-average": WindowMeans(Moments(500, 40.0, 500.0)),
         "audit-complete": SentIds(("a", "b"), ("a", "b")),
+        "audit-gaps": Sequences((Boot.of("b", (1, 2, 3)),)),
         "throughput-ratio": Ratio({"all": Arms(SAME, SAME)}),
         "cost-accuracy": Charges((Charge("a", Decimal(1), Decimal(1), Decimal(1)),)),
         "overrides-applied": Count(3, 3),
@@ -70,6 +71,7 @@ def quiet() -> dict[str, Evidence]:
         "latency-ratio": Ratio({}),
         "latency-average": WindowMeans(Moments()),
         "audit-complete": SentIds((), ()),
+        "audit-gaps": Sequences(()),
         "throughput-ratio": Ratio({}),
         "cost-accuracy": Charges(()),
         "overrides-applied": Count(0, 0),
@@ -84,7 +86,7 @@ def measured(evidence: Mapping[str, Evidence]) -> dict[str, Sample | Unmeasured]
 def test_healthy_world_is_go() -> None:
     ruling = judge_gate(GATE, measured(healthy()), TERMS)
     assert ruling.verdict is Verdict.GO, ruling.summary
-    assert ruling.summary == "nothing stands in the way of 16 enforced criteria"
+    assert ruling.summary == "nothing stands in the way of 17 enforced criteria"
     assert [one.criterion.id for one in ruling.rulings] == list(CRITERIA)
 
 
@@ -106,6 +108,7 @@ def test_quiet_world_is_inconclusive() -> None:
         ),
         ("streaming-failures", Rate(30, 60), "30 of 60 requests"),
         ("audit-complete", SentIds(("a", "b"), ("a", "a")), "1 not recorded, 1 recorded twice"),
+        ("audit-gaps", Sequences((Boot.of("b", (1, 3)),)), "1 without record, 0 recorded twice"),
         ("cost-accuracy", Charges((Charge("a", Decimal(0), Decimal(1), Decimal(1)),)), "$0.0000"),
         ("overrides-applied", Count(0, 3), "0 of 3 possible overrides"),
         ("complaints", Population(50, 50, 9, only_reports=True), "9 of 50 reported it"),
@@ -115,7 +118,7 @@ def test_quiet_world_is_inconclusive() -> None:
 def test_lying_world_is_no_go_and_names_the_lie(name: str, lie: Evidence, said: str) -> None:
     ruling = judge_gate(GATE, measured({**healthy(), name: lie}), TERMS)
     assert ruling.verdict is Verdict.NO_GO
-    assert ruling.summary == f"1 of 16 enforced criteria are NO-GO: {name}"
+    assert ruling.summary == f"1 of 17 enforced criteria are NO-GO: {name}"
     (told,) = (one.summary for one in ruling.rulings if one.criterion.id == name)
     assert said in told
 
@@ -188,6 +191,27 @@ def test_what_does_not_fit_is_refused() -> None:
         judge_gate((rate,), {}, TERMS)
     with pytest.raises(ValueError, match="config-loaded is a invariant, its sample a Count"):
         judge_gate((sound,), {"config-loaded": Sample(Count(1, 1), FRESH)}, TERMS)
+
+
+@pytest.mark.parametrize(
+    ("gaps", "verdict"),
+    [((1, 3), Verdict.NO_GO), ((1, 2), Verdict.GO), ((), Verdict.GO)],
+    ids=["harm is proved", "no harm", "nothing was seen"],
+)
+def test_guard_stops_a_gate_and_holds_none_up(gaps: tuple[int, ...], verdict: Verdict) -> None:
+    guard = replace(CRITERIA["audit-gaps"], mode=Mode.GUARD)
+    gate = tuple(guard if one.id == guard.id else one for one in GATE)
+    evidence = {**healthy(), guard.id: Sequences((Boot.of("b", gaps),))}
+    assert judge_gate(gate, measured(evidence), TERMS).verdict is verdict
+
+
+def test_guards_alone_never_say_go_and_share_the_error_of_no_go() -> None:
+    guard = replace(CRITERIA["error-rate"], mode=Mode.GUARD, depends_on=())
+    ruling = judge_gate((guard,), measured({guard.id: Rate(0, 10_000)}), TERMS)
+    assert (ruling.verdict, ruling.summary) == (
+        Verdict.INCONCLUSIVE, "no enforced criterion can say GO",
+    )  # fmt: skip
+    assert terms_of((guard, replace(guard, id="other")), Form.ANYTIME).family == 2
 
 
 def test_every_kind_has_its_evidence_and_every_criterion_a_kind() -> None:

@@ -68,7 +68,9 @@ def test_approvals_of_the_run_are_read_and_a_broken_file_is_told(
     context_at: Callable[[str], Context],
 ) -> None:
     context, check = context_at("http://127.0.0.1:1"), HELD[USES]
-    approvals_path(context).write_text("no approval\n")
+    assert approvals_path(context) == context.instance.migrate_dir / "approvals.jsonl"
+    (context.run_dir / "approvals.jsonl").write_text("no approval\n")
+    assert approvals_path(context) == context.run_dir / "approvals.jsonl"
     judged = check.judge(step(MORE), check.measure(step(MORE), {}, context))
     assert judged.verdict is Verdict.INCONCLUSIVE
     assert "approvals.jsonl:1" in judged.summary

@@ -192,13 +192,52 @@ def test_predicted_samples_of_simulated_soaks_are_within_a_fifth() -> None:
     assert near >= 0.95 * soaks
 
 
-def soaked(soak: Soak, bound: float, per_look: float, drawn: np.random.Generator) -> int:
-    """Play a soak on the evidence it keeps; return the requests at the look that said GO."""
+def test_soaks_near_their_bound_end_within_the_range_that_was_foretold() -> None:
+    """Chance decides when those end: what is foretold is how far it reaches, and its middle."""
+    inside, early, soaks, drawn = 0, 0, 200, np.random.default_rng(20261122)
+    bound, share = 0.10, 0.05
+    rate = replace(CRITERIA["streaming-failures"], bounds=Bounds(bound, bound))
+    known = {**CRITERIA, "streaming-failures": rate}
+    soak = make_soak(1800, None, "rollback", known, (), Offer())
+    seen = Present(3600, {"streaming-failures": Tally(200, 4000)})
+    assumed = soak_forecast.assumption(soak, rate, seen)
+    samples = forecast(rate, assumed, soak.terms, soak.bake_s).samples
+    assert samples.earliest is not None
+    assert samples.expected is not None
+    assert samples.latest is not None
+    for _ in range(soaks):
+        actual = soaked(soak, bound, 4, drawn, share)
+        inside += samples.earliest <= actual <= samples.latest + 8  # ends with a look, not between
+        early += actual <= samples.expected
+    assert inside >= 0.8 * soaks
+    assert 0.4 * soaks <= early <= 0.6 * soaks
+
+
+def test_range_is_said_where_chance_decides() -> None:
+    said = {
+        failed: told(ordered(), 36_000, failed)["streaming-failures"][1] for failed in (0, 1800)
+    }
+    assert "needs 43 requests, 4s as they come now" in said[0]
+    assert "needs 168 requests (43 to 416 by chance), 17s as they come now" in said[1800]
+
+
+def soaked(
+    soak: Soak,
+    bound: float,
+    per_look: float,
+    drawn: np.random.Generator,
+    share: float | None = None,
+) -> int:
+    """Play a soak on the evidence it keeps; return the requests at the look that said GO.
+
+    Args:
+        share: Of the requests that fail; None for a healthy soak.
+    """
     evidence, at = Evidence(NOW, NOW), NOW
     while True:
         at += timedelta(seconds=soak.interval_s / 4)
         made = int(drawn.poisson(per_look))
-        failed = int(drawn.binomial(made, bound / 200))
+        failed = int(drawn.binomial(made, bound / 200 if share is None else share))
         evidence = evidence.add(
             Look(at, up=True, tallies={"streaming-failures": Tally(failed, made)})
         )

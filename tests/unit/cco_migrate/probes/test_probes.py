@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from cco_migrate.probes.counters import REQUESTS, STATISTICS, Counters, cumulati
 from cco_migrate.probes.instances import Health, look_at_health, processes, providers
 from cco_migrate.probes.records import read_records
 from cco_migrate.probes.site import Site
-from cco_migrate.probes.streams import Sent, send
+from cco_migrate.probes.streams import Sent, send_burst
 from cco_migrate.world import World
 
 Reply = tuple[int, Mapping[str, str], bytes | Sequence[bytes | None]]
@@ -216,7 +217,8 @@ def asked(
         return status, headers, stream if streams else answer
 
     question = canary(0, run="r", model="m")
-    return question, send(Site(serve(script), world), question, "key")
+    (sent,) = send_burst(Site(serve(script), world), (question,), "key").sent
+    return question, sent
 
 
 def test_model_that_obeys_is_asked_once(serve: Serve, world: World) -> None:
@@ -264,3 +266,17 @@ def test_lost_record_is_waited_for_and_then_missing(serve: Serve, world: World) 
     found = read_records(Site(url, world), ["gw_1"])
     assert not isinstance(found, Unmeasured)
     assert [one["request_id"] for one in found] == ["gw_1", "gw_1"]
+
+
+def test_burst_does_not_wait_for_its_own_answers(world: World, serve: Serve) -> None:
+    together = threading.Barrier(3, timeout=30)
+
+    def script(_method: str, _target: str, _body: bytes) -> Reply:
+        together.wait()  # breaks unless all three are asked before one is answered
+        return 529, {}, b"{}"
+
+    canaries = tuple(canary(number, run="r", model="m") for number in range(3))
+    burst = send_burst(Site(serve(script), world), canaries, "key")
+    assert [one.stream.status for one in burst.sent] == [529, 529, 529]
+    assert [one.canary for one in burst.sent] == list(canaries)
+    assert not burst.whole

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,10 @@ START = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
 BAKE_S, INTERVAL_S = 300.0, 60.0
 NO_OFFER = Offer()
 PLANNED = "c7d2f15e8840a1b2"
+TOKENS = {
+    "input_tokens": 1000, "output_tokens": 100, "cache_write_tokens": 0, "cache_read_tokens": 0,
+}  # fmt: skip
+COST_USD = 0.0015  # of these tokens, at 1 and 5 USD per million
 
 Serve = Callable[..., str]
 Reply = tuple[int, Mapping[str, str], bytes]
@@ -78,17 +83,26 @@ class Gateway:
     posts: int = 0
     answers: bool = True
     overrides: bool = True
+    overhead_s: float = 0.01
+    overhead: float = 0.0
+    cost_usd: float | None = COST_USD
+    numbers: Counter[str] = field(default_factory=Counter)
 
     def serve(self, count: int, *, failed: int = 0, left: int = 0, client: str = "cli") -> None:
         """Let requests end now, all of them streams."""
         for number in range(count):
             status = 502 if number < failed else 499 if number < failed + left else 200
+            self.numbers[self.boot] += 1
             self.records.append({
                 "id": len(self.records) + 1, "timestamp": self.clock.now().isoformat(),
                 "endpoint": "messages", "client": client, "status": status,
                 "success": status == 200, "stream": True,
+                "request_id": f"gw_{len(self.records)}", "model": "claude-haiku-4-5",
+                "boot_id": self.boot, "seq": self.numbers[self.boot], "terms": [], "cache": None,
+                "cost_usd": self.cost_usd, **TOKENS,
             })  # fmt: skip
         self.requests += count
+        self.overhead += count * self.overhead_s
 
     def __call__(self, method: str, target: str, body: bytes) -> Reply:
         path, query = urlsplit(target).path, parse_qs(urlsplit(target).query)
@@ -106,11 +120,19 @@ class Gateway:
                       "fingerprint": self.fingerprint}  # fmt: skip
             return _json({"workers": [worker]})
         if path == "/metrics":
-            text = f"# TYPE gateway_requests_total counter\ngateway_requests_total {self.requests}"
-            return 200, {}, text.encode()
+            return 200, {}, self._counted().encode()
         if path == "/gateway/audit" and self.audited:
             return _json({"entries": self._entries(query)})
         return 404, {}, b"{}"
+
+    def _counted(self) -> str:
+        return "\n".join((
+            "# TYPE gateway_requests_total counter",
+            f"gateway_requests_total {self.requests}",
+            "# TYPE gateway_overhead_seconds histogram",
+            f"gateway_overhead_seconds_sum {self.overhead}",
+            f"gateway_overhead_seconds_count {self.requests}",
+        ))  # fmt: skip
 
     def _entries(self, query: Mapping[str, list[str]]) -> list[dict[str, Any]]:
         since = datetime.fromisoformat(query["start_time"][0])
@@ -160,6 +182,11 @@ def criteria(**changed: Criterion) -> Mapping[str, Criterion]:
     return {**CRITERIA, "availability": away, "error-rate": errors, **changed}
 
 
-def ordered(known: Mapping[str, Criterion], *waivers: Waiver, offer: Offer = NO_OFFER) -> Step:
-    made = make_soak(BAKE_S, INTERVAL_S, "rollback", known, waivers, offer)
+def ordered(
+    known: Mapping[str, Criterion],
+    *waivers: Waiver,
+    offer: Offer = NO_OFFER,
+    bake_s: float = BAKE_S,
+) -> Step:
+    made = make_soak(bake_s, INTERVAL_S, "rollback", known, waivers, offer)
     return Step(12, "soak", "soak", USES, replace(made, fingerprint=PLANNED).to_json())

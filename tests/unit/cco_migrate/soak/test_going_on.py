@@ -166,4 +166,6 @@ def test_status_shows_where_a_soak_stands(bench: Bench) -> None:
     bench.soak()
     head, *lines = soak.standing(bench.step, bench.context.run_dir, bench.context.world)
     assert head == "soak: 6 looks, ended with GO"
-    assert [line.split()[:2] for line in lines][-1] == ["GO", "streaming-failures"]
+    assert [line.split()[:2] for line in lines][-2:] == [
+        ["GO", "cost-accuracy"], ["GO", "audit-gaps"],
+    ]  # fmt: skip
