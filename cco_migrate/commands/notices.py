@@ -20,6 +20,7 @@ from cco_migrate.communication.wording import WORDINGS
 from cco_migrate.errors import InvalidInput
 from cco_migrate.model import Plan
 from cco_migrate.probes.site import Site
+from cco_migrate.recovery.record import read_record
 from cco_migrate.runs.journal import Status
 from cco_migrate.runs.store import Run
 from cco_migrate.session import Result, Session, shown
@@ -134,7 +135,8 @@ def _about(session: Session, kind: NoticeKind, wanted: Wanted) -> tuple[Subject,
 
 def _recovery(session: Session, plan: Plan) -> facts.Recovery | None:
     runs = ((run.plan, run.state) for run in session.store.all())
-    return facts.recovery(plan.kind, runs)
+    rehearsal = read_record(session.home / "migrate", session.world.files)
+    return facts.recovery(plan.kind, runs, rehearsal)
 
 
 def _saved_plan(session: Session, name: str) -> Plan:

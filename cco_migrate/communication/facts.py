@@ -9,7 +9,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from cco_migrate import report
+from cco_migrate.migrations.gateway_cutover import KIND
 from cco_migrate.model import Certainty, Change, Observation, Plan, Step
+from cco_migrate.recovery.record import Record
+from cco_migrate.recovery.ways import Way, nearest_rank
 from cco_migrate.runs.journal import Entry, Event, RunState, Status, StepState
 from cco_migrate.verdict import Verdict
 
@@ -60,12 +63,12 @@ class Recovery:
 
     Attributes:
         seconds: From the begin of the restart on.
-        run: Id of the run that was taken back.
+        of: What was taken back, for people: "run gc-1a2b3c", or a rehearsal.
         at: When, aware.
     """
 
     seconds: float
-    run: str
+    of: str
     at: datetime
 
 
@@ -124,18 +127,21 @@ def assurances(plan: Plan) -> tuple[str, ...]:
     )
 
 
-def recovery(kind: str, runs: Iterable[tuple[Plan, RunState]]) -> Recovery | None:
-    """Return the newest measurement of a way back among runs; None when there is none.
+def recovery(
+    kind: str, runs: Iterable[tuple[Plan, RunState]], rehearsal: Record | None = None
+) -> Recovery | None:
+    """Return the newest measurement of a way back; None when there is none.
 
     Args:
         kind: Of the migration: the way back of another one is another way.
+        rehearsal: The newest of the gateway cutover; None for none.
     """
-    found = []
+    found = [*_rehearsed(rehearsal)] if rehearsal and kind == KIND else []
     for plan, state in runs:
         seconds = _figure(plan, state, "recovered_s", RECOVERED)
         if seconds and plan.kind == kind:  # 0 says that no client had to move: nothing was measured
             at = datetime.fromisoformat(state.changed_at)
-            found.append(Recovery(seconds, state.run, at))
+            found.append(Recovery(seconds, f"run {state.run}", at))
     return max(found, key=lambda one: one.at, default=None)
 
 
@@ -160,6 +166,15 @@ def happenings(entries: Sequence[Entry], plan: Plan, since: datetime) -> tuple[H
         for at, one in told
         if at >= since
     )
+
+
+def _rehearsed(record: Record) -> Iterator[Recovery]:
+    """Yield what a rehearsal says of the way back by flag, if every client was seen to return."""
+    timing = record.timing(Way.FLAG)
+    times = [one for one in timing.recovered_s if one is not None] if timing else []
+    if record.verdict is Verdict.GO and timing and len(times) == len(timing.seconds):
+        of = f"95th percentile of {len(times)} rehearsals"
+        yield Recovery(nearest_rank(times, 95), of, record.origin.at)
 
 
 _TOLD = {

@@ -140,7 +140,7 @@ def _context(about: Subject, settings: Settings, now: datetime) -> dict[str, Any
         "change_at": _shown(settings.change_at, zone) if settings.change_at else "",
         "interruption": _interruption(plan, settings),
         "recovery": _seconds(measured.seconds) if measured else "",
-        "recovery_of": f"run {measured.run}, {_shown(measured.at, zone)}" if measured else "",
+        "recovery_of": f"{measured.of}, {_shown(measured.at, zone)}" if measured else "",
         "changes": facts.changes(plan),
         "assurances": facts.assurances(plan),
         "issues": tuple(map(str, facts.issues(plan, about.state))),

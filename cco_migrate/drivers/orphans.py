@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import signal
+from collections.abc import Callable, Iterable, Mapping
 
 from cco_migrate.context import Context
+from cco_migrate.world import World
 
 SETTLE_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 10.0
 
 
 def birthmark(context: Context) -> Mapping[str, str]:
@@ -42,3 +45,20 @@ def adopted(context: Context, find: Callable[[], str | None]) -> str | None:
         lambda: find() is not None or not processes.carrying(mark), SETTLE_TIMEOUT_S
     )
     return find()
+
+
+def ended(pids: Iterable[int], world: World) -> None:
+    """Ask processes to end, and make them when they have not after 10 s; returns when they have.
+
+    Only for what serves nobody: a gateway with real clients is drained by its driver.
+    """
+    births = {pid: birth for pid in pids if (birth := world.processes.birth(pid)) is not None}
+
+    def living() -> list[int]:
+        return [pid for pid, birth in births.items() if world.processes.birth(pid) == birth]
+
+    for signum in (signal.SIGTERM, signal.SIGKILL):
+        for pid in living():
+            world.processes.signal(pid, signum)
+        if world.clock.wait_until(lambda: not living(), STOP_TIMEOUT_S):
+            return

@@ -92,21 +92,31 @@ def load(config_dir: Path, world: World) -> tuple[Hook, ...]:
     Raises:
         InvalidInput: The file cannot be read or is wrong; its findings name line, key and fix.
     """
+    tables: JsonObject = read_settings(config_dir, world).get("hooks", {})
+    return tuple(_hook(kind, row) for kind in Kind for row in tables.get(kind, ()))
+
+
+def read_settings(config_dir: Path, world: World) -> JsonObject:
+    """Return what `migrate.toml` says, checked; empty when there is no such file.
+
+    Raises:
+        InvalidInput: As `load`.
+    """
     path = config_dir / FILENAME
     try:
         data = world.files.read_if_there(path)
     except OSError as error:
         raise InvalidInput(f"{path}: {error.strerror}") from error
     if data is None:
-        return ()
+        return {}
     document: Any = parse(data, Format.TOML, path)  # Any: its schema says what is inside
     source = Source(path, data, index(data, Format.TOML))
     found = validate(document, resources.schema("migrate"), source)
     errors = tuple(one for one in found if one.severity is Severity.ERROR)
     if errors:
         raise InvalidInput(str(errors[0]), findings=errors)
-    tables = document.get("hooks", {})
-    return tuple(_hook(kind, row) for kind in Kind for row in tables.get(kind, ()))
+    checked: JsonObject = document
+    return checked
 
 
 def event_of(entry: Entry, plan: Plan, point: Point) -> dict[str, object]:

@@ -18,11 +18,12 @@ from cco_migrate.client import GatewayClient, Health, NotAGateway, Unreachable
 from cco_migrate.config import ConfigName
 from cco_migrate.context import Context
 from cco_migrate.drivers import Started
+from cco_migrate.drivers.orphans import STOP_TIMEOUT_S, ended
 from cco_migrate.errors import ToolkitError
+from cco_migrate.rehearsal import clone
 from cco_migrate.world import Http
 
 START_TIMEOUT_S = 20.0
-STOP_TIMEOUT_S = 10.0
 RUN = "trial"
 _PREFIX = "cco-trial-"
 _OWNER, _FOLDER = "CCO_MIGRATE_OWNER", "CCO_MIGRATE_TRIAL"
@@ -49,24 +50,20 @@ def health_with(
 
 
 def end_abandoned(context: Context) -> int:
-    """End the trials that killed commands left on this state root; return how many processes."""
+    """End what killed commands left on this state root: trials, and a rehearsal with its clone.
+
+    Returns:
+        How many processes.
+    """
     world = context.world
+    rehearsed = clone.end_abandoned(context.instance.migrate_dir, world)
     left = [pid for pid in world.processes.carrying(_mark(context)) if _is_nobodys(pid, context)]
     folders = {world.processes.environment(pid).get(_FOLDER, "") for pid in left}
-    births = {pid: world.processes.birth(pid) for pid in left}
-
-    def living() -> list[int]:
-        return [pid for pid in left if births[pid] and world.processes.birth(pid) == births[pid]]
-
-    for signum in (signal.SIGTERM, signal.SIGKILL):
-        for pid in living():
-            world.processes.signal(pid, signum)
-        if world.clock.wait_until(lambda: not living(), STOP_TIMEOUT_S):
-            break
+    ended(left, world)
     for folder in map(Path, filter(None, folders)):
         if folder.name.startswith(_PREFIX):
             shutil.rmtree(folder, ignore_errors=True)
-    return len(left)
+    return len(left) + rehearsed
 
 
 def _mark(context: Context) -> dict[str, str]:

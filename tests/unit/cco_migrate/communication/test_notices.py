@@ -62,7 +62,7 @@ SETTINGS = Settings(
 )
 REVIEW = Review(AT, NOW, True, (Figure("Requests", "48", "a|b", "many"),
                                 Figure("Uptime", "unknown", "nobody watched")))  # fmt: skip
-RECOVERY = Recovery(0.72, "mo-0", AT - timedelta(days=3))
+RECOVERY = Recovery(0.72, "run mo-0", AT - timedelta(days=3))
 ABOUT = Subject(PLAN, STATE, ENTRIES, RECOVERY)
 
 

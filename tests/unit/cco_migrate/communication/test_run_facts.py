@@ -21,6 +21,8 @@ from cco_migrate.model import (
     Plan,
     Step,
 )
+from cco_migrate.recovery.record import Origin, summed
+from cco_migrate.recovery.ways import Taken, Way
 from cco_migrate.runs.journal import Entry, Event, RunState, Status, StepState
 from cco_migrate.verdict import Verdict
 
@@ -131,9 +133,33 @@ def test_recovery_is_the_newest_that_was_measured() -> None:
         (PLAN, state(run="mo-4", at=latest, back_clients=applied(recovered_s=None))),
         (PLAN, state(run="mo-5", at=latest)),
     ]
-    assert facts.recovery("model-overrides", runs) == facts.Recovery(0.7, "mo-2", later)
+    assert facts.recovery("model-overrides", runs) == facts.Recovery(0.7, "run mo-2", later)
     assert facts.recovery("model-overrides", runs[2:]) is None
     assert facts.recovery("gateway-cutover", runs) is None  # another way back
+
+
+@pytest.mark.parametrize(
+    ("taken", "seconds"),
+    [
+        (tuple(Taken(Way.FLAG, 9.0, float(n)) for n in range(1, 11)), 10.0),
+        ((*(Taken(Way.FLAG, 9.0, 1.0),) * 9, Taken(Way.FLAG, 9.0)), None),  # one was not seen
+        ((Taken(Way.BACKUP, 9.0, 1.0),) * 10, None),
+        ((Taken(Way.FLAG, 31.0, 1.0),) * 10, None),  # a promise that was not kept is no news
+    ],
+)
+def test_recovery_of_a_cutover_may_be_that_of_a_rehearsal(
+    taken: tuple[Taken, ...], seconds: float | None
+) -> None:
+    cutover = replace(PLAN, kind="gateway-cutover")
+    rehearsal = summed(Origin(AT, "0.1", "0" * 16, "1" * 16), 10, taken, ())
+    of = facts.Recovery(seconds, "95th percentile of 10 rehearsals", AT) if seconds else None
+    assert facts.recovery("gateway-cutover", (), rehearsal) == of
+    assert facts.recovery("model-overrides", (), rehearsal) is None
+    later = AT + timedelta(days=1)
+    runs = [(cutover, state(run="gc-1", at=later, back_clients=applied(recovered_s=0.7)))]
+    assert facts.recovery("gateway-cutover", runs, rehearsal) == facts.Recovery(
+        0.7, "run gc-1", later
+    )
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def test_process_driver_replaces_by_sighup(
 ) -> None:
     daemon("")
     ProcessDriver(context).replace()
-    assert context.world.clock.wait_until((tmp_path / "hup").exists, 10, every_s=0.005)
+    assert context.world.clock.wait_until((tmp_path / "hup").exists, 60, every_s=0.005)
 
 
 def test_process_driver_stops_and_finds_nothing_then(
@@ -125,7 +125,7 @@ def test_process_driver_stops_and_finds_nothing_then(
 ) -> None:
     pid = daemon("")
     driver = ProcessDriver(context)
-    assert driver.stop(10) == f"pid {pid}"
+    assert driver.stop(60) == f"pid {pid}"
     assert driver.find() is None
 
 
@@ -153,7 +153,7 @@ def test_process_driver_starts_the_gateway_of_the_instance(context: Context) -> 
     assert log is not None
     log.write_text("before\n")
     started = ProcessDriver(replace(context, world=world)).start()
-    assert started.process.wait(10) == 0
+    assert started.process.wait(60) == 0
     home, port = context.instance.home, context.instance.url.rpartition(":")[2]
     assert started.last_lines() == (
         f"mo-test gateway run --home {home} --config-dir {home / 'config'} "
@@ -189,7 +189,7 @@ def test_start_that_dies_is_told_with_its_last_words(
 ) -> None:
     dying = script(tmp_path, "start", "echo old; echo no port free >&2; exit 3")
     running.append(CommandDriver(with_commands(context, start=dying, stop="true")).start())
-    running[0].process.wait(10)
+    running[0].process.wait(60)
     assert running[0].failure() == "it ended with exit status 3: old | no port free"
 
 
@@ -199,7 +199,7 @@ def test_start_that_stays_in_the_foreground_is_left_running(
     staying = script(tmp_path, "start", "echo up; exec sleep 600")
     running.append(CommandDriver(with_commands(context, start=staying, stop="true")).start())
     started = running[0]
-    assert context.world.clock.wait_until(lambda: started.last_lines() == "up", 10, every_s=0.005)
+    assert context.world.clock.wait_until(lambda: started.last_lines() == "up", 60, every_s=0.005)
     assert (started.process.poll(), started.failure()) == (None, None)
 
 
@@ -216,14 +216,14 @@ def test_restart_command_is_used_where_there_is_no_start(
     driver = CommandDriver(with_commands(context, restart="echo again"))
     assert driver.stop(1) == "left to the restart command"
     running.append(driver.start())
-    assert running[0].process.wait(10) == 0
+    assert running[0].process.wait(60) == 0
     assert running[0].last_lines() == "again"
 
 
 def test_second_start_shows_only_its_own_words(context: Context, running: list[Started]) -> None:
     for word in ("first", "second"):
         running.append(CommandDriver(with_commands(context, start=f"echo {word}")).start())
-        running[-1].process.wait(10)
+        running[-1].process.wait(60)
     assert running[1].last_lines() == "second"
 
 
@@ -279,7 +279,7 @@ def test_command_is_split_without_a_shell() -> None:
 def test_last_lines_of_a_log_that_is_gone_are_empty(tmp_path: Path, world: World) -> None:
     log = tmp_path / "log"
     process = world.processes.spawn(["true"], log)
-    process.wait(10)
+    process.wait(60)
     log.unlink()
     assert Started(process, log, 0).last_lines() == ""
 

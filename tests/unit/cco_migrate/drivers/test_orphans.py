@@ -36,7 +36,7 @@ def orphan(context: Context, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]
         ["sleep", "60"], tmp_path / "orphan.log", birthmark(context)
     )
     mark = birthmark(context)
-    assert context.world.clock.wait_until(lambda: bool(context.world.processes.carrying(mark)), 10)
+    assert context.world.clock.wait_until(lambda: bool(context.world.processes.carrying(mark)), 60)
     yield process
     process.kill()
     process.wait()
@@ -114,7 +114,7 @@ def test_step_killed_after_its_start_does_not_start_a_second_one(
     instance = replace(context.instance, driver=spec)
     context = replace(context, instance=instance, waiting=waiting)
     first = CommandDriver(context).start()
-    assert context.world.clock.wait_until((tmp_path / "starts").exists, 10)
+    assert context.world.clock.wait_until((tmp_path / "starts").exists, 60)
     try:
         action.apply(replace(STEP, params={"overrides_enabled": True}), {}, context)
         assert first.process.poll() is None
@@ -144,7 +144,7 @@ def test_gateway_start_finds_what_a_killed_one_has_started(
     target = Target(str(home), url=context.instance.url, start=slow_start, stop="true")
     session = Session(target, Going(tmp_path / "go"), context.world)
     first = CommandDriver(session.context(session.instance())).start()
-    assert context.world.clock.wait_until((tmp_path / "starts").exists, 10)
+    assert context.world.clock.wait_until((tmp_path / "starts").exists, 60)
     try:
         assert "by a command that was killed" in services.gateway_start(session).text
         assert first.process.poll() is None

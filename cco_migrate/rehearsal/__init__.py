@@ -1,0 +1,1 @@
+"""Rehearses the ways back of the cutover on a clone of the deployment, and keeps what was seen."""
