@@ -174,7 +174,7 @@ class Engine:
         self._go_back(None, str(error))
         raise RolledBack(
             f"{error}",
-            state="The old configuration is back, loaded and proved.",
+            state=_state_back(self.plan),
             next_command="invoke report",
         ) from error
 
@@ -288,6 +288,13 @@ class Engine:
             self.world, self.plan.instance, self.journal.run, self.run_dir, evidence,
             self.progress.waiting, self.render,
         )  # fmt: skip
+
+
+def _state_back(plan: Plan) -> str:
+    """Return what the way back of a plan has proved; not every plan is about what is loaded."""
+    if any(step.uses == "config.loaded" for step in plan.way_back):
+        return "The old configuration is back, loaded and proved."
+    return "What was made is gone again; no configuration and no gateway was touched."
 
 
 def _rollback_failed(error: ToolkitError) -> RollbackFailed:

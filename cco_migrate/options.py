@@ -58,10 +58,12 @@ OPTIONS: dict[str, Option] = {
     "watch_s": Option(300, "how long to watch for real clients, in seconds"),
     "lock_timeout": Option(0, "how long to wait for another run's lock, in seconds"),
     "kind": Option(
-        "", "which migration: gateway-cutover or model-overrides (default; that of an open run)"
+        "",
+        "which migration: gateway-cutover or model-overrides (default; that of an open run); "
+        "a runbook also of gates",
     ),
     "waive": Option(
-        "", "accept a failed check by its name: broken-requests, or a criterion of the soak (--why)"
+        "", "accept a failed check: broken-requests, rollback-rehearsed, a soak's criterion (--why)"
     ),
     "soak": Option("", "watch the change for this bake time before it is GO, e.g. 30m or 4d"),
     "soak_interval": Option("", "between two looks of the soak (default: a 120th, at most 30s)"),
@@ -77,7 +79,14 @@ OPTIONS: dict[str, Option] = {
     ),
     "run": Option("", "run id (default: the newest)"),
     "dir": Option("", "folder of a run, or a copy of it, in place of --run"),
-    "by": Option("flag", "flag (take back this run's edits) or backup (restore the saved files)"),
+    "by": Option(
+        "flag", "flag (this run's edits), backup (saved files), git or bundle (a merged removal)"
+    ),
+    "onto": Option("main", "the branch that holds the removal (--by git)"),
+    "branch": Option("", "name of the branch that takes it back (--by git)"),
+    "to": Option("", "new folder the repository is restored into (--by bundle)"),
+    "show_force_push": Option("", "only print how this remote is put back by force (--by git)"),
+    "confirm": Option("", "the words that are to be typed before what cannot be undone"),
     "detailed_exitcode": Option(False, "exit 2 when the plan has changes"),
     "what": Option("main-job", "what is measured: main-job, plan, gateway or all"),
     "check": Option(False, "write nothing; exit 9 when there would be something to write"),
@@ -90,6 +99,7 @@ OPTIONS: dict[str, Option] = {
     "endpoint": Option("", "URL of an S3-compatible store (default: that of boto3)"),
     "keep": Option(10, "how many of the newest backups stay"),
     "keep_days": Option(30, "backups younger than so many days stay"),
+    "times": Option(10, "how many rounds; fewer than 10 are shown and do not count"),
     "rounds": Option(5, "how many rounds; the median counts"),
     "item": Option("team-notified", "what is attested"),
     "person": Option("", "whose word it is"),
@@ -97,17 +107,26 @@ OPTIONS: dict[str, Option] = {
     "by_": Option("", "who approves the gate"),
     "scope": Option("", "what the approval is for, in words"),
     "expires": Option("", "until when it holds: 24h, 7d or an RFC 3339 time"),
+    "count": Option("", "how many users complained (--gate complaints)"),
+    "of": Option("", "of how many active users (--gate complaints)"),
     "phase": Option(1, "which phase of the cutover; a gate has 0, too: the baseline before it"),
     "standby": Option(False, "phase 2 of the cutover: keep the old proxy as a warm standby"),
+    "canary": Option(
+        "", "phase 2 of the cutover: percent of launches to the gateway first, e.g. 5,25,50"
+    ),
+    "canary_soak": Option("", "how long each share of --canary is watched (default 30m)"),
     "fingerprint": Option("", "of the planned configuration, in place of --config"),
     "model": Option("claude-haiku-4-5-20251001", "model of the verification requests"),
     "streams": Option(66, "how many verification streams are sent at most; 0 sends nothing"),
     "criteria": Option("", "JSON file that changes criteria"),
     "evidence": Option("", "file that keeps samples, so that a later run goes on with them"),
+    "manifest": Option("", "phase 3 of the cutover: the file that says what is removed"),
+    "repository": Option("", "where it is removed (default: the repository the manifest is in)"),
     "baseline": Option("", "times of the old path: phase 0 writes this file, others read it"),
-    "approvals": Option("", "what people say of criteria: the file that approve --out appends to"),
+    "approvals": Option("", "file of approve --out (default: what approve wrote without --out)"),
     "watch": Option(0, "look at real traffic for so many seconds first; 0 looks once"),
     "every": Option(30, "seconds between two looks"),
+    "proxy": Option("", "phase 0: the old HTTP proxy to ask --url through, http://127.0.0.1:PORT"),
     "systems": Option("", "URLs of the fleet's other gateways, separated by commas"),
     "junit": Option("", "write the verdict as JUnit XML to this file"),
     "markdown": Option("", "write the verdict as Markdown to this file"),
@@ -117,6 +136,7 @@ OUTPUT = ("json", "quiet", "events")
 PLANNING = (
     *TARGET, *OUTPUT, "kind", "fix", "traffic", "key", "requests", "watch_s", "waive", "why",
     "soak", "soak_interval", "soak_requests", "on_no_go", "criteria",
-    "phase", "standby", "model", "streams", "baseline",
+    "phase", "standby", "canary", "canary_soak", "model", "streams", "baseline", "manifest",
+    "repository",
 )  # fmt: skip
-APPLYING = (*PLANNING, "yes", "no_input", "lock_timeout")
+APPLYING = (*PLANNING, "yes", "no_input", "confirm", "lock_timeout")

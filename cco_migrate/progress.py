@@ -293,6 +293,13 @@ class Output:
                 return _ask(question)
         return _ask(question)
 
+    def read(self, question: str) -> str:
+        """Ask for a line on the terminal and return it, without the blanks around it."""
+        if isinstance(self.view, LiveView):
+            with self.view.quiet():
+                return _read(question)
+        return _read(question)
+
     def _event(self, step: Step, state: str, reason: str, seconds: float) -> None:
         if self._events is None:
             return
@@ -322,5 +329,9 @@ def _open(path: Path) -> TextIO:
 
 
 def _ask(question: str) -> bool:
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    return _read(f"{question} [y/N]").lower() in {"y", "yes"}
+
+
+def _read(question: str) -> str:
+    print(f"{question} ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip()

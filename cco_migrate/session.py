@@ -63,9 +63,15 @@ class MigrateOptions:
         out: File to save the plan in; "" for none.
         phase: Which phase of a gateway cutover.
         standby: Whether the old proxy stays as a warm standby.
+        canary: Rising percent of launches that go to the gateway before the soft cutover, separated
+            by commas; "" for no canary.
+        canary_soak: How long each of them is watched; "" for the default.
         model: Asked for by the verification streams of a cutover's gates.
         streams: How many of them a gate sends at most; 0 sends nothing.
         baseline: File of the old path's times, for the gate of phase 2; "" for none.
+        manifest: File that says what phase 3 removes; "" in other phases.
+        repository: Root of the repository it is removed from; "" for the one the manifest is in.
+        confirm: The words that a plan which cannot be undone asks for; "" to be asked for them.
     """
 
     kind: str = ""
@@ -90,9 +96,14 @@ class MigrateOptions:
     out: str = ""
     phase: int = 1
     standby: bool = False
+    canary: str = ""
+    canary_soak: str = ""
     model: str = "claude-haiku-4-5-20251001"
     streams: int = 66
     baseline: str = ""
+    manifest: str = ""
+    repository: str = ""
+    confirm: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +176,30 @@ def confirm(session: Session, question: str, *, yes: bool, no_input: bool) -> No
         )
     if not session.out.ask(question):
         raise InvalidInput("not applied: the answer was no")
+
+
+def confirm_typed(session: Session, wanted: str, *, given: str, asked: bool) -> None:
+    """Ask for words that nobody types by habit, before what cannot be undone by a command.
+
+    Args:
+        wanted: The words.
+        given: What was typed on the command line; "" when nothing was.
+        asked: Whether a person may be asked.
+
+    Raises:
+        NeedsAnswer: Nobody typed them; a general yes is not enough.
+        InvalidInput: They are others.
+    """
+    if not given:
+        if not asked or not os.isatty(0):
+            raise NeedsAnswer(
+                f"this has to be confirmed by typing: {wanted}",
+                state="Nothing was changed.",
+                next_command=f'the same command with --confirm "{wanted}"',
+            )
+        given = session.out.read(f"To go on, type `{wanted}`:")
+    if given != wanted:
+        raise InvalidInput(f"not applied: {given!r} was typed, {wanted!r} is asked for")
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from cco_migrate.checks import held_gate
+from cco_migrate.checks.canary import LauncherDivides
 from cco_migrate.checks.configuration import ConfigExists, ConfigValid, CurrentState
 from cco_migrate.checks.cost import CostFell
 from cco_migrate.checks.launcher import LauncherLeads
@@ -58,5 +59,6 @@ CHECKS: dict[str, Check] = {
     "switches.state": SwitchesState(),
     "switches.in-force": SwitchesInForce(),
     "launcher.leads": LauncherLeads(),
+    "launcher.divides": LauncherDivides(),
     held_gate.USES: held_gate.GateHeld(),  # a run has the one that can hold it
 }

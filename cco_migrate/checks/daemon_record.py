@@ -34,22 +34,39 @@ class DaemonRecord:
         return asdict(self)
 
 
+WHOLE = 100
+"""The share of a gateway to which every launch goes."""
+SHARE_KEY = "gatewayShare"
+
+
 @dataclass(frozen=True, slots=True)
 class Switches:
-    """`gatewayEnabled` and `proxyEnabled` of a daemon-config.json, defaults filled in."""
+    """Where a daemon-config.json sends clients, defaults filled in.
+
+    Attributes:
+        gateway: `gatewayEnabled`.
+        proxy: `proxyEnabled`.
+        share: How many of a hundred launches go to the gateway: `gatewayShare` while both are true,
+            which is when it has an effect, else WHOLE.
+    """
 
     gateway: bool = True
     proxy: bool = False
+    share: int = WHOLE
 
     @classmethod
     def of(cls, document: Document) -> Switches:
         """Read them from a checked document; an empty one is an absent file."""
-        return cls(document.get("gatewayEnabled", True), document.get("proxyEnabled", False))
+        gateway = document.get("gatewayEnabled", True)
+        proxy = document.get("proxyEnabled", False)
+        share = document.get(SHARE_KEY, WHOLE) if gateway and proxy else WHOLE
+        return cls(gateway, proxy, share)
 
     def __str__(self) -> str:
-        """Return them as the file has them."""
+        """Return them as the file has them; the share only where it divides."""
         values = (str(value).lower() for value in (self.gateway, self.proxy))
-        return "gatewayEnabled {}, proxyEnabled {}".format(*values)
+        text = "gatewayEnabled {}, proxyEnabled {}".format(*values)
+        return text if self.share == WHOLE else f"{text}, {SHARE_KEY} {self.share}"
 
 
 SWITCH_KEYS: Mapping[str, str] = {

@@ -22,6 +22,68 @@ _CLIENT = (
 )
 
 
+def launched(context: Context, old_proxy_port: int | None, session: str = "") -> JsonObject:
+    """Launch a client and return what it was started with: the facts of `judged`.
+
+    Args:
+        old_proxy_port: Named by a variable left over in the client's shell; None for none.
+        session: The client's session id; "" for a client that is told none.
+    """
+    try:
+        command = _command(old_proxy_port, context, session)
+        done = context.world.processes.run(command, TIMEOUT_S)
+    except ToolkitError as error:
+        return {"unmeasured": str(error)}
+    told = done.output.rpartition(_MARK)[2] if _MARK in done.output else ""
+    record = read_record(context)
+    facts = {
+        "old_proxy_port": old_proxy_port,
+        "proxy_port": record.proxy_port if record else None,
+        "url": context.instance.url,
+    }
+    if done.code or not told:
+        return {**facts, "refused": last_words(done.output) or f"exit code {done.code}"}
+    given = {name: _public(value) for name, value in json.loads(told).items() if value}
+    return {**facts, "environment": given}
+
+
+def judged(step: Step, to: str, facts: JsonObject) -> Judgement:
+    """Return whether a client that was launched is led there, "gateway" or "proxy", and only so."""
+    if "unmeasured" in facts:
+        return Judgement(step.id, Verdict.INCONCLUSIVE, str(facts["unmeasured"]), dict(facts))
+    if "refused" in facts:
+        said = f"the launcher refuses clients: {facts['refused']}"
+        return Judgement(step.id, Verdict.NO_GO, said, dict(facts))
+    given = facts["environment"]
+    if to == "proxy":
+        return _judged_proxy(step, facts, given)
+    url = given.get(BASE_URL)
+    if url is None or _place(url) != _place(facts["url"]):
+        said = f"{BASE_URL} is {url or 'not set'}, the gateway is {facts['url']}"
+        return Judgement(step.id, Verdict.NO_GO, said, dict(facts))
+    ports = {facts["old_proxy_port"], facts["proxy_port"]} - {None}
+    left = [name for name in PROXIES if name in given and _place(given[name])[1] in ports]
+    if left:
+        said = f"{', '.join(left)} still lead a client to the old proxy"
+        return Judgement(step.id, Verdict.NO_GO, said, dict(facts))
+    tried = ", a left-over proxy variable removed" if facts["old_proxy_port"] else ""
+    said = f"a client is launched with {BASE_URL}={url}{tried}"
+    return Judgement(step.id, Verdict.GO, said, dict(facts))
+
+
+def launcher_of(context: Context, command: str) -> list[str]:
+    """Return a command of the gateway about this instance's state root and configuration."""
+    instance = context.instance
+    return context.world.processes.python_module(
+        "gateway", command, "--home", str(instance.home), "--config-dir", str(instance.config_dir)
+    )
+
+
+def last_words(output: str) -> str:
+    """Return the end of what a command said, in one line; "" when it said nothing."""
+    return " ".join(output.strip().splitlines()[-3:])
+
+
 class LauncherLeads:
     """Params: `to`, "gateway" or "proxy": where a client that is launched now must end up.
 
@@ -37,46 +99,11 @@ class LauncherLeads:
     def measure(self, step: Step, receipt: JsonObject, context: Context) -> JsonObject:
         """Launch the client, and read what it was started with."""
         context.waiting("a client to be launched", TIMEOUT_S)
-        old = receipt["old_proxy_port"]
-        try:
-            done = context.world.processes.run(_command(old, context), TIMEOUT_S)
-        except ToolkitError as error:
-            return {"unmeasured": str(error)}
-        told = done.output.rpartition(_MARK)[2] if _MARK in done.output else ""
-        record = read_record(context)
-        facts = {
-            "old_proxy_port": old,
-            "proxy_port": record.proxy_port if record else None,
-            "url": context.instance.url,
-        }
-        if done.code or not told:
-            lines = done.output.strip().splitlines()
-            return {**facts, "refused": " ".join(lines[-3:]) or f"exit code {done.code}"}
-        given = {name: _public(value) for name, value in json.loads(told).items() if value}
-        return {**facts, "environment": given}
+        return launched(context, receipt["old_proxy_port"])
 
     def judge(self, step: Step, facts: JsonObject) -> Judgement:
         """GO when the variables lead where the plan says and none leads elsewhere."""
-        if "unmeasured" in facts:
-            return Judgement(step.id, Verdict.INCONCLUSIVE, str(facts["unmeasured"]), dict(facts))
-        if "refused" in facts:
-            said = f"the launcher refuses clients: {facts['refused']}"
-            return Judgement(step.id, Verdict.NO_GO, said, dict(facts))
-        given = facts["environment"]
-        if step.params["to"] == "proxy":
-            return _judged_proxy(step, facts, given)
-        url = given.get(BASE_URL)
-        if url is None or _place(url) != _place(facts["url"]):
-            said = f"{BASE_URL} is {url or 'not set'}, the gateway is {facts['url']}"
-            return Judgement(step.id, Verdict.NO_GO, said, dict(facts))
-        ports = {facts["old_proxy_port"], facts["proxy_port"]} - {None}
-        left = [name for name in PROXIES if name in given and _place(given[name])[1] in ports]
-        if left:
-            said = f"{', '.join(left)} still lead a client to the old proxy"
-            return Judgement(step.id, Verdict.NO_GO, said, dict(facts))
-        tried = ", a left-over proxy variable removed" if facts["old_proxy_port"] else ""
-        said = f"a client is launched with {BASE_URL}={url}{tried}"
-        return Judgement(step.id, Verdict.GO, said, dict(facts))
+        return judged(step, step.params["to"], facts)
 
 
 def _judged_proxy(step: Step, facts: JsonObject, given: JsonObject) -> Judgement:
@@ -91,16 +118,13 @@ def _judged_proxy(step: Step, facts: JsonObject, given: JsonObject) -> Judgement
     return Judgement(step.id, Verdict.GO, said, dict(facts))
 
 
-def _command(old_proxy_port: int | None, context: Context) -> list[str]:
-    instance, processes = context.instance, context.world.processes
+def _command(old_proxy_port: int | None, context: Context, session: str) -> list[str]:
     left = f"http://127.0.0.1:{old_proxy_port}"
     before = [f"{name}={left}" for name in PROXIES[:2]] if old_proxy_port else []
-    launcher = processes.python_module(
-        "gateway", "launch", "--home", str(instance.home),
-        "--config-dir", str(instance.config_dir), "--",
-    )  # fmt: skip
-    client = [launcher[0], "-c", _CLIENT, _MARK, BASE_URL, *PROXIES]
-    return ["/usr/bin/env", *before, *launcher, *client]
+    launcher = launcher_of(context, "launch")
+    named = [f"--session-id={session}"] if session else []  # also a variable that is never set
+    client = [launcher[0], "-c", _CLIENT, _MARK, BASE_URL, *PROXIES, *named]
+    return ["/usr/bin/env", *before, *launcher, "--", *client]
 
 
 def _public(value: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cco_migrate.context import Context
 from cco_migrate.errors import StalePlan
@@ -18,8 +19,11 @@ from cco_migrate.vcs.repository import (
     refuse_dirty,
     tip_of,
 )
-from cco_migrate.vcs.trees import Removal, tree_after
+from cco_migrate.vcs.trees import Removal, tree_after, unrecorded
 from cco_migrate.verdict import Judgement, Verdict
+
+if TYPE_CHECKING:
+    from git import Repo
 
 _KEPT, _SHOWN = 200, 5
 
@@ -42,15 +46,15 @@ class RemovalFits:
                     state="Nothing was changed.",
                 )
             refuse_branch(repository, step.params["branch"])
-            removals = [Removal.from_json(row) for row in step.params["removals"]]
-            return {"tree": tree_after(repository, step.params["commit"], removals)}
+            with unrecorded(repository):
+                return {"tree": _tree(repository, step)}
 
     def measure(self, step: Step, receipt: JsonObject, context: Context) -> JsonObject:
         """Look for the symbols before the removal and after it."""
         wanted = Wanted.from_json(step.params["symbols"])
-        with opened(_root(step)) as repository:
+        with opened(_root(step)) as repository, unrecorded(repository):
             before = find(repository, step.params["commit"], wanted)
-            after = find(repository, receipt["tree"], wanted)
+            after = find(repository, _tree(repository, step), wanted)
         absent = list(missing(wanted.words, before))
         return {"before": len(before), "absent": absent, **_listed("dangling", after)}
 
@@ -119,6 +123,11 @@ class RemovalUndone:
 
 def _root(step: Step) -> Path:
     return Path(step.params["repo"]).resolve()
+
+
+def _tree(repository: Repo, step: Step) -> str:
+    removals = [Removal.from_json(row) for row in step.params["removals"]]
+    return tree_after(repository, step.params["commit"], removals)
 
 
 def _listed(name: str, found: Sequence[Reference]) -> dict[str, object]:

@@ -13,10 +13,9 @@ from cco_migrate.checks import CHECKS
 from cco_migrate.commands.reporting import reported, write_report
 from cco_migrate.commands.run_summary import document, summary, undo_command
 from cco_migrate.communication import settings
-from cco_migrate.context import Context
 from cco_migrate.demo import DIRECTORY
 from cco_migrate.engine import SOAK, Engine
-from cco_migrate.errors import InvalidInput, ToolkitError
+from cco_migrate.errors import InvalidInput
 from cco_migrate.hooks import definitions as hooks
 from cco_migrate.hooks.delivery import Announcer
 from cco_migrate.migrations.gateway_cutover import KIND, phase_of
@@ -25,7 +24,6 @@ from cco_migrate.migrations.held_gate import HELD
 from cco_migrate.model import Plan
 from cco_migrate.one_look import one_look
 from cco_migrate.planning import dry_run, preflight, saved_plan
-from cco_migrate.planning.kinds import KINDS
 from cco_migrate.planning.making import (
     make_plan,
     nothing_to_do,
@@ -34,11 +32,21 @@ from cco_migrate.planning.making import (
     unchanged,
 )
 from cco_migrate.progress import typed
+from cco_migrate.removal.planning import confirmation
 from cco_migrate.report import Answer
+from cco_migrate.report.samples import looks_of
 from cco_migrate.runs.journal import Event, Status
 from cco_migrate.runs.lock import Lease
 from cco_migrate.runs.store import Run
-from cco_migrate.session import DEFAULT_KIND, MigrateOptions, Result, Session, confirm, shown
+from cco_migrate.session import (
+    DEFAULT_KIND,
+    MigrateOptions,
+    Result,
+    Session,
+    confirm,
+    confirm_typed,
+    shown,
+)
 
 __all__ = ["MigrateOptions", "Result", "Session"]
 
@@ -48,7 +56,7 @@ def migrate(session: Session, options: MigrateOptions) -> Result:
     if options.dry_run:
         return _dry_run(session, options)
     with session.locked(f"migrate {options.kind}".rstrip(), options.lock_timeout_s) as lease:
-        _banner(session)
+        banner(session)
         _refuse_frozen(session)
         run = session.store.unfinished()
         if run is not None:
@@ -66,14 +74,13 @@ def migrate(session: Session, options: MigrateOptions) -> Result:
                 saved_plan.refuse_stale(session, plan)
             _check_step(plan, options.only)
             show_plan(session, plan)
-            question = f"Apply to 1 gateway ({plan.instance.name})?"
-            confirm(session, question, yes=options.yes, no_input=options.no_input)
+            _agree(session, plan, options)
             run = session.store.create(plan)
             session.out.say(
                 f"run {run.id} · Ctrl-C is safe: a rerun goes on, `{undo_command(run)}` undoes"
             )
         session.out.run = run.id
-        engine = replace(_engine(session, run, lease), ask=_asker(session, options))
+        engine = replace(engine_of(session, run, lease), ask=_asker(session, options))
         reported(session, run, lambda: engine.run(only=options.only or None))
         _say_checklist(session, run)
         return summary(run)
@@ -81,7 +88,7 @@ def migrate(session: Session, options: MigrateOptions) -> Result:
 
 def plan_only(session: Session, options: MigrateOptions, *, detailed_exitcode: bool) -> Result:
     """Show what a run would do, or what is in a saved plan, stale or not; change nothing."""
-    _banner(session)
+    banner(session)
     plan = _plan(session, options)
     if not options.plan and nothing_to_do(session, plan):
         return unchanged(session, plan)
@@ -121,33 +128,6 @@ def note_takeover(session: Session, lease: Lease, run: Run) -> None:
         session.out.say(f"the lock was taken over from a dead owner: {lease.taken_from}")
 
 
-def rollback(session: Session, *, by: str, run_id: str, yes: bool, no_input: bool) -> Result:
-    """Undo a run, by its own edits (flag) or from its backup, and prove what is loaded then."""
-    if by not in {"flag", "backup"}:
-        raise InvalidInput(f"--by {by}: unknown; there is: flag, backup")
-    with session.locked(f"rollback --by {by}") as lease:
-        _banner(session)
-        run = session.store.load(run_id) if run_id else session.store.latest()
-        if run is None:
-            raise InvalidInput(
-                f"there is no run under {session.store.root}", next_command="invoke status"
-            )
-        if run.state.status is Status.ROLLED_BACK:
-            return Result(f"run {run.id} is rolled back already; nothing to do", document(run))
-        _check_newest(session, run)
-        note_takeover(session, lease, run)
-        session.out.run = run.id
-        session.out.say(f"ROLLBACK of run {run.id} by {by}: {_changed_files(run.plan)}")
-        confirm(session, f"Roll back {run.plan.instance.name}?", yes=yes, no_input=no_input)
-        engine = _engine(session, run, lease)
-        restore = None if by == "flag" else _restore_backup(run)
-        reported(session, run, lambda: engine.roll_back(restore, why=f"asked for, by {by}"))
-        text = f"ROLLED BACK  run {run.id}: {KINDS[run.plan.kind].restored(run.plan)}"
-        if clients := run.state.steps.get("back-clients"):  # an older plan has no such step
-            text += f"; {clients.reason}"
-        return Result(f"{text}\nreport {shown(run.directory / 'report.html')}", document(run))
-
-
 def show_report(session: Session, run_id: str) -> Result:
     """Write the report again from the journal and say where it is."""
     run = _chosen(session, run_id)
@@ -178,6 +158,18 @@ def approve(session: Session, *, item: str, by: str, run_id: str) -> Result:
         run.journal.append(Event.ATTESTED, item, reason=by.strip())
         write_report(session, run)
     return Result(f"run {run.id}: {item}, by word of {by.strip()}", document(run))
+
+
+def _agree(session: Session, plan: Plan, options: MigrateOptions) -> None:
+    """Have a person agree to a plan: by yes, or in words where nothing undoes it any more."""
+    if wanted := confirmation(plan):
+        asked = not options.no_input and not options.yes
+        confirm_typed(session, wanted, given=options.confirm, asked=asked)
+        return
+    if options.confirm:
+        raise InvalidInput("--confirm: this plan asks for no typed words")
+    question = f"Apply to 1 gateway ({plan.instance.name})?"
+    confirm(session, question, yes=options.yes, no_input=options.no_input)
 
 
 def _check_resumable(run: Run) -> None:
@@ -211,7 +203,7 @@ def _check_same(session: Session, run: Run, options: MigrateOptions) -> None:
 
 def _dry_run(session: Session, options: MigrateOptions) -> Result:
     session = replace(session, world=one_look(session.world))  # plan and trial see the same
-    _banner(session)
+    banner(session)
     if (run := dry_run.unfinished(session)) is not None:
         _check_same(session, run, options)
         return dry_run.dry_run(session, run.plan, run.id)
@@ -235,21 +227,7 @@ def _check_step(plan: Plan, only: str) -> None:
         raise InvalidInput(f"this plan has no step {only}; {why}")
 
 
-def _changed_files(plan: Plan) -> str:
-    paths = sorted({change.path for change in plan.changes}) or [str(plan.instance.config)]
-    return ", ".join(map(shown, paths))
-
-
-def _check_newest(session: Session, run: Run) -> None:
-    newer = session.store.latest()
-    if newer is not None and newer.id != run.id and newer.state.status is not Status.ROLLED_BACK:
-        raise InvalidInput(
-            f"run {newer.id} came after {run.id}; roll back the newest first",
-            next_command=undo_command(newer),
-        )
-
-
-def _engine(session: Session, run: Run, lease: Lease) -> Engine:
+def engine_of(session: Session, run: Run, lease: Lease) -> Engine:
     def render() -> dict[str, str]:
         return _rendered(session, run)
 
@@ -296,29 +274,11 @@ def _hooks_dir(session: Session) -> Path:
     return session.home / "config"
 
 
-def _restore_backup(run: Run) -> Callable[[Context], str]:
-    def restore(context: Context) -> str:
-        evidence = run.state.steps["backup"].evidence if "backup" in run.state.steps else None
-        if evidence is None:
-            raise ToolkitError(
-                f"run {run.id} made no backup", next_command="invoke rollback --by flag"
-            )
-        store = context.backups
-        backup = store.load(evidence["id"])
-        store.verify(backup)
-        paths = [Path(file.path) for file in backup.files]
-        before = store.create(f"{backup.id}-before-rollback", run.id, paths, [])
-        changed = store.restore(backup)
-        names = ", ".join(path.name for path in changed) or "no file had changed"
-        return f"restored {names} byte for byte; what stood there is kept as {before.id}"
-
-    return restore
-
-
 def _rendered(session: Session, run: Run) -> dict[str, str]:
     now = session.world.clock.now()
     version, entries = cco_migrate.__version__, run.journal.entries
-    files = report.render(run.plan, run.state, version, now, entries)
+    looks = looks_of(run.plan, run.directory, session.world.files)
+    files = report.render(run.plan, run.state, version, now, entries, looks)
     return {name: typed(text, session.out.program) for name, text in files.items()}
 
 
@@ -341,7 +301,8 @@ def _chosen(session: Session, run_id: str) -> Run:
     return run
 
 
-def _banner(session: Session) -> None:
+def banner(session: Session) -> None:
+    """Say which deployment this is about."""
     place = "your gateway"
     if session.target.is_demo(os.environ):
         place = f"DEMO in {DIRECTORY}/ · loopback upstream · no key, nothing leaves this machine"

@@ -11,6 +11,7 @@ from cco_migrate.errors import InvalidInput, LockLost, NotJournaled, ToolkitErro
 from cco_migrate.progress import typed
 from cco_migrate.report import manifest
 from cco_migrate.report.manifest import FILENAME, Origin
+from cco_migrate.report.samples import looks_of
 from cco_migrate.report.verification import Verification, verify
 from cco_migrate.runs.store import Run
 from cco_migrate.session import Result, Session, shown
@@ -29,8 +30,8 @@ def write_report(session: Session, run: Run) -> list[Path]:
     files.remove(kept.directory / FILENAME)  # killed from here on, nothing is said of the files
     lines, now = kept.journal.entries, session.world.clock.now()
     version, program = cco_migrate.__version__, session.out.program
-    paths = []
-    for name, text in report.render(kept.plan, kept.state, version, now, lines).items():
+    looks, paths = looks_of(kept.plan, kept.directory, files), []
+    for name, text in report.render(kept.plan, kept.state, version, now, lines, looks).items():
         paths.append(kept.directory / name)
         files.replace(paths[-1], typed(text, program).encode(), mode=0o600)
     origin = Origin(kept.id, now, version, program, len(lines))

@@ -2,6 +2,7 @@
 
 Phase 1 changes nothing: it validates the gateway beside the proxy. Phase 2 sends every client to
 the gateway, by two switches of daemon-config.json, and keeps the way back by the same switches.
+Phase 3 takes the old proxy out of a repository; see `hard_cutover`.
 """
 
 from __future__ import annotations
@@ -9,27 +10,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from cco_migrate import config
-from cco_migrate.checks.daemon_record import SWITCH_KEYS, Switches
+from cco_migrate.checks.daemon_record import WHOLE, Switches
 from cco_migrate.checks.held_gate import USES as GATE
 from cco_migrate.config import ConfigName
 from cco_migrate.editing import edits
 from cco_migrate.editing.changes import apply_edits
 from cco_migrate.errors import InvalidInput
-from cco_migrate.gates.phases import criteria_of
-from cco_migrate.judge.criterion import Criterion, Mode
-from cco_migrate.migrations.held_gate import gate_terms
+from cco_migrate.migrations import canary, hard_cutover
+from cco_migrate.migrations.cutover_gate import HARD, SOFT, VALIDATION, gate_step
 from cco_migrate.migrations.inputs import Inputs
+from cco_migrate.migrations.switching import switch_edits
 from cco_migrate.model import Change, JsonObject, Plan, Step
 from cco_migrate.soak.terms import USES as SOAK
 from cco_migrate.steps.creation import EMPTY
 
-KIND = "gateway-cutover"
-VALIDATION, SOFT = 1, 2
+__all__ = [
+    "HARD", "KIND", "PHASES", "SOFT", "VALIDATION", "phase_of", "plan", "switch_edits", "switches",
+]  # fmt: skip
 
-_PROVED_AT_ONCE = frozenset({"start-failures", "sole-route"})
+KIND = "gateway-cutover"
 
 
 def plan(inputs: Inputs) -> Plan:
@@ -70,7 +71,7 @@ def _validation(inputs: Inputs) -> Plan:
         steps=(
             _backup(inputs),
             Step(2, "state", "current state", "switches.state"),
-            _gate(3, "validated", VALIDATION, inputs, mark, today),
+            gate_step(3, "validated", VALIDATION, inputs, mark, today),
             Step(12, "report", "report", "report.write"),
         ),
         way_back=(),
@@ -84,17 +85,19 @@ def _validation(inputs: Inputs) -> Plan:
 def _soft(inputs: Inputs) -> Plan:
     path, before = _path(inputs), inputs.files[ConfigName.DAEMON]
     today, wanted = switches(inputs), Switches(gateway=True, proxy=inputs.cutover.standby)
-    made = _switch_edits(before, path, wanted) if today != wanted else ()
-    after = apply_edits(before or EMPTY, path, made) if made else before
+    stages = canary.stages(inputs, today, wanted)
+    shared = stages[-1].data if stages else before
+    made = switch_edits(shared, path, wanted) if today != wanted else ()
+    after = apply_edits(shared or EMPTY, path, made) if made else before
     marks = [config.fingerprint({**inputs.files, ConfigName.DAEMON: d}) for d in (before, after)]
-    changes: tuple[Change, ...] = ()
+    changes = tuple(stage.change for stage in stages)
     if made:
-        diff = edits.unified_diff(before or b"", after or b"", path.name)
-        changes = (Change(str(path), diff, "send clients to the gateway"),)
+        diff = edits.unified_diff(shared or b"", after or b"", path.name)
+        changes += (Change(str(path), diff, "send clients to the gateway"),)
     return Plan(
         kind=KIND,
         instance=inputs.instance,
-        steps=_soft_steps(inputs, made, (today, wanted), (marks[0], marks[1])),
+        steps=_soft_steps(inputs, (stages, made), (today, wanted), (marks[0], marks[1])),
         way_back=_way_back(inputs, today),
         changes=changes,
         fingerprint_before=marks[0],
@@ -103,29 +106,35 @@ def _soft(inputs: Inputs) -> Plan:
     )
 
 
+def _hard(inputs: Inputs) -> Plan:
+    return hard_cutover.plan(inputs, switches(inputs))
+
+
 PHASES: Mapping[int, Callable[[Inputs], Plan]] = {
     VALIDATION: _validation,
     SOFT: _soft,
+    HARD: _hard,
 }
 """What each phase of the cutover plans."""
 
 
 def _soft_steps(
     inputs: Inputs,
-    made: tuple[JsonObject, ...],
+    planned: tuple[tuple[canary.Stage, ...], tuple[JsonObject, ...]],
     switched: tuple[Switches, Switches],
     marks: tuple[str, str],
 ) -> tuple[Step, ...]:
-    today, wanted = switched
+    (stages, made), (today, wanted) = planned, switched
     loaded = {**_overrides(inputs, wanted), "fingerprint": marks[1]}
     valid = {"path": str(inputs.instance.config), "traffic": False}
     validated = () if inputs.cutover.validated else (
-        _gate(3, "validated", VALIDATION, inputs, marks[0], today),
+        gate_step(3, "validated", VALIDATION, inputs, marks[0], today),
     )  # fmt: skip
     return (
         _backup(inputs),
         Step(2, "state", "current state", "switches.state"),
         *validated,
+        *canary.steps(stages, inputs, _overrides(inputs, wanted)),
         *_switch(inputs, made),
         Step(5, "validate", "validate", "config.valid", valid),
         Step(6, "stop", "stop", "service.keep" if inputs.replace else "service.stop"),
@@ -133,7 +142,7 @@ def _soft_steps(
         Step(8, "proof", "proof", "config.loaded", loaded),
         Step(9, "routes", "ports", "switches.in-force", _in_force(wanted)),
         Step(10, "launcher", "launcher", "launcher.leads", {"to": "gateway"}),
-        _gate(11, "gate", SOFT, inputs, marks[1], wanted),
+        gate_step(11, "gate", SOFT, inputs, marks[1], wanted),
         *_soak(inputs, marks[1]),
         Step(12, "report", "report", "report.write"),
     )
@@ -155,52 +164,13 @@ def _way_back(inputs: Inputs, today: Switches) -> tuple[Step, ...]:
         Step(0, "back-proof", "proof", "config.loaded", loaded),
         Step(0, "back-routes", "ports", "switches.in-force", _in_force(today)),
     ]
-    if today.gateway or today.proxy:
+    if today.share != WHOLE:
+        divided = {"share": today.share}
+        steps.append(Step(0, "back-launcher", "launcher", "launcher.divides", divided))
+    elif today.gateway or today.proxy:
         to = {"to": "gateway" if today.gateway else "proxy"}
         steps.append(Step(0, "back-launcher", "launcher", "launcher.leads", to))
     return (*steps, Step(0, "back-clients", "clients", "clients.recovered"))
-
-
-def _gate(
-    number: int, step_id: str, phase: int, inputs: Inputs, fingerprint: str, wanted: Switches
-) -> Step:
-    cutover = inputs.cutover
-    more: dict[str, Any] = {  # Any: JSON
-        "model": cutover.model,
-        "streams": cutover.streams,
-        "credential": inputs.verification.credential,
-        "fingerprint": fingerprint,
-        "switches": [wanted.gateway, wanted.proxy],
-        "baseline": cutover.baseline if phase == SOFT else "",
-    }
-    if phase == SOFT:
-        more["on_no_go"] = cutover.on_no_go
-    criteria = tuple(_asked(one, inputs) for one in criteria_of(phase, {}, carried=True))
-    terms = gate_terms(phase, criteria, more)
-    return Step(number, step_id, f"gate of phase {phase}", GATE, terms)
-
-
-def _asked(found: Criterion, inputs: Inputs) -> Criterion:
-    """Return a criterion as this plan asks it: observed where it contradicts what was asked for.
-
-    A warm standby is another way on purpose; a demo has neither days of traffic nor people.
-    """
-    at_once = _PROVED_AT_ONCE.union(one.id for one in criteria_of(VALIDATION, {}, carried=True))
-    standby = inputs.cutover.standby and found.id == "sole-route"
-    if standby or (inputs.instance.demo and found.id not in at_once):
-        return replace(found, mode=Mode.OBSERVE)
-    return found
-
-
-def _switch_edits(data: bytes | None, path: Path, wanted: Switches) -> tuple[JsonObject, ...]:
-    """Return the edits that set both switches, each in the spelling in which the file has it."""
-    found: Any = edits.parse(data or EMPTY, edits.Format.JSON, path)  # Any: an object, checked
-    values = dict(zip(SWITCH_KEYS, (wanted.gateway, wanted.proxy), strict=True))
-    return tuple(
-        {"op": "set", "key": [name], "value": values[key]}
-        for key, old in SWITCH_KEYS.items()
-        for name in ([one for one in (key, old) if one in found] or [key])
-    )
 
 
 def _backup(inputs: Inputs) -> Step:
@@ -244,6 +214,7 @@ def _notes(inputs: Inputs) -> tuple[str, ...]:
         notes.append(
             "clients see no answer while the gateway stops and starts; the time is measured"
         )
+    notes += canary.notes(inputs)
     if inputs.soak is not None:
         notes += map(str, inputs.soak.waivers)
     if inputs.instance.demo:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from cco_migrate.config import ConfigName
 from cco_migrate.model import Instance
+from cco_migrate.removal.planning import Removing
 from cco_migrate.soak.terms import Soak
 
 
@@ -32,6 +33,19 @@ class Verification:
 
 
 @dataclass(frozen=True, slots=True)
+class Canary:
+    """The share of launches that goes to the gateway before all do.
+
+    Attributes:
+        shares: In percent, rising.
+        soak: What each of them has to hold through.
+    """
+
+    shares: tuple[int, ...]
+    soak: Soak
+
+
+@dataclass(frozen=True, slots=True)
 class Cutover:
     """What was asked of a gateway cutover.
 
@@ -43,6 +57,8 @@ class Cutover:
         streams: How many of them a gate sends at most; 0 sends nothing.
         on_no_go: What a NO-GO of the gate of phase 2 leads to: a value of `model.OnNoGo`.
         baseline: File of the old path's times, absolute; empty for none.
+        canary: The stages before the soft cutover; None for none.
+        removing: What phase 3 takes out of which repository; None in the other phases.
     """
 
     phase: int = 1
@@ -52,6 +68,8 @@ class Cutover:
     streams: int = 66
     on_no_go: str = "rollback"
     baseline: str = ""
+    canary: Canary | None = None
+    removing: Removing | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,24 @@ from cco_migrate.checks.daemon_record import read_record
 from cco_migrate.checks.switches import faults_of
 from cco_migrate.client import NotAGateway, Unreachable
 from cco_migrate.context import Context
+from cco_migrate.errors import InvalidInput
 from cco_migrate.migrations import Inputs
-from cco_migrate.migrations.gateway_cutover import KIND, SOFT, VALIDATION, phase_of
+from cco_migrate.migrations.gateway_cutover import HARD, KIND, SOFT, VALIDATION, phase_of
 from cco_migrate.migrations.inputs import Cutover, Verification
 from cco_migrate.model import Plan
-from cco_migrate.planning import basis, cutover_preflight, preflight, soak_forecast
+from cco_migrate.planning import (
+    basis,
+    canary_order,
+    cutover_preflight,
+    preflight,
+    rehearsed,
+    removal_preflight,
+    soak_forecast,
+)
 from cco_migrate.planning.cutover_preflight import check_files
 from cco_migrate.planning.preflight import Line, Seen, failed
+from cco_migrate.removal.looking import look as look_at_repository
+from cco_migrate.removal.planning import Removing
 from cco_migrate.runs.journal import Status
 from cco_migrate.runs.store import RunStore
 from cco_migrate.session import DEFAULT_KEY, DEMO_KEY, MigrateOptions
@@ -39,15 +50,17 @@ def ask(inputs: Inputs, options: MigrateOptions, context: Context, store: RunSto
         streams=options.streams,
         on_no_go=options.on_no_go,
         baseline=str(Path(options.baseline).expanduser().absolute()) if options.baseline else "",
+        removing=_removing(options, context),
     )
     key = options.key or (DEMO_KEY if inputs.instance.demo else DEFAULT_KEY)
-    return replace(
-        inputs, cutover=cutover, verification=Verification(models=(options.model,), credential=key)
-    )
+    verification = Verification(models=(options.model,), credential=key)
+    asked = replace(inputs, cutover=cutover, verification=verification)
+    canary = canary_order.ordered(options, asked, context)
+    return replace(asked, cutover=replace(cutover, canary=canary))
 
 
 def look(
-    plan: Plan, inputs: Inputs, context: Context, _waived: frozenset[str], seen: list[Seen]
+    plan: Plan, inputs: Inputs, context: Context, waived: frozenset[str], seen: list[Seen]
 ) -> Plan:
     """Run the checks a plan is needed for, add their lines to `seen`; return the founded plan."""
 
@@ -57,8 +70,16 @@ def look(
     note("proof", preflight.check_gateway(plan, inputs, context))
     note("state", cutover_preflight.check_record(inputs, context))
     note("validated", cutover_preflight.check_gate(inputs, context))
+    if plan.changes and inputs.cutover.phase != VALIDATION:
+        note(plan.steps[0].id, rehearsed.check_rehearsal(inputs, context, waived))
+    if inputs.cutover.phase == HARD:
+        note("ready", removal_preflight.check_soft_cutover(plan, inputs, context))
+        note("fits", removal_preflight.check_repository(plan, inputs, context))
+        return basis.observed(plan, seen)
     if plan.changes and not failed(seen):
         note("routes", cutover_preflight.check_way_back(inputs, context))
+    if inputs.cutover.canary is not None and plan.changes and not failed(seen):
+        seen += canary_order.check_canary(inputs.cutover.canary, context)
     if inputs.soak is not None and not failed(seen):
         note("soak", soak_forecast.check_soak(inputs.soak, context))
     if plan.changes and not failed(seen):
@@ -87,11 +108,30 @@ def is_done(plan: Plan, context: Context) -> bool:
 
 def restored(plan: Plan) -> str:
     """Return what the way back has proved."""
+    if phase_of(plan) == HARD:
+        return "the branch of the removal is gone; its tag and its bundle stay"
     if not plan.way_back:
         return "nothing had been changed"
     params = plan.step("back-routes").params
     gateway, proxy = (str(params[name]).lower() for name in ("gateway", "proxy"))
     return f"files as before, gatewayEnabled: {gateway}, proxyEnabled: {proxy} proved"
+
+
+def _removing(options: MigrateOptions, context: Context) -> Removing | None:
+    """Return what is to be removed; None in other phases, and when nobody said what.
+
+    Raises:
+        InvalidInput: An option belongs to another phase, or the manifest or repository is wrong.
+    """
+    of_removals, of_others = ("manifest", "repository"), ("standby", "soak", "baseline")
+    strange = of_others if options.phase == HARD else of_removals
+    if given := [f"--{name}" for name in strange if getattr(options, name)]:
+        raise InvalidInput(f"{', '.join(given)}: has no meaning in phase {options.phase}")
+    if not options.manifest:
+        return None
+    repository = Path(options.repository).expanduser() if options.repository else None
+    manifest = Path(options.manifest).expanduser()
+    return look_at_repository(context.instance, manifest, repository, context.world)
 
 
 def _validated(store: RunStore, mark: str, now: datetime) -> str:

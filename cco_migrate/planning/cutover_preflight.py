@@ -20,7 +20,7 @@ from cco_migrate.context import Context
 from cco_migrate.errors import InvalidInput
 from cco_migrate.gates.baseline import read_baseline
 from cco_migrate.migrations import Inputs
-from cco_migrate.migrations.gateway_cutover import VALIDATION, switches
+from cco_migrate.migrations.gateway_cutover import SOFT, switches
 from cco_migrate.model import Step
 from cco_migrate.planning.preflight import Line, Mark, line_of
 from cco_migrate.verdict import Severity
@@ -68,7 +68,7 @@ def check_record(inputs: Inputs, context: Context) -> list[Line]:
 def check_gate(inputs: Inputs, context: Context) -> list[Line]:
     """Can the gates be held: was phase 1 passed, can their streams be sent?"""
     cutover = inputs.cutover
-    lines = _evidence(inputs, context) if cutover.phase != VALIDATION else []
+    lines = _evidence(inputs, context) if cutover.phase == SOFT else []
     if not cutover.streams:
         text = "--streams 0: without verification streams no gate can be GO"
         return [*lines, Line(Mark.WARN, text)]

@@ -52,7 +52,19 @@ KINDS: Mapping[str, Kind] = {
         restored=overrides_kind.restored,
     ),
     "gateway-cutover": Kind(
-        own=frozenset({"phase", "standby", "model", "streams", "baseline"}),
+        own=frozenset(
+            {
+                "phase",
+                "standby",
+                "canary",
+                "canary_soak",
+                "model",
+                "streams",
+                "baseline",
+                "manifest",
+                "repository",
+            }
+        ),
         old_path=True,
         ask=cutover_kind.ask,
         check_files=cutover_kind.check_files,

@@ -21,7 +21,6 @@ from cco_migrate.planning.preflight import Line, failed
 from cco_migrate.report import rollback_command
 from cco_migrate.runs.journal import Status
 from cco_migrate.session import MigrateOptions, Result, Session
-from cco_migrate.soak.terms import Offer, Soak
 
 
 def make_plan(session: Session, options: MigrateOptions) -> tuple[Plan, Inputs]:
@@ -51,7 +50,9 @@ def run_preflight(
     context = session.context(instance)
     context = replace(context, world=one_look(context.world))
     inputs = _inputs(kind, session, context, options)
-    inputs = replace(inputs, soak=_soak(options, waived, inputs.verification, context))
+    if options.soak or not options.canary:  # else its options are those of the canary's soaks
+        soak = soak_forecast.order(options, options.soak, waived, inputs, context)
+        inputs = replace(inputs, soak=soak)
     seen = [("exists", line) for line in kind.check_files(inputs, context)]
     plan = None
     if not failed(seen):
@@ -103,20 +104,3 @@ def _inputs(kind: Kind, session: Session, context: Context, options: MigrateOpti
         verification=Verification(),
     )
     return kind.ask(inputs, options, context, session.store)
-
-
-def _soak(
-    options: MigrateOptions, waived: frozenset[str], verification: Verification, context: Context
-) -> Soak | None:
-    asked = soak_forecast.Asked(
-        bake=options.soak,
-        interval=options.soak_interval,
-        on_no_go=options.on_no_go,
-        criteria=options.criteria,
-        waive=tuple(sorted(waived.intersection(soak_forecast.WAIVABLE))),
-        why=options.why,
-        by=context.world.processes.operator(),
-    )
-    models = tuple(dict.fromkeys(verification.models))
-    offer = Offer(options.soak_requests, models, verification.credential)
-    return soak_forecast.ordered(asked, offer, context.world.files)

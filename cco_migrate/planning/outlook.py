@@ -9,9 +9,10 @@ from cco_migrate.forecast.asking import Cost, Forecast, Peak
 from cco_migrate.forecast.text import cost, counted, exceeded, matched, peak, sessions
 from cco_migrate.planning.preflight import Line, Mark
 
-BROKEN = "broken-requests"
+BROKEN, REHEARSED = "broken-requests", "rollback-rehearsed"
 WAIVABLE: Mapping[str, str] = {
     BROKEN: "requests for which no provider could be asked under the new rules",
+    REHEARSED: "a cutover whose ways back were not rehearsed of late, on these files",
 }
 """The failed checks a person may waive, by name."""
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from cco_migrate.checks import CHECKS
 from cco_migrate.forecast.blast_radius import BlastRadius
 from cco_migrate.forecast.text import reached
-from cco_migrate.migrations.guide import GUIDES
+from cco_migrate.migrations.guide import guide_of
 from cco_migrate.model import Plan, Step
+from cco_migrate.removal.planning import confirmation
 
 
 def summary(plan: Plan, here: Path) -> list[str]:
@@ -24,6 +25,10 @@ def summary(plan: Plan, here: Path) -> list[str]:
         lines += [f"  {line}" for line in _changed_lines(change.diff)]
     if not plan.way_back:
         return [*lines, "restart: none", "blast radius: nobody; nothing is changed"]
+    if any(step.uses == "git.branch" for step in plan.steps):
+        words = confirmation(plan)
+        asks = [f"begins when a person has typed: {words}   (scripts: --confirm)"] if words else []
+        return [*lines, "restart: none", *_ON_A_BRANCH, *asks]
     lines.append(f"restart: {_restart(plan)}")
     lines.append(f"blast radius: {_blast_radius(plan)}")
     lines.append(
@@ -37,8 +42,15 @@ def steps(plan: Plan) -> list[str]:
     return [line for step in plan.steps for line in _step(plan, step)]
 
 
+_ON_A_BRANCH = (
+    "blast radius: nobody; what is checked out and what serves stay as they are",
+    "way back: the branch is deleted as long as nobody has merged it; a failed check does so by "
+    "itself; afterwards a commit takes it back, or the bundle",
+)
+
+
 def _step(plan: Plan, step: Step) -> Iterator[str]:
-    guide = GUIDES[plan.kind].get(step.id)
+    guide = guide_of(plan.kind, step.id)
     yield f"{step.number:>2} {step.title}: {guide.does if guide else step.uses}"
     for one in plan.basis.observations if plan.basis else ():
         if one.step == step.id:

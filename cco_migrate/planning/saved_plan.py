@@ -13,7 +13,7 @@ from cco_migrate.session import MigrateOptions, Session
 DECIDED_BY_PLAN = (
     "kind", "fix", "traffic", "key", "requests", "watch_s", "waive", "why", "soak",
     "soak_interval", "soak_requests", "on_no_go", "criteria",
-    "phase", "standby", "model", "streams", "baseline",
+    "phase", "standby", "model", "streams", "baseline", "manifest", "repository",
 )  # fmt: skip
 """Options that make a plan, and so cannot be given with one."""
 

@@ -35,13 +35,26 @@ _SERVICES = {
     "git.tag": "set the tag",
     "git.bundle": "bundle the repository and prove the bundle by a clone",
     "git.restore-bundle": "restore the repository from its bundle",
+    "git.branch": "begin the branch",
+    "git.take-back": "take the removal back in a worktree, test it there, and name the result",
+}
+_LATER = {"git.remove": "commit the removal"}
+"""What can be prepared only on what a step before it has made."""
+
+
+_REHEARSALS = {
+    "removal.restorable": "restore the bundle to scratch and run the commands there",
+    "removal.references": "look for what still refers to the removed",
+    "removal.commands": "build and test in a worktree of the branch",
+    "removal.revertible": "take the removal back in a worktree, compare every file, and test it",
 }
 
 
 def actions() -> Mapping[str, Action]:
     """Return the actions of a dry run: those on files are the real ones, on an overlay World."""
     services = {uses: Foretold(ACTIONS[uses], would) for uses, would in _SERVICES.items()}
-    return {**ACTIONS, **services, "files.backup": BackupInMemory()}
+    later = {uses: Foretold(None, would) for uses, would in _LATER.items()}
+    return {**ACTIONS, **services, **later, "files.backup": BackupInMemory()}
 
 
 def checks(plan: Plan) -> Mapping[str, Check]:
@@ -52,10 +65,12 @@ def checks(plan: Plan) -> Mapping[str, Check]:
         "traffic.flows": AssumedCheck(CHECKS["traffic.flows"], _traffic(plan)),
         "statistics.agree": AssumedCheck(CHECKS["statistics.agree"], _statistics(plan)),
         "cost.fell": AssumedCheck(CHECKS["cost.fell"], _cost(plan)),
-        soak_terms.USES: AssumedCheck(SoakThrough(), _soak(plan)),
+        soak_terms.USES: AssumedSoak(SoakThrough(), "watch the change"),
         "switches.in-force": AssumedCheck(CHECKS["switches.in-force"], "look at the ports"),
         "launcher.leads": AssumedCheck(CHECKS["launcher.leads"], "launch a client"),
+        "launcher.divides": AssumedCheck(CHECKS["launcher.divides"], "have sessions drawn"),
         "gate.held": AssumedCheck(CHECKS["gate.held"], "hold the gate"),
+        **{uses: AssumedCheck(CHECKS[uses], would) for uses, would in _REHEARSALS.items()},
     }
 
 
@@ -64,15 +79,16 @@ class Foretold:
     """An action that is prepared and not carried out.
 
     Attributes:
+        action: Prepared for real; None for one that needs what a step before it would have made.
         would: What it would do, as a phrase.
     """
 
-    action: Action
+    action: Action | None
     would: str
 
     def prepare(self, step: Step, context: Context) -> JsonObject:
-        """Check for real that it can be done."""
-        return self.action.prepare(step, context)
+        """Check for real that it can be done, where that can be seen now."""
+        return self.action.prepare(step, context) if self.action else {}
 
     def apply(self, step: Step, receipt: JsonObject, context: Context) -> Outcome:
         """Say what would be done."""
@@ -147,6 +163,17 @@ class AssumedCheck:
         return Judgement(step.id, Verdict.GO, f"{self.would} {ASSUMED}", dict(facts))
 
 
+class AssumedSoak(AssumedCheck):
+    """One of a run's soaks: each has its own bake time."""
+
+    __slots__ = ()
+
+    def judge(self, step: Step, facts: JsonObject) -> Judgement:
+        """Assume GO."""
+        said = f"{self.would} for {show_duration(step.params['bake_s'])} {ASSUMED}"
+        return Judgement(step.id, Verdict.GO, said, dict(facts))
+
+
 def _traffic(plan: Plan) -> str:
     params = _params(plan, "traffic.flows")
     if params.get("mode") == "watch":
@@ -166,11 +193,6 @@ def _cost(plan: Plan) -> str:
     if plan.basis is None or plan.basis.forecast is None:
         return text
     return f"{text}; forecast: {forecast_text.cost(read(plan.basis.forecast).cost)}"
-
-
-def _soak(plan: Plan) -> str:
-    bake_s = _params(plan, soak_terms.USES).get("bake_s", 0)
-    return f"watch the change for {show_duration(bake_s)}"
 
 
 def _expected(plan: Plan) -> int:

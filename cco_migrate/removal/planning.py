@@ -1,17 +1,20 @@
-"""The hard cutover as a plan: restore point, branch, removal, proof; and its ways back. Pure."""
+"""The removal as a plan: restore point, branch, one commit a group, proof. Pure."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from cco_migrate.model import Change, Instance, Plan, Step
 from cco_migrate.removal.manifest import Manifest
 
-KIND = "gateway-removal"
-_NUMBER = 1  # of a step in a plan that has but one
+KIND = "gateway-cutover"
+"""The kind of migration whose third phase this is."""
+
+REMOVE = "git.remove"
+"""What the steps use that take something out."""
+
 BUNDLE = "before-removal.bundle"
 """The restore point's file, in the folder of the run that made it."""
 
@@ -33,61 +36,26 @@ class Removing:
 
 
 def plan(given: Removing) -> Plan:
-    """Return the plan of the removal itself: it ends with a tested branch, and merges nothing."""
-    manifest, repo = given.manifest, str(given.repo)
+    """Return the plan of the removal itself: it ends with a tested branch, and merges nothing.
+
+    Its steps are numbered as those of the hard cutover, whose gate comes before them.
+    """
     steps = (*_before(given), *_removal(given), *_proof(given))
-    numbered = tuple(replace(step, number=n) for n, step in enumerate(steps, 1))
-    undone = {"repo": repo, "branch": manifest.branch}
-    way_back = (Step(0, "back-proof", "proof", "removal.undone", undone),)
+    back = _step(given, 0, "back-proof", "proof", "removal.undone", branch=given.manifest.branch)
     changes = tuple(_changes(given))
-    return Plan(KIND, given.instance, numbered, way_back, changes, "", "", _notes(given))
+    return Plan(KIND, given.instance, steps, (back,), changes, "", "", _notes(given))
 
 
-def take_back(given: Removing, onto: str, branch: str, *, until: str | None = None) -> Plan:
-    """Return the plan that takes a merged removal back on a new branch, after tests in a worktree.
+def confirmation(plan: Plan) -> str:
+    """Return what a person must type before a plan is begun; "" for one that removes nothing.
 
-    Args:
-        onto: The branch or commit that holds the removal, e.g. "main"; it is not moved.
-        branch: Name of the new branch.
-        until: Last commit of the removal as it was made; None for the tip of its branch.
+    Nobody types it by habit: it names the repository.
     """
-    manifest = given.manifest
-    step = _step(
-        given, "take-back", "take the removal back", "git.take-back",
-        since=manifest.tag, until=until or manifest.branch, onto=onto, branch=branch,
-        message=f"Take back the removal of {manifest.branch}", commands=_commands(given),
-    )  # fmt: skip
-    return Plan(KIND, given.instance, (step,), (), (), "", "")
-
-
-def restore(given: Removing, bundle: Path, target: Path) -> Plan:
-    """Return the plan that restores the whole repository from its bundle into a new folder."""
-    step = _step(
-        given, "restore", "restore the bundle", "git.restore-bundle",
-        bundle=str(bundle), target=str(target),
-    )  # fmt: skip
-    return Plan(KIND, given.instance, (step,), (), (), "", "")
-
-
-def confirmation(given: Removing) -> str:
-    """Return what a person must type before the removal: nobody types it by habit."""
-    return f"remove {len(given.manifest.groups)} groups from {given.repo.name}"
-
-
-def force_push(given: Removing, remote: str, branch: str) -> tuple[str, ...]:
-    """Return the commands that put a remote branch back by force; for a person, never run by us.
-
-    They refuse to overwrite what others pushed meanwhile.
-    """
-    git, tag = f"git -C {shlex.quote(str(given.repo))}", given.manifest.tag
-    tracking = shlex.quote(f"{remote}/{branch}")
-    lease = f"--force-with-lease={shlex.quote(branch)}:$({git} rev-parse {tracking})"
-    there = shlex.quote(f"{tag}^{{commit}}:refs/heads/{branch}")
-    return (
-        f"{git} fetch {shlex.quote(remote)}",
-        f"{git} log --oneline {shlex.quote(tag)}..{tracking}   # all of this is lost",
-        f"{git} push {lease} {shlex.quote(remote)} {there}",
-    )
+    groups = [step for step in plan.steps if step.uses == REMOVE]
+    if not groups:
+        return ""
+    count = f"{len(groups)} group{'s' * (len(groups) != 1)}"
+    return f"remove {count} from {Path(groups[0].params['repo']).name}"
 
 
 def _before(given: Removing) -> Iterator[Step]:
@@ -95,27 +63,27 @@ def _before(given: Removing) -> Iterator[Step]:
     manifest, base = given.manifest, given.base
     removals = [group.removal.to_json() for group in manifest.groups]
     yield _step(
-        given, "fits", "manifest fits", "removal.fits",
+        given, 3, "fits", "manifest fits", "removal.fits",
         commit=base, branch=manifest.branch, removals=removals,
         symbols=manifest.symbols.to_json(),
     )  # fmt: skip
-    message = f"The last commit before {manifest.branch}"
     yield _step(
-        given, "tag", "tag", "git.tag", name=manifest.tag, commit=base, keep=True, message=message
-    )
-    yield _step(given, "bundle", "bundle", "git.bundle", path=BUNDLE)
+        given, 4, "tag", "tag", "git.tag", name=manifest.tag, commit=base, keep=True,
+        message=f"The last commit before {manifest.branch}",
+    )  # fmt: skip
+    yield _step(given, 5, "bundle", "bundle", "git.bundle", path=BUNDLE)
     yield _step(
-        given, "restorable", "rehearse the restore", "removal.restorable",
+        given, 6, "restorable", "rehearse the restore", "removal.restorable",
         bundle=BUNDLE, tag=manifest.tag, commands=_commands(given),
     )  # fmt: skip
 
 
 def _removal(given: Removing) -> Iterator[Step]:
-    branch = given.manifest.branch
-    yield _step(given, "branch", "begin the branch", "git.branch", branch=branch, commit=given.base)
+    branch, base = given.manifest.branch, given.base
+    yield _step(given, 7, "branch", "begin the branch", "git.branch", branch=branch, commit=base)
     for number, group in enumerate(given.manifest.groups, 1):
         yield _step(
-            given, f"remove-{number}", f"remove: {group.title}", "git.remove",
+            given, 8, f"remove-{number}", f"remove: {group.title}", REMOVE,
             branch=branch, message=group.message, **group.removal.to_json(),
         )  # fmt: skip
 
@@ -123,22 +91,24 @@ def _removal(given: Removing) -> Iterator[Step]:
 def _proof(given: Removing) -> Iterator[Step]:
     manifest, commands = given.manifest, _commands(given)
     yield _step(
-        given, "references", "dangling references", "removal.references", branch=manifest.branch,
+        given, 9, "references", "dangling references", "removal.references", branch=manifest.branch,
         symbols=manifest.symbols.to_json(), documentation=manifest.documentation.to_json(),
     )  # fmt: skip
     yield _step(
-        given, "tests", "build and test", "removal.commands",
+        given, 10, "tests", "build and test", "removal.commands",
         branch=manifest.branch, commands=commands,
     )  # fmt: skip
     yield _step(
-        given, "revertible", "rehearse the revert", "removal.revertible",
+        given, 11, "revertible", "rehearse the revert", "removal.revertible",
         since=given.base, branch=manifest.branch, commands=commands,
     )  # fmt: skip
-    yield Step(_NUMBER, "report", "report", "report.write")
+    yield Step(12, "report", "report", "report.write")
 
 
-def _step(given: Removing, name: str, title: str, uses: str, /, **params: object) -> Step:
-    return Step(_NUMBER, name, title, uses, {"repo": str(given.repo), **params})
+def _step(
+    given: Removing, number: int, name: str, title: str, uses: str, /, **params: object
+) -> Step:
+    return Step(number, name, title, uses, {"repo": str(given.repo), **params})
 
 
 def _commands(given: Removing) -> list[dict[str, object]]:

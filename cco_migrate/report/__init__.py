@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cco_migrate.report.checklist import Answer, ChecklistItem, checklist
+from cco_migrate.report.answers import Answer, ChecklistItem
+from cco_migrate.report.checklist import checklist
 from cco_migrate.report.context import build, rollback_command
 from cco_migrate.report.rendering import draft, environment, render
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from cco_migrate.model import JsonObject
@@ -50,6 +51,45 @@ def intervals(verdicts: Iterable[JsonObject]) -> list[JsonObject]:
     Only what is bounded above by a GO bound and was measured can be drawn.
     """
     return [_interval(one) for one in verdicts if _can_be_drawn(one)]
+
+
+def arms(strata: JsonObject) -> list[JsonObject]:
+    """Return the time to the first token before and after, stratum by stratum, in ms.
+
+    Drawn are the geometric mean and one standard deviation of the logarithms to each side.
+
+    Args:
+        strata: Moments of the logarithms of seconds by stratum, "old" and "new"; those that one
+            side has not measured twice are left out: they have no spread.
+    """
+    told = {
+        name: [_spread(label, one[arm]) for label, arm in (("before", "old"), ("after", "new"))]
+        for name, one in sorted(strata.items())
+        if min(one["old"]["n"], one["new"]["n"]) > 1
+    }
+    end = max((one["high_ms"] for rows in told.values() for one in rows), default=1.0) * _ROOM
+    return [
+        {"stratum": name, "end_ms": end, "arms": [_placed(one, end) for one in rows]}
+        for name, rows in told.items()
+    ]
+
+
+def _spread(label: str, moments: JsonObject) -> JsonObject:
+    deviation = math.sqrt(moments["squares"] / (moments["n"] - 1))
+    low, mean, high = (
+        1000 * math.exp(moments["mean"] + side * deviation) for side in (-1.0, 0.0, 1.0)
+    )
+    return {"label": label, "n": moments["n"], "low_ms": low, "mean_ms": mean, "high_ms": high}
+
+
+def _placed(row: JsonObject, end: float) -> JsonObject:
+    begin, width = row["low_ms"], row["high_ms"] - row["low_ms"]
+    return {
+        **row,
+        "begin_share": _percent(begin, end),
+        "width_share": max(_percent(width, end), 0.6),
+        "mean_share": _percent(row["mean_ms"], end),
+    }
 
 
 def _interval(row: JsonObject) -> JsonObject:

@@ -3,47 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 
 from cco_migrate.model import Plan
-from cco_migrate.runs.journal import Event, RunState, Status, StepState
+from cco_migrate.report.answers import Answer, ChecklistItem, Found, is_good
+from cco_migrate.report.cutover_checklist import cutover
+from cco_migrate.runs.journal import RunState, Status, StepState
 
 TAKEN_BACK = "taken back by the rollback"
 
 _WENT_BACK = frozenset({Status.ROLLING_BACK, Status.ROLLED_BACK, Status.ROLLBACK_FAILED})
 
 
-class Answer(StrEnum):
-    """How an item of the checklist is answered."""
-
-    PROVEN = "proven"
-    OPEN = "open"
-    NOT_PROVEN = "not proven"
-
-
-@dataclass(frozen=True, slots=True)
-class ChecklistItem:
-    """One item of the verification checklist, with what answers it.
-
-    Attributes:
-        outlives: Whether it still holds after a rollback: the backup, the report, a person's word.
-    """
-
-    text: str
-    answer: Answer
-    evidence: str
-    outlives: bool = False
-
-
 def checklist(plan: Plan, state: RunState) -> tuple[ChecklistItem, ...]:
     """Answer the items of the checklist by what the journal holds.
 
-    A kind of migration without a checklist of its own is asked for each of its steps. After a
-    rollback only what outlives it is proven.
+    A plan without a checklist of its own is asked for each of its steps. After a rollback only
+    what outlives it is proven.
     """
-    make = CHECKLISTS.get(plan.kind, _every_step)
-    items = (*make(plan, state), *_closing(state))
+    documented = CHECKLISTS.get(plan.kind, _none)(Found(plan, state))
+    items = (*(documented or _every_step(plan, state)), *_closing(state))
     if state.status not in _WENT_BACK:
         return items
     return tuple(
@@ -52,15 +30,12 @@ def checklist(plan: Plan, state: RunState) -> tuple[ChecklistItem, ...]:
     )
 
 
-def is_good(state: StepState | None) -> bool:
-    """Return whether a step was applied, or its check said GO."""
-    if state is None or state.event not in {Event.APPLIED, Event.JUDGED}:
-        return False
-    return bool((state.evidence or {}).get("verdict", "GO") == "GO")
+def _none(_found: Found) -> tuple[ChecklistItem, ...]:
+    return ()
 
 
-def _model_overrides(_plan: Plan, state: RunState) -> tuple[ChecklistItem, ...]:
-    steps = state.steps
+def _model_overrides(found: Found) -> tuple[ChecklistItem, ...]:
+    steps = found.state.steps
     traffic = steps.get("traffic", StepState()).evidence or {}
     page, errors = traffic.get("dashboard", {}), traffic.get("log_errors")
     return (
@@ -83,8 +58,9 @@ def _model_overrides(_plan: Plan, state: RunState) -> tuple[ChecklistItem, ...]:
     )  # fmt: skip
 
 
-CHECKLISTS: Mapping[str, Callable[[Plan, RunState], tuple[ChecklistItem, ...]]] = {
+CHECKLISTS: Mapping[str, Callable[[Found], tuple[ChecklistItem, ...]]] = {
     "model-overrides": _model_overrides,
+    "gateway-cutover": cutover,
 }
 """The documented checklist of a kind of migration; one that is not here is asked step by step."""
 

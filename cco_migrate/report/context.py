@@ -13,12 +13,16 @@ from datetime import datetime
 from typing import Any
 
 from cco_migrate.forecast import text as forecast_text
+from cco_migrate.judge.gate import Unmeasured
 from cco_migrate.model import JsonObject, Plan, Step
-from cco_migrate.report import charts
-from cco_migrate.report.checklist import Answer, ChecklistItem, checklist, is_good
-from cco_migrate.report.verdicts import verdicts, waived
+from cco_migrate.report import charts, lines
+from cco_migrate.report.answers import Answer, ChecklistItem, is_good
+from cco_migrate.report.checklist import checklist
+from cco_migrate.report.kpis import kpis
+from cco_migrate.report.verdicts import newest, verdicts, waived
 from cco_migrate.runs import attestations
 from cco_migrate.runs.journal import Entry, Event, RunState, Status, StepState
+from cco_migrate.soak.evidence import Look
 from cco_migrate.soak.terms import USES as SOAK
 from cco_migrate.verdict import Verdict
 
@@ -58,12 +62,14 @@ def build(
     version: str,
     now: datetime | None = None,
     entries: Sequence[Entry] = (),
+    looks: Sequence[Look] | Unmeasured = (),
 ) -> dict[str, Any]:  # Any: a template's context
     """Return the report as JSON values.
 
     Args:
         now: Tells which approvals have expired; None for the time of the journal's last change.
         entries: The journal, for the timeline; empty for a report without one.
+        looks: Of the soak, for its lines; Unmeasured says why they cannot be drawn.
     """
     items = checklist(plan, state)
     judged = verdicts(plan, state)
@@ -77,6 +83,10 @@ def build(
         "way_back": [_row(s, state.steps[s.id]) for s in _way_back(plan) if s.id in state.steps],
         "timeline": _timeline(plan, entries),
         "verdicts": judged,
+        "kpis": kpis(plan, state),
+        "latency": charts.arms(newest(plan, state, "latency-ratio").get("arms", {})),
+        "lines": [] if isinstance(looks, Unmeasured) else lines.over_time(looks),
+        "undrawn": looks.why if isinstance(looks, Unmeasured) else "",
         "checklist": [_item(item) for item in items],
         **_figures(plan, state, judged),
         "notes": list(plan.notes),

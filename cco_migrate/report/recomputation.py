@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cco_migrate.checks import CHECKS, Check
+from cco_migrate.checks.held_gate import USES as GATE
+from cco_migrate.criteria import from_json
+from cco_migrate.judge.criterion import Mode
 from cco_migrate.model import JsonObject, Plan
 from cco_migrate.runs import attestations
 from cco_migrate.runs.attestations import Approval
@@ -16,6 +20,7 @@ from cco_migrate.soak.terms import USES as SOAK
 from cco_migrate.verdict import Verdict
 
 JUDGES: Mapping[str, Check] = {**CHECKS, SOAK: SoakThrough()}
+_DECIDED = frozenset({Verdict.GO.value, Verdict.NO_GO.value})
 _ADDED = frozenset({"verdict", "approved"})
 """What the engine writes beside the facts of a judge."""
 
@@ -64,7 +69,7 @@ def _judged_again(plan: Plan, line: int, entry: Entry, approvals: Sequence[Appro
         fault = f"its facts cannot be judged ({error!r})"
         return Recomputed(line, entry.step, told, None, fault)
     fault = "" if verdict.value == told else f"the journal says {told}, its facts give {verdict}"
-    return Recomputed(line, entry.step, told, verdict, fault)
+    return Recomputed(line, entry.step, told, verdict, fault or _gate_fault(plan, entry, facts))
 
 
 def _verdict(plan: Plan, entry: Entry, facts: JsonObject, approvals: Sequence[Approval]) -> Verdict:
@@ -73,3 +78,31 @@ def _verdict(plan: Plan, entry: Entry, facts: JsonObject, approvals: Sequence[Ap
     # A line tells its time cut to the millisecond: it was judged before the end of that one.
     judged_at = datetime.fromisoformat(entry.ts) + timedelta(milliseconds=1)
     return attestations.decided(judgement, approvals, judged_at).verdict
+
+
+def _gate_fault(plan: Plan, entry: Entry, facts: JsonObject) -> str:
+    """Return what a gate says of its criteria that their figures do not; empty when all fits.
+
+    GO and NO-GO are a matter of figures and frozen bounds. Why a criterion is called neither may
+    stand outside of them: evidence that is too old, too little, or in doubt.
+    """
+    step = plan.step(entry.step)
+    if step.uses != GATE:
+        return ""
+    for row in facts.get("criteria", ()):
+        asked = from_json(row["id"], step.params["criteria"][row["id"]])
+        if row["enforced"] is not (asked.mode is Mode.ENFORCE):
+            return f"{row['id']} counts otherwise than the plan says"
+        found = asked.bounds.decide(*_interval(row["facts"]))
+        if row["verdict"] in _DECIDED and row["verdict"] != found.value:
+            return f"{row['id']} is called {row['verdict']}, its figures give {found}"
+        stands = row["enforced"] and asked.bounds.go is not None and row["verdict"] != Verdict.GO
+        if facts["gate"] == Verdict.GO.value and stands:
+            return f"the gate is called GO, its criterion {row['id']} is {row['verdict']}"
+    return ""
+
+
+def _interval(figures: JsonObject) -> tuple[float, float]:
+    """Return what a quantity is proved to lie in; a bound that is not known is none."""
+    low, high = figures["low"], figures["high"]
+    return -math.inf if low is None else low, math.inf if high is None else high

@@ -9,9 +9,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from cco_migrate import resources
+from cco_migrate.judge.gate import Unmeasured
 from cco_migrate.model import Plan
 from cco_migrate.report.context import build
 from cco_migrate.runs.journal import Entry, RunState
+from cco_migrate.soak.evidence import Look
 
 if TYPE_CHECKING:
     import jinja2
@@ -26,9 +28,10 @@ def render(
     version: str,
     now: datetime | None = None,
     entries: Sequence[Entry] = (),
+    looks: Sequence[Look] | Unmeasured = (),
 ) -> dict[str, str]:
     """Return the report's files by name; see `build`."""
-    context = build(plan, state, version, now, entries)
+    context = build(plan, state, version, now, entries, looks)
     text = json.dumps(context, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
     return {DOCUMENT: text, **{name: _page(name, context) for name in TEMPLATES}}
 

@@ -32,6 +32,23 @@ def verdicts(plan: Plan, state: RunState) -> list[JsonObject]:
     return found
 
 
+def criteria_rows(step: Step, evidence: JsonObject) -> Iterator[JsonObject]:
+    """Yield what a gate or a soak says of each criterion, with every figure it rests on."""
+    figures = _soak_figures(step, evidence)
+    for one in evidence.get("criteria", ()):
+        yield {**one, **one.get("facts", {}), **figures.get(one["id"], {})}
+
+
+def newest(plan: Plan, state: RunState, criterion: str) -> JsonObject:
+    """Return what the last step that asks a criterion says of it; empty when none was judged."""
+    for step in reversed(plan.steps):
+        known = state.steps.get(step.id)
+        for row in criteria_rows(step, (known.evidence if known else None) or {}):
+            if row["id"] == criterion:
+                return row
+    return {}
+
+
 def waived(plan: Plan) -> list[JsonObject]:
     """Return what is only observed because a person said so before the first sample."""
     soaks = [Soak.from_json(step.params) for step in plan.steps if step.uses == SOAK]
@@ -48,11 +65,9 @@ def is_judged(step: Step) -> bool:
 
 
 def _criteria(step: Step, evidence: JsonObject) -> Iterator[JsonObject]:
-    figures = _soak_figures(step, evidence)
-    for one in evidence.get("criteria", ()):
-        told = {**one, **one.get("facts", {}), **figures.get(one["id"], {})}
+    for one in criteria_rows(step, evidence):
         summary = one["summary"].removeprefix(f"{one['id']}: ")
-        row = _row(step, one["id"], one["verdict"], summary, told)
+        row = _row(step, one["id"], one["verdict"], summary, one)
         yield {**row, "enforced": one["enforced"], "waived": one.get("waived", "")}
 
 

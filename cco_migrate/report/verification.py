@@ -10,16 +10,17 @@ from itertools import zip_longest
 from pathlib import Path
 
 from cco_migrate.errors import InvalidInput, ToolkitError, Undecided
-from cco_migrate.model import JsonObject, Plan, canonical
+from cco_migrate.model import JsonObject, Plan, Step, canonical
 from cco_migrate.progress import typed
 from cco_migrate.report import manifest as manifests
+from cco_migrate.report.conclusions import conclusions
 from cco_migrate.report.context import build
 from cco_migrate.report.manifest import FILENAME, GROWING, Checksum, Manifest
 from cco_migrate.report.recomputation import Recomputed, recompute
 from cco_migrate.report.rendering import DOCUMENT, TEMPLATES, render
+from cco_migrate.report.samples import Looks, looks_of
 from cco_migrate.runs.journal import Entry, Event, read_lines, replay
-from cco_migrate.soak.log import FILENAME as SAMPLES
-from cco_migrate.soak.log import SoakLog
+from cco_migrate.soak.log import SoakLog, filename
 from cco_migrate.soak.terms import USES as SOAK
 from cco_migrate.soak.terms import Soak
 from cco_migrate.world import Files
@@ -109,7 +110,10 @@ def _content_faults(
     ]
     found += _soak_faults(plan, entries, directory, files)
     if len(entries) >= manifest.origin.journal_lines > 0:
-        found += _report_faults(plan, entries, bundle, manifest)
+        # A soak may have gone on: the report was written of what there was then.
+        sizes = {name: one.size_bytes for name, one in manifest.files.items()}
+        looks = looks_of(plan, directory, files, sizes)
+        found += _report_faults(plan, entries, bundle, manifest, looks)
     return found, verdicts
 
 
@@ -137,33 +141,42 @@ def _plan(bundle: Mapping[str, bytes], entries: Sequence[Entry], found: list[Fau
 def _soak_faults(
     plan: Plan, entries: Sequence[Entry], directory: Path, files: Files
 ) -> Iterator[Fault]:
-    """Fold the samples of a soak again, and compare with what the journal was told of them."""
-    soaks = {step.id: Soak.from_json(step.params) for step in plan.steps if step.uses == SOAK}
-    judged = [
-        (line, entry)
-        for line, entry in enumerate(entries, 1)
-        if entry.event is Event.JUDGED and entry.step in soaks
-    ]
+    """Fold the samples of each soak again, and compare with what the journal was told of them."""
+    for step in plan.steps:
+        if step.uses == SOAK:
+            yield from _soak_differs(step, entries, directory, files)
+
+
+def _soak_differs(
+    step: Step, entries: Sequence[Entry], directory: Path, files: Files
+) -> Iterator[Fault]:
+    name = filename(step.id)
     try:
-        log = SoakLog(directory, files)
+        log = SoakLog(directory, files, step.id)
     except Undecided as error:
-        yield _placed(SAMPLES, error)
+        yield _placed(name, error)
         return
     lines = (files.read_if_there(log.path) or b"").split(b"\n")
     heads = {hashlib.sha256(line).hexdigest() for line in lines}
-    for line, entry in judged:
+    for line, entry in enumerate(entries, 1):
+        if entry.event is not Event.JUDGED or entry.step != step.id:
+            continue
         told = entry.data["evidence"]
         head = told["samples"]["head"]
         if head not in heads:
-            yield Fault(JOURNAL, line, f"{SAMPLES} has no line of hash {head}")
+            yield Fault(JOURNAL, line, f"{name} has no line of hash {head}")
         elif head == log.head and log.closed is not None and log.evidence is not None:
-            found = log.evidence.statistics(soaks[entry.step], log.closed.at)
+            found = log.evidence.statistics(Soak.from_json(step.params), log.closed.at)
             if canonical(found) != canonical(told["statistics"]):
-                yield Fault(JOURNAL, line, f"its statistics are not those of {SAMPLES}")
+                yield Fault(JOURNAL, line, f"its statistics are not those of {name}")
 
 
 def _report_faults(
-    plan: Plan, entries: Sequence[Entry], bundle: Mapping[str, bytes], manifest: Manifest
+    plan: Plan,
+    entries: Sequence[Entry],
+    bundle: Mapping[str, bytes],
+    manifest: Manifest,
+    looks: Looks,
 ) -> Iterator[Fault]:
     """Say in which line a report was changed, and what it claims that the journal does not."""
     origin = manifest.origin
@@ -176,14 +189,14 @@ def _report_faults(
         for name in (DOCUMENT, *TEMPLATES)
         if name in bundle and manifest.files.get(name) != Checksum.of(bundle[name])
     ]
-    written = render(plan, state, origin.version, origin.at, told) if changed else {}
+    written = render(plan, state, origin.version, origin.at, told, looks) if changed else {}
     for name in changed:
         data = typed(written[name], origin.program).encode()
         if manifest.files.get(name) == Checksum.of(data):  # else another version had written it
             line = _first_difference(data, bundle[name])
             yield Fault(name, line, "it was changed after it was written")
     if DOCUMENT in bundle and DOCUMENT not in changed:
-        expected = build(plan, state, origin.version, origin.at)
+        expected = build(plan, state, origin.version, origin.at, looks=looks)
         yield from _claims(bundle[DOCUMENT], expected)
 
 
@@ -191,22 +204,13 @@ def _claims(data: bytes, expected: JsonObject) -> Iterator[Fault]:
     """Compare what a report concludes with what the journal does."""
     try:
         written = json.loads(data)
-        claimed, found = _conclusions(written), _conclusions(expected)
+        claimed, found = conclusions(written), conclusions(expected)
     except (ValueError, KeyError, TypeError) as error:
         yield Fault(DOCUMENT, None, f"not a readable report ({error!r})")
         return
     for one, other in zip_longest(claimed, found):
         if one != other:
             yield Fault(DOCUMENT, None, f"it says {one}, the journal gives {other}")
-
-
-def _conclusions(report: JsonObject) -> list[str]:
-    """Return what a report says of the run and of each verdict; the words around may change."""
-    whole = [f"{name} {report[name]}" for name in ("run", "digest", "verdict")]
-    return whole + [
-        f"{one['verdict']} of {one['step']} {one['criterion']}".rstrip()
-        for one in report["verdicts"]
-    ]
 
 
 def _changed(bundle: Mapping[str, bytes], manifest: Manifest) -> Iterator[Fault]:

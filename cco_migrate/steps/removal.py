@@ -17,6 +17,7 @@ from cco_migrate.vcs.commands import Command
 from cco_migrate.vcs.repository import (
     commit_named,
     commit_of,
+    holders,
     move_branch,
     opened,
     refuse_branch,
@@ -189,20 +190,8 @@ def _refuse_span(repository: Repo, since: str, until: str) -> None:
 
 
 def _refuse_merged(repository: Repo, branch: str, commit: str) -> None:
-    """Raise ToolkitError when other branches hold a commit: moving ours would not undo it.
-
-    A copy of the branch that was pushed for review is none of them.
-    """
-    found = repository.git.for_each_ref(
-        "--contains", commit, "--format=%(refname)", "refs/heads", "refs/remotes"
-    )
-    others = [
-        name.removeprefix("refs/").removeprefix("heads/").removeprefix("remotes/")
-        for name in found.splitlines()
-        if name != f"refs/heads/{branch}"
-        and not (name.startswith("refs/remotes/") and name.split("/", 3)[3] == branch)
-    ]
-    if others:
+    """Raise ToolkitError when other branches hold a commit: moving ours would not undo it."""
+    if others := holders(repository, branch, commit):
         raise ToolkitError(
             f"{commit[:9]} is part of {', '.join(others)} too",
             state="No branch was moved; the working tree is untouched.",

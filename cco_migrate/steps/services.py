@@ -59,7 +59,10 @@ class StopService:
 
 
 class StartService:
-    """Start the gateway and wait until it is ready; downtime counts from the stop before it."""
+    """Start the gateway and wait until it is ready; downtime counts from the stop before it.
+
+    Params: `stop`, the id of that step; "stop" when it is not named.
+    """
 
     def prepare(self, step: Step, context: Context) -> JsonObject:
         """Check that the port is free or ours."""
@@ -75,7 +78,8 @@ class StartService:
         else:
             begun = context.world.clock.now()
             await_answer(context)
-        stopped = context.evidence.get("stop", {}).get("stopping_at")
+        stop = step.params.get("stop", "stop")
+        stopped = context.evidence.get(stop, {}).get("stopping_at")
         since = datetime.fromisoformat(stopped) if stopped else begun
         downtime = (context.world.clock.now() - since).total_seconds()
         return Outcome(

@@ -20,7 +20,10 @@ GIT_TIMEOUT_S = 600
 """How long one git command, with the hooks it runs, may take."""
 
 _SHOWN_CHARS = 2000
-_ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_EDITOR": "true", "LC_ALL": "C"}
+_ENVIRONMENT = {
+    "GIT_TERMINAL_PROMPT": "0", "GIT_EDITOR": "true", "LC_ALL": "C",
+    "GIT_OPTIONAL_LOCKS": "0",  # else `git status` writes the index: a look must leave no trace
+}  # fmt: skip
 _HIJACKING = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY")
 _UNDER_WAY = {
     "MERGE_HEAD": "a merge", "CHERRY_PICK_HEAD": "a cherry-pick", "REVERT_HEAD": "a revert",
@@ -60,6 +63,16 @@ def opened(path: Path) -> Iterator[Repo]:
             ) from error
 
 
+def root_of(folder: Path) -> Path:
+    """Return the root of the working tree that a folder is in; raises InvalidInput for none."""
+    for one in (folder, *folder.parents):
+        if (one / ".git").exists():
+            return one
+    raise InvalidInput(
+        f"{folder} is in no working tree of git; name the repository with --repository"
+    )
+
+
 def head_of(repository: Repo) -> str | None:
     """Return the commit that is checked out; None on a branch without commits."""
     return repository.head.commit.hexsha if repository.head.is_valid() else None
@@ -91,6 +104,30 @@ def commit_named(repository: Repo, name: str) -> str:
     except git.GitCommandError as error:
         raise InvalidInput(f"{repository.working_dir}: there is no commit {name}") from error
     return found
+
+
+def exists(repository: Repo, commit: str) -> bool:
+    """Return whether a commit, by its full id, is known here."""
+    code, _, _ = repository.git.cat_file(
+        "-e", f"{commit}^{{commit}}", with_extended_output=True, with_exceptions=False
+    )
+    return bool(code == 0)
+
+
+def holders(repository: Repo, branch: str, commit: str) -> tuple[str, ...]:
+    """Return the branches that hold a commit beside its own.
+
+    A copy of its own that was pushed for review is none of them.
+    """
+    found = repository.git.for_each_ref(
+        "--contains", commit, "--format=%(refname)", "refs/heads", "refs/remotes"
+    )
+    return tuple(
+        name.removeprefix("refs/").removeprefix("heads/").removeprefix("remotes/")
+        for name in found.splitlines()
+        if name != f"refs/heads/{branch}"
+        and not (name.startswith("refs/remotes/") and name.split("/", 3)[3] == branch)
+    )
 
 
 def tree_of(repository: Repo, name: str) -> str:
@@ -168,6 +205,20 @@ def changed(repository: Repo) -> list[tuple[str, str]]:
 def refuse_nameless(repository: Repo) -> None:
     """Raise ToolkitError when git does not know who commits here."""
     repository.git.var("GIT_COMMITTER_IDENT")
+
+
+def committer(repository: Repo) -> str:
+    """Return the name that git commits under; raises InvalidInput when it knows none."""
+    import git  # noqa: PLC0415  # see `opened`
+
+    try:
+        said: str = repository.git.var("GIT_COMMITTER_IDENT")
+    except git.GitCommandError as error:
+        raise InvalidInput(
+            f"{repository.working_dir}: git does not know who commits here",
+            next_command="git config user.name NAME; git config user.email ADDRESS",
+        ) from error
+    return said.partition(" <")[0]
 
 
 def trailer(run: str, step: str) -> str:

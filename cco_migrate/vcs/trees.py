@@ -7,7 +7,8 @@ git only gains objects that nothing points at until somebody makes a commit of t
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,6 +54,23 @@ class Removal:
     def from_json(cls, row: JsonObject) -> Removal:
         """Rebuild it; raises KeyError or TypeError for a row of another shape."""
         return cls(tuple(row["delete"]), tuple(Patch(**one) for one in row["patches"]))
+
+
+@contextmanager
+def unrecorded(repository: Repo) -> Iterator[None]:
+    """Let git make objects that are gone afterwards: the repository is looked at, not written to.
+
+    What was made is known inside only.
+    """
+    objects = Path(repository.common_dir) / "objects"
+    quoted = str(objects.resolve()).replace("\\", r"\\").replace('"', r"\"")
+    with tempfile.TemporaryDirectory(prefix="cco-objects-") as scratch:
+        places = {
+            "GIT_OBJECT_DIRECTORY": scratch,
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": f'"{quoted}"',  # else a colon would divide it
+        }
+        with repository.git.custom_environment(**places):
+            yield
 
 
 def tree_after(repository: Repo, commit: str, removals: Sequence[Removal]) -> str:

@@ -15,7 +15,7 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ import httpx
 import psutil
 
 from cco_migrate import config
-from cco_migrate.commands import migrating
+from cco_migrate.commands import migrating, rolling_back
 from cco_migrate.config import ConfigName
 from cco_migrate.demo import free_ports
 from cco_migrate.errors import ToolkitError
@@ -43,9 +43,21 @@ enabled = false  # for now
 rules = [["claude-sonnet-4-5-20250929", "claude-haiku-4-5-20251001"]]
 """
 NEW = OLD.replace("false", "true")
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """The one file a migration changes: its name, and its text before and after."""
+
+    name: str
+    old: str
+    new: str
+
+
+OVERRIDES = Edited("model-overrides.toml", OLD, NEW)
 MARK = "CCO_KILL_MATRIX"
 KILLED = -9
-SETTLE_S = 20.0
+SETTLE_S = 120.0  # a busy machine is no fault
 MIGRATION = MigrateOptions(yes=True, requests=2, key="env:CCO_KILL_KEY")
 
 Act = Callable[[Session], Result]
@@ -69,6 +81,7 @@ class Deployment:
     root: Path
     driver: str
     port: int
+    edited: Edited = OVERRIDES
 
     @property
     def home(self) -> Path:
@@ -77,6 +90,11 @@ class Deployment:
     @property
     def config(self) -> Path:
         return self.home / "config" / "model-overrides.toml"
+
+    @property
+    def text(self) -> str:
+        """What the file that is changed says now."""
+        return (self.config.parent / self.edited.name).read_text()
 
     @property
     def url(self) -> str:
@@ -103,6 +121,7 @@ class Deployment:
         shutil.rmtree(self.home, ignore_errors=True)
         self.config.parent.mkdir(parents=True)
         self.config.write_text(OLD)
+        (self.config.parent / self.edited.name).write_text(self.edited.old)
         command = [sys.executable, str(STAND_IN), "start", str(self.home), str(self.port)]
         World.real().processes.spawn(command, log_of(self), {MARK: str(self.root)}).wait()
         settle(lambda: self.loaded() == fingerprint_of(self.config.parent))
@@ -154,12 +173,16 @@ class Report:
     faults: list[str] = field(default_factory=list)
 
 
+Scenario = tuple[Act, tuple[Act, ...], Callable[[Deployment], None]]
+"""What is killed, what comes before it, and what is tried after it."""
+
+
 def migrate(session: Session) -> Result:
     return migrating.migrate(session, MIGRATION)
 
 
 def rollback(session: Session) -> Result:
-    return migrating.rollback(session, by="flag", run_id="", yes=True, no_input=True)
+    return rolling_back.rollback(session, by="flag", run_id="", yes=True, no_input=True)
 
 
 def check(session: Session) -> Result:
@@ -238,7 +261,8 @@ def status_of(deployment: Deployment) -> Status | None:
 
 def check_nothing_is_corrupt(deployment: Deployment) -> None:
     """After a kill: each file is the old one or the new one, only a journal may end in a tear."""
-    expect(deployment.config.read_text() in {OLD, NEW}, "the configuration is neither old nor new")
+    whole = {deployment.edited.old, deployment.edited.new}
+    expect(deployment.text in whole, "the configuration is neither old nor new")
     migrate_dir = deployment.home / "migrate"
     for path in migrate_dir.rglob("*.json"):
         json.loads(path.read_bytes())
@@ -251,7 +275,7 @@ def check_nothing_is_corrupt(deployment: Deployment) -> None:
 
 def check_end(deployment: Deployment, text: str) -> None:
     """At the end: these bytes, loaded by one gateway, no lock, nothing left over."""
-    expect(deployment.config.read_text() == text, "the file is not byte for byte as it should be")
+    expect(deployment.text == text, "the file is not byte for byte as it should be")
     settle(lambda: len(deployment.processes()) == 1)
     settle(lambda: deployment.loaded() == fingerprint_of(deployment.config.parent))
     recorded = json.loads((deployment.home / "daemon.pid").read_bytes())["pid"]
@@ -280,9 +304,7 @@ def rolled_back(deployment: Deployment) -> None:
     expect(not begun or status_of(deployment) is Status.ROLLED_BACK, "not rolled back")
 
 
-def scenarios(
-    direction: str,
-) -> Iterator[tuple[Act, tuple[Act, ...], Callable[[Deployment], None]]]:
+def scenarios(direction: str) -> Iterator[Scenario]:
     """Return what is killed, what comes before it, and what is tried after it."""
     if direction == "migrate":
         yield migrate, (), resumed
@@ -319,16 +341,26 @@ def count_points(deployment: Deployment, act: Act, before: tuple[Act, ...]) -> l
 def main() -> None:
     direction, driver, folder, shard, shards = sys.argv[1:]
     deployment = Deployment(Path(folder).resolve(), driver, free_ports(1)[0])
+    part = slice(int(shard), None, int(shards))
+    report = tried(deployment, direction, scenarios(direction), part)
+    print(json.dumps(asdict(report)))
+
+
+def tried(deployment: Deployment, direction: str, todo: Iterable[Scenario], part: slice) -> Report:
+    """Start a deployment, kill at this part of the points of each scenario, and stop it."""
     deployment.root.mkdir(parents=True, exist_ok=True)
     log_of(deployment).touch()
     deployment.start()
-    report = Report()
-    for act, before, then in scenarios(direction):
-        names = count_points(deployment, act, before)
+    report, points = Report(), dict[Act, list[str]]()
+    for act, before, then in todo:
+        if act not in points:
+            points[act] = count_points(deployment, act, before)
+        names = points[act]
         report.points = len(names)
-        for number in range(1 + int(shard), len(names) + 1, int(shards)):
+        for number in range(1, len(names) + 1)[part]:
             where = f"{direction} killed at {number}, {names[number - 1]}; then {then.__name__}"
-            deployment.start() if deployment.config.read_text() != OLD else deployment.forget()
+            stale = deployment.text != deployment.edited.old
+            deployment.start() if stale else deployment.forget()
             with noted(report, deployment, where):
                 for earlier in before:
                     expect(run(deployment, earlier) == 0, "what came before failed")
@@ -337,7 +369,7 @@ def main() -> None:
                 check_nothing_is_corrupt(deployment)
                 then(deployment)
     deployment.stop()
-    print(json.dumps(asdict(report)))
+    return report
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Kills the hard cutover of the sample repository at point after point, and looks what is left.
+"""Kills phase 3 of the cutover on the sample repository at point after point, and looks at it.
 
     python -m tests.kill.removal FOLDER SHARD SHARDS
 
 Each run is a forked process with a real repository, real files and a real SIGKILL; the points are
-those of `killing_world`. Prints one JSON object, as `matrix` does.
+those of `killing_world`. No gateway serves: what the plan asks one is answered with yes. Prints one
+JSON object, as `matrix` does.
 """
 
 from __future__ import annotations
@@ -15,13 +16,20 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
+from cco_migrate.checks import CHECKS
+from cco_migrate.config import ConfigName
 from cco_migrate.engine import Engine
 from cco_migrate.errors import ToolkitError
+from cco_migrate.migrations import MIGRATIONS, Inputs
+from cco_migrate.migrations.gateway_cutover import HARD, KIND
+from cco_migrate.migrations.inputs import Cutover, Verification
 from cco_migrate.model import DriverSpec, Instance, Plan
+from cco_migrate.planning.simulated import AssumedCheck
 from cco_migrate.removal.manifest import read_manifest
-from cco_migrate.removal.planning import Removing, plan
+from cco_migrate.removal.planning import Removing
 from cco_migrate.runs.journal import Event, Journal, Status
 from cco_migrate.vcs.commands import Command
 from cco_migrate.world import World
@@ -30,6 +38,7 @@ from tests.kill.matrix import KILLED, Report, Wrong, expect
 
 DATA = Path(__file__).parents[1] / "data" / "removal"
 RUN = "run-1"
+GATEWAY = {uses: AssumedCheck(CHECKS[uses], "ask") for uses in ("switches.state", "gate.held")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +74,12 @@ class Sample:
         manifest = replace(manifest, commands=(Command("tests", ("true",)),))
         home = self.folder / "home"
         instance = Instance("sample", "http://127.0.0.1:1", home / "c", home, DriverSpec("process"))
-        return plan(Removing(instance, self.root, self.git("rev-parse", "main"), manifest))
+        given = Removing(instance, self.root, self.git("rev-parse", "main"), manifest)
+        inputs = Inputs(
+            instance, dict.fromkeys(ConfigName), fix=False, replace=True, known_models=(),
+            verification=Verification(), cutover=Cutover(phase=HARD, removing=given),
+        )  # fmt: skip
+        return MIGRATIONS[KIND](inputs)
 
     def engine(self, points: Points) -> Engine:
         world = killing_world(points, None)
@@ -74,7 +88,10 @@ class Sample:
         if not journal.entries:
             self.run_dir.mkdir(parents=True, exist_ok=True)
             journal.append(Event.PLANNED, reason=made.digest)
-        return Engine(made, journal, world, KillingOutput(points), lambda: {"report.md": "# ok"})
+        return Engine(
+            made, journal, world, KillingOutput(points), lambda: {"report.md": "# ok"},
+            checks={**CHECKS, **GATEWAY},
+        )  # fmt: skip
 
     def state(self) -> tuple[str, ...]:
         """What a removal must leave alone."""
@@ -97,6 +114,11 @@ def forked(act: Callable[[], None]) -> int:
             os._exit(1)
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def run(sample: Sample, kill_at: int) -> None:
+    """Carry it out and die at a point, the first lines of the journal included."""
+    sample.engine(Points(kill_at)).run()
 
 
 def resumed(sample: Sample) -> None:
@@ -133,7 +155,7 @@ def main() -> None:
             sample.make()
             before = sample.state()
             try:
-                died = forked(sample.engine(Points(number)).run)
+                died = forked(partial(run, sample, number))
                 expect(died == KILLED, "it was not killed")
                 report.killed += 1
                 then(sample)

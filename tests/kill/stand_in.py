@@ -3,8 +3,11 @@
     python stand_in.py run --home HOME --config-dir DIRECTORY --host HOST --port PORT
     python stand_in.py start HOME PORT      the same in the background
     python stand_in.py stop HOME            SIGTERM to the recorded pid, and wait for its end
+    python stand_in.py launch --home HOME --config-dir DIRECTORY -- CLIENT [WORD…]
 
 It reads its configuration at start and again at SIGHUP, and tells the fingerprint of what it read.
+Its PID file says, as the bundled one's does, where the switches of daemon-config.json send clients;
+the old proxy is a port that accepts connections and answers nothing.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import BaseRequestHandler, TCPServer
 from typing import Any
 
 FILES = {
@@ -33,6 +37,7 @@ FILES = {
 }
 SIGNALS = {signal.SIGHUP, signal.SIGTERM}
 USAGE = {"input_tokens": 9, "output_tokens": 3}
+PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy", "ALL_PROXY", "all_proxy")
 
 
 class Gateway:
@@ -40,6 +45,8 @@ class Gateway:
 
     def __init__(self, home: Path, directory: Path) -> None:
         self.home, self.directory, self.generation = home, directory, 0
+        self.started_at = datetime.now(UTC).isoformat()
+        self.proxy: TCPServer | None = None
         self.overridden: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
         self.load()
@@ -52,10 +59,38 @@ class Gateway:
             digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "-"
             total.update(f"{name}\0{digest}\n".encode())
         overrides = tomllib.loads((self.directory / FILES["overrides"]).read_text())["overrides"]
-        self.enabled: bool = overrides["enabled"]
+        switches = self._switches()
+        self.leads: bool = switches.get("gatewayEnabled", True)
+        self.enabled: bool = overrides["enabled"] and self.leads
         self.rules: dict[str, str] = dict(reversed(overrides["rules"]))
+        self._serve_proxy(switches.get("proxyEnabled", False))
         self.fingerprint = total.hexdigest()[:16]
         self.generation += 1
+
+    def tell(self, port: int) -> None:
+        """Write the PID file: who serves, and where clients are sent."""
+        record = {
+            "pid": os.getpid(), "started_at": self.started_at, "version": "0", "port": port,
+            "gateway_port": port if self.leads else None,
+            "proxy_port": self.proxy.server_address[1] if self.proxy else None,
+        }  # fmt: skip
+        fresh = self.home / f".daemon.{os.getpid()}"
+        fresh.write_text(json.dumps(record))
+        fresh.rename(self.home / "daemon.pid")
+
+    def _switches(self) -> dict[str, bool]:
+        path = self.directory / FILES["daemon"]
+        found: dict[str, bool] = json.loads(path.read_bytes()) if path.exists() else {}
+        return found
+
+    def _serve_proxy(self, wanted: bool) -> None:
+        if wanted and self.proxy is None:
+            self.proxy = TCPServer(("127.0.0.1", 0), BaseRequestHandler)
+            threading.Thread(target=self.proxy.serve_forever, args=(0.05,), daemon=True).start()
+        elif not wanted and self.proxy is not None:
+            self.proxy.shutdown()
+            self.proxy.server_close()
+            self.proxy = None
 
     def answer(self, path: str) -> dict[str, Any] | None:
         """Return the JSON answer of a GET; None for an unknown path."""
@@ -145,16 +180,23 @@ def run(home: Path, directory: Path, host: str, port: int) -> None:
     gateway = Gateway(home, directory)
     server = ThreadingHTTPServer((host, port), handler_of(gateway))
     server.daemon_threads = True
-    record = {
-        "pid": os.getpid(), "started_at": datetime.now(UTC).isoformat(),
-        "port": server.server_port, "gateway_port": server.server_port, "version": "0",
-    }  # fmt: skip
-    fresh = home / f".daemon.{os.getpid()}"
-    fresh.write_text(json.dumps(record))
-    fresh.rename(home / "daemon.pid")
+    gateway.tell(server.server_port)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     while signal.sigwait(SIGNALS) == signal.SIGHUP:
         gateway.load()
+        gateway.tell(server.server_port)
+
+
+def launch(home: Path, client: list[str]) -> None:
+    """Become a client that is led where the PID file says, and nowhere else."""
+    record = json.loads((home / "daemon.pid").read_bytes())
+    environment = {name: value for name, value in os.environ.items() if name not in PROXIES}
+    gateway, proxy = (record[name] for name in ("gateway_port", "proxy_port"))
+    if gateway:
+        environment["ANTHROPIC_BASE_URL"] = f"http://127.0.0.1:{gateway}"
+    elif proxy:
+        environment["HTTPS_PROXY"] = f"http://127.0.0.1:{proxy}"
+    os.execvpe(client[0], client, environment)  # noqa: S606  # as a launcher does, without a shell
 
 
 def stop(home: Path) -> None:
@@ -185,6 +227,8 @@ def main() -> None:
         given = dict(zip(words[::2], words[1::2], strict=True))
         home, directory = Path(given["--home"]), Path(given["--config-dir"])
         run(home, directory, given["--host"], int(given["--port"]))
+    elif verb == "launch":
+        launch(Path(words[1]), words[words.index("--") + 1 :])
     elif verb == "start":
         home = Path(words[0])
         subprocess.Popen(

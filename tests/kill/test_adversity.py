@@ -35,7 +35,7 @@ def suffered(kind: str, folder: Path) -> dict[str, object]:
 
 
 @pytest.mark.real
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", UNPRIVILEGED)
 def test_adversity_ends_in_one_state_or_the_other(tmp_path: Path, kind: str) -> None:
     found = suffered(kind, tmp_path / "deployment")
@@ -44,7 +44,7 @@ def test_adversity_ends_in_one_state_or_the_other(tmp_path: Path, kind: str) -> 
 
 
 @pytest.mark.real
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", MOUNTED if os.geteuid() == 0 else ())  # only root may mount
 def test_small_disk_ends_in_one_state_or_the_other(small_disk: Path, kind: str) -> None:
     found = suffered(kind, small_disk)

@@ -14,6 +14,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 DRIVERS = ("process", "command")
 DIRECTIONS = ("migrate", "rollback")
+CUTOVER = {"validate": 2, "switch": 2, "rollback": 1}
+"""What is killed of the gateway cutover, and how many ways are tried after each kill."""
 CORES = 2
 
 
@@ -50,6 +52,17 @@ def test_killed_at_some_points_it_ends_in_one_state_or_the_other(
     assert found.killed >= 4
 
 
+def test_cutover_killed_at_some_points_ends_on_the_old_path_or_at_the_gateway(
+    tmp_path: Path,
+) -> None:
+    found = killed(
+        ("tests.kill.cutover", "switch", "process", str(tmp_path / "there"), "110", "100"),
+        ("tests.kill.cutover", "rollback", "process", str(tmp_path / "back"), "50", "100"),
+    )
+    assert found.faults == ()
+    assert found.killed == 3
+
+
 def test_trial_gateway_of_a_killed_preflight_is_ended_by_the_next(tmp_path: Path) -> None:
     found = killed(("tests.kill.matrix", "check", "process", str(tmp_path), "0", "2"))
     assert found.faults == ()
@@ -57,7 +70,7 @@ def test_trial_gateway_of_a_killed_preflight_is_ended_by_the_next(tmp_path: Path
 
 
 @pytest.mark.real
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_killed_at_every_point_it_ends_in_one_state_or_the_other(
@@ -73,25 +86,42 @@ def test_killed_at_every_point_it_ends_in_one_state_or_the_other(
 
 
 @pytest.mark.real
-@pytest.mark.timeout(600)
-def test_killed_with_the_real_gateway_it_ends_in_one_state_or_the_other(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("direction", CUTOVER)
+def test_cutover_killed_at_every_point_ends_on_the_old_path_or_at_the_gateway(
+    tmp_path: Path, direction: str, driver: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    counts = {"migrate": 18, "rollback": 9}
+    words = ("tests.kill.cutover", direction, driver)
+    found = killed(*[(*words, str(tmp_path / str(n)), str(n), str(CORES)) for n in range(CORES)])
+    with capsys.disabled():
+        print(f"\n{direction}, {driver} driver: {found.points} kill points, {found.killed} kills")
+    assert found.faults == ()
+    assert found.killed == found.points * CUTOVER[direction]
+    assert found.points > 60
+
+
+@pytest.mark.real
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("change", ["overrides", "cutover"])
+def test_killed_with_the_real_gateway_it_ends_in_one_state_or_the_other(
+    tmp_path: Path, change: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    counts = {"there": 18, "back": 9}
     found = killed(
         *[
-            ("tests.kill.real_gateway", direction, str(count), str(tmp_path / direction))
+            ("tests.kill.real_gateway", change, direction, str(count), str(tmp_path / direction))
             for direction, count in counts.items()
         ]
     )
     with capsys.disabled():
-        print(f"\nreal gateway: {found.killed} kills, spread")
+        print(f"\nreal gateway, {change}: {found.killed} kills, spread")
     assert found.faults == ()
     assert found.killed == sum(counts.values())
 
 
 @pytest.mark.real
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_start_of_the_demo_killed_behind_a_process_leaves_no_second_one(tmp_path: Path) -> None:
     found = killed(("tests.kill.starting", str(tmp_path)))
     assert found.faults == ()

@@ -17,7 +17,7 @@ import pytest
 from cco_migrate.backup import s3
 from cco_migrate.errors import InvalidInput, ToolkitError
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 BUCKET, SECRET = "backups", "not-a-real-secret"
 
 

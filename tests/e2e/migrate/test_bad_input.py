@@ -100,7 +100,7 @@ def test_unwritable_directory_is_refused(shared_demo: Any) -> None:
     try:
         done = subprocess.run(
             [str(Path(sys.executable).parent / "cco-migrate"), "migrate", "--yes", "--fix"],
-            cwd=shared_demo.path, capture_output=True, text=True, check=False, timeout=50,
+            cwd=shared_demo.path, capture_output=True, text=True, check=False, timeout=240,
             preexec_fn=_obey_permissions,
         )  # fmt: skip
     finally:

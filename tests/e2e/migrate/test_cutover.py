@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,56 +11,11 @@ from urllib.parse import urlsplit
 PHASE_1 = ("migrate", "--kind", "gateway-cutover", "--phase", "1", "--yes")
 PHASE_2 = ("migrate", "--kind", "gateway-cutover", "--phase", "2", "--yes")
 GATE = ("gate", "judged")
-LONG_S = 180.0
-BODY = {
-    "model": "claude-haiku-4-5-20251001", "max_tokens": 64, "stream": True,
-    "messages": [{"role": "user", "content": "Say a few words."}],
-}  # fmt: skip
-
-
-class Client:
-    """Asks for stream after stream until it is left; remembers what was not whole."""
-
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        self._host, self._port = parts.hostname or "", parts.port
-        self._left = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self.whole, self.faults = 0, list[str]()
-
-    def __enter__(self) -> Client:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._left.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._left.wait(0.02):
-            try:
-                status, answer = self._stream()
-            except (OSError, http.client.HTTPException) as error:
-                self.faults.append(repr(error))
-                continue
-            if status == 200 and answer.rstrip().endswith(b'{"type":"message_stop"}'):
-                self.whole += 1
-            else:
-                self.faults.append(f"{status} {answer[-200:]!r}")
-
-    def _stream(self) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=60)
-        headers = {"content-type": "application/json", "x-api-key": "any"}
-        try:
-            connection.request("POST", "/v1/messages", json.dumps(BODY), headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-        finally:
-            connection.close()
+LONG_S = 240.0
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline, "the condition never came true"
         time.sleep(0.01)
@@ -93,14 +46,16 @@ def criteria(folder: Any) -> dict[str, dict[str, Any]]:
     return {row["id"]: row for row in held[-1]["data"]["evidence"]["criteria"]}
 
 
-def test_cutover_and_its_way_back_break_no_stream_of_a_live_client(folder: Any) -> None:
+def test_cutover_and_its_way_back_break_no_stream_of_a_live_client(
+    folder: Any, live_client: Any
+) -> None:
     validated = folder.run(*PHASE_1, "--json", timeout_s=LONG_S)
     assert validated.code == 0, validated.err
     before = folder.tree()
     gateway, proxy = record(folder)
     assert (gateway, type(proxy)) == (None, int)
 
-    with Client(folder.url) as client:
+    with live_client(folder.url) as client:
         until(lambda: client.whole > 0)
         done = folder.run(*PHASE_2, timeout_s=LONG_S)
         assert done.code == 0, done.err
@@ -138,7 +93,7 @@ def test_switches_that_the_daemon_has_not_loaded_are_no_go_and_taken_back(folder
     until(lambda: record(folder)[1] is not None)
     done = folder.run(
         *PHASE_2, "--home", str(folder.home), "--url", folder.url, "--key", "env:A_KEY",
-        "--driver", "command", "--restart", "true", "--json",
+        "--driver", "command", "--restart", "true", "--json", "--waive", "rollback-rehearsed",
         env={"A_KEY": "any"}, timeout_s=LONG_S,
     )  # fmt: skip
     assert done.code == 6, done.err
@@ -154,8 +109,13 @@ def test_cutover_of_an_absent_file_creates_it_and_its_undo_removes_it(folder: An
     path = folder.config.parent / "daemon-config.json"
     assert not path.exists()
     own = ("--home", str(folder.home), "--url", folder.url)
+    wanted = (*PHASE_2, "--standby", *own, "--key", "env:A_KEY")
+    refused = folder.run(*wanted, env={"A_KEY": "any"}, timeout_s=LONG_S)
+    assert (refused.code, path.exists()) == (8, False), refused.err
+    assert "never rehearsed" in refused.err
+    assert "rollback.rehearse" in refused.err
     done = folder.run(
-        *PHASE_2, "--standby", *own, "--key", "env:A_KEY", env={"A_KEY": "any"}, timeout_s=LONG_S
+        *wanted, "--waive", "rollback-rehearsed", env={"A_KEY": "any"}, timeout_s=LONG_S
     )
     assert done.code == 4, done.err
     assert switches(folder) == {"gatewayEnabled": True, "proxyEnabled": True}

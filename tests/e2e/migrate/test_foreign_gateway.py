@@ -60,26 +60,27 @@ class Foreign:
         return self.folder.run("rollback", "--yes", "--home", str(self.root / "home"), *words)
 
     def health(self) -> dict[str, Any]:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=60) as answer:
             parsed: dict[str, Any] = json.load(answer)
             return parsed
 
 
 @pytest.fixture
 def foreign(tmp_path: Path, folder: Any) -> Iterator[Foreign]:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
-    root = tmp_path / "cco"
-    root.mkdir()
-    (root / "port").write_text(str(port))
-    (root / "model-overrides.toml").write_text(OVERRIDES)
-    made = Foreign(root, folder, port)
-    made.folder.run("codes")
-    _run(made.command("start"))
-    _await(made)
-    yield made
-    _run(made.command("stop"))
+    with socket.socket() as held:  # so that nobody else is given the port while it is restarted
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+        root = tmp_path / "cco"
+        root.mkdir()
+        (root / "port").write_text(str(port))
+        (root / "model-overrides.toml").write_text(OVERRIDES)
+        made = Foreign(root, folder, port)
+        made.folder.run("codes")
+        _run(made.command("start"))
+        _await(made)
+        yield made
+        _run(made.command("stop"))
 
 
 def test_healthy_gateway_is_migrated_and_rolled_back_byte_for_byte(foreign: Foreign) -> None:
@@ -156,11 +157,11 @@ def test_way_back_that_fails_says_so_with_exit_7(foreign: Foreign) -> None:
 
 
 def _run(command: str) -> None:
-    subprocess.run(shlex.split(command), check=True, timeout=20)
+    subprocess.run(shlex.split(command), check=True, timeout=120)
 
 
 def _await(made: Foreign) -> None:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 120
     while True:
         try:
             made.health()

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 SCRIPT = str(Path(sys.executable).parent / "cco-migrate")
+DEADLINE_S = 120.0
 EVENTS = [
     ("backup", "applying"),
     ("enable", "prepared"),
@@ -42,12 +43,12 @@ def stopped(folder: Any, signum: int, when: Callable[[], bool]) -> int:
         [SCRIPT, "migrate", "--yes", "--fix"], cwd=folder.path, stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    until = time.monotonic() + 40
+    until = time.monotonic() + DEADLINE_S
     while not when() and process.poll() is None:
         assert time.monotonic() < until
         time.sleep(0.001)
     process.send_signal(signum)
-    return process.wait(40)
+    return process.wait(DEADLINE_S)
 
 
 @pytest.mark.parametrize(("step", "event"), EVENTS)
@@ -87,7 +88,7 @@ def test_new_run_over_an_unfinished_rollback_is_refused(demo: Any) -> None:
         [SCRIPT, "rollback", "--yes"], cwd=demo.path, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    until = time.monotonic() + 40
+    until = time.monotonic() + DEADLINE_S
     while not seen(demo, "enable", "undoing") and process.poll() is None:
         assert time.monotonic() < until
         time.sleep(0.001)
@@ -111,6 +112,7 @@ def test_two_operators_at_once_have_one_winner(demo: Any) -> None:
         )
         for _ in range(2)
     ]  # fmt: skip
-    codes = sorted(process.wait(50) for process in both)
-    assert codes == [0, 11]
+    codes = sorted(process.wait(DEADLINE_S) for process in both)
+    # One that comes when the other has ended finds nothing to do.
+    assert codes in ([0, 11], [0, 0])
     assert len(list((demo.home / "migrate" / "runs").iterdir())) == 1

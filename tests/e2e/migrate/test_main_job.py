@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline, "the condition never came true"
         time.sleep(0.01)
@@ -27,6 +28,7 @@ def get(url: str) -> dict[str, Any]:
         return answer
 
 
+@pytest.mark.smoke
 def test_migrate_turns_overrides_on_and_rollback_by_flag_restores_every_byte(folder: Any) -> None:
     done = folder.run("migrate", "--yes", "--fix")
     assert done.code == 0, done.err

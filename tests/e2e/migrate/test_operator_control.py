@@ -30,12 +30,12 @@ def test_held_run_waits_is_stopped_by_a_signal_and_goes_on_when_released(demo: A
     assert demo.run("step.backup", "--yes", "--fix").code == 0
     assert demo.run("hold", "--why", "lunch").code == 0
     with migrating(demo) as process:
-        held = demo.run("wait", "--for", "held", "--timeout", "40")
+        held = demo.run("wait", "--for", "held", "--timeout", "120")
         assert held.code == 0, held.err
         status = demo.run("status")
         assert "(lunch); clear it with: cco-migrate release" in status.out
         process.send_signal(signal.SIGTERM)
-        assert process.wait(40) == 143
+        assert process.wait(120) == 143
     assert [line["event"] for line in demo.journal()][-2:] == ["held", "interrupted"]
     assert "release, then go on with: cco-migrate migrate" in demo.run("status").out
     assert demo.run("release").code == 0
@@ -50,10 +50,10 @@ def test_abort_stops_the_process_that_works_on_the_run_and_brings_the_old_state_
     assert demo.run("step.enable", "--yes", "--fix").code == 0
     assert demo.run("hold").code == 0
     with migrating(demo) as process:
-        assert demo.run("wait", "--for", "held", "--timeout", "40").code == 0
-        aborted = demo.run("abort", "--why", "wrong window", "--timeout", "40")
+        assert demo.run("wait", "--for", "held", "--timeout", "120").code == 0
+        aborted = demo.run("abort", "--why", "wrong window", "--timeout", "120")
         assert aborted.code == 0, aborted.err
-        assert process.wait(40) == 6
+        assert process.wait(120) == 6
     assert demo.config.read_bytes() == before
     assert "wrong window" in demo.run("status").out
     assert not list((demo.home / "migrate" / "runs").glob("*/*.request.json"))

@@ -90,12 +90,12 @@ def context_at(
 
 
 @pytest.fixture
-def closed_port() -> int:
-    """Return a loopback port on which nobody listens."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-    return port
+def closed_port() -> Iterator[int]:
+    """Return a loopback port on which nobody listens: only what is started there by its number."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
 
 
 def handler_of(script: Script) -> type[BaseHTTPRequestHandler]:

@@ -14,7 +14,7 @@ import pytest
 from invoke.collection import Collection
 from invoke.tasks import Task
 
-from cco_migrate import cli, errors, options
+from cco_migrate import cli, errors, options, tasks
 
 ROOT = Path(cli.__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -33,7 +33,7 @@ def run(program: Sequence[str], *words: str, home: Path) -> Done:
     }
     return subprocess.run(
         [*program, *words], cwd=home, env={**environment, "HOME": str(home)},
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
 
@@ -45,7 +45,7 @@ TASKS = {
     "abort", "approve", "backup.list", "check", "codes", "demo.down", "demo.up", "gateway.reload",
     "gateway.start", "gateway.stop", "hold", "migrate", "plan", "release", "report.show",
     "rollback.run", "status", "takeover", "wait",
-    *(f"step.{name}" for name in cli.STEPS),
+    *(f"step.{name}" for name in tasks.STEPS),
 }  # fmt: skip
 
 

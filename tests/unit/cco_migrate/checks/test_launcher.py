@@ -68,7 +68,7 @@ def test_password_of_a_proxy_is_not_among_the_facts(
     class Launcher(Processes):
         def python_module(self, *arguments: str) -> list[str]:
             launcher = [*super().python_module(*arguments)]
-            return [launcher[0], "-c", "import os, sys; os.execvp(sys.argv[2], sys.argv[2:])", "--"]
+            return [launcher[0], "-c", "import os, sys; os.execvp(sys.argv[2], sys.argv[2:])"]
 
     world = replace(context.world, processes=Launcher())
     facts = check.measure(step("gateway"), {"old_proxy_port": 9}, replace(context, world=world))

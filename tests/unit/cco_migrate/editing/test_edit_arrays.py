@@ -6,7 +6,7 @@ import json
 import tomllib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cco_migrate.editing.edits import Format, KeyPath, append_items, remove_items
@@ -84,7 +84,6 @@ def test_append_refuses_what_is_not_there(key: KeyPath, after_index: int) -> Non
     st.booleans(),
     st.data(),
 )
-@settings(max_examples=150, deadline=None, derandomize=True, database=None)
 def test_append_on_any_array_inserts_only_the_items(
     pairs: list[tuple[str, str]], gap: str, trailing: bool, choice: st.DataObject
 ) -> None:

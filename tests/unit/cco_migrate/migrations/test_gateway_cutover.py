@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -21,9 +22,13 @@ from cco_migrate.migrations.guide import GUIDES
 from cco_migrate.migrations.inputs import Cutover, Verification
 from cco_migrate.model import Instance, Plan
 from cco_migrate.planning.preflight import planned_files
+from cco_migrate.removal.manifest import read_manifest
+from cco_migrate.removal.planning import Removing
 from cco_migrate.soak.terms import Offer, make_soak
 from cco_migrate.steps import ACTIONS
+from cco_migrate.world import Files
 
+DATA = Path(__file__).parents[3] / "data"
 OLD = b'{"gatewayEnabled": false, "proxyEnabled": true}\n'
 NEW = b'{"gatewayEnabled": true, "proxyEnabled": false}\n'
 SOFT = Cutover(phase=2)
@@ -134,7 +139,7 @@ def test_gates_are_frozen_with_their_criteria_and_survive_json(inputs: Inputs) -
     for step_id, phase in (("validated", 1), ("gate", 2)):
         frozen = plan.step(step_id).params
         assert list(frozen["criteria"]) == [one.id for one in criteria_of(phase, {}, carried=True)]
-        assert all(row["mode"] == "enforce" for name, row in frozen["criteria"].items()
+        assert all(row["mode"] == CRITERIA[name].mode for name, row in frozen["criteria"].items()
                    if CRITERIA.get(name))  # fmt: skip
     assert plan.step("gate").params["fingerprint"] == plan.fingerprint_after
     assert plan.step("gate").params["switches"] == [True, False]
@@ -160,15 +165,56 @@ def test_demo_observes_what_takes_days_or_people_and_says_so(inputs: Inputs) -> 
     assert any("only observed" in note for note in plan.notes)
 
 
+@pytest.fixture
+def removing(inputs: Inputs) -> Removing:
+    manifest = read_manifest(DATA / "removal" / "removal.toml", Files())
+    return Removing(inputs.instance, Path("/srv/daemon"), "c0ffee", manifest)
+
+
 @pytest.mark.parametrize("phase", PHASES)
-def test_phase_is_told_from_its_plan(inputs: Inputs, phase: int) -> None:
-    assert phase_of(made(replace(inputs, cutover=Cutover(phase=phase)))) == phase
+def test_phase_is_told_from_its_plan(inputs: Inputs, removing: Removing, phase: int) -> None:
+    plan = made(replace(inputs, cutover=Cutover(phase=phase, removing=removing)))
+    assert (plan.kind, phase_of(plan)) == (KIND, phase)
+
+
+def test_hard_cutover_holds_its_gate_before_anything_is_removed(
+    inputs: Inputs, removing: Removing
+) -> None:
+    plan = made(replace(inputs, cutover=Cutover(phase=3, removing=removing)), NEW)
+    ids = [step.id for step in plan.steps]
+    assert ids[:4] == ["state", "ready", "fits", "tag"]
+    assert ids[-1] == "report"
+    assert [step.number for step in plan.steps] == sorted(step.number for step in plan.steps)
+    assert {step.uses for step in (*plan.steps, *plan.way_back)} <= ACTIONS.keys() | CHECKS.keys()
+    assert plan.fingerprint_before == plan.fingerprint_after != ""
+    assert plan.step("ready").params["switches"] == [True, False]
+    assert Plan.from_json(json.loads(json.dumps(plan.to_json()))).digest == plan.digest
+
+
+@pytest.mark.parametrize(
+    ("demo", "observed"),
+    [(False, set[str]()), (True, {"critical-bugs", "user-feedback", "team-approval"})],
+)
+def test_hard_cutover_observes_what_only_days_without_the_proxy_show(
+    inputs: Inputs, removing: Removing, demo: bool, observed: set[str]
+) -> None:
+    asked = replace(inputs, instance=replace(inputs.instance, demo=demo))
+    plan = made(replace(asked, cutover=Cutover(phase=3, removing=removing)), NEW)
+    rows = plan.step("ready").params["criteria"]
+    enforced = {name for name, row in rows.items() if row["mode"] == "enforce"}
+    at_once = {one.id for one in criteria_of(1, {}, carried=True)}
+    at_once |= {"start-failures", "sole-route", "daemon-record"}
+    people = {"critical-bugs", "user-feedback", "team-approval"}
+    assert enforced >= at_once | (people - observed)
+    assert not enforced & (observed | {"availability", "error-rate", "proxy-removed"})
+    assert any("invoke gate --phase 3" in note for note in plan.notes)
 
 
 @pytest.mark.parametrize(
     ("cutover", "data", "said"),
     [
         (Cutover(phase=7), OLD, "--phase 7"),
+        (Cutover(phase=3), NEW, "--phase 3 needs --manifest FILE"),
         (SOFT, b'{"gatewayEnabled": ', "syntax error"),
         (SOFT, b'{"gatewayEnabled": 1}', "gatewayEnabled"),
         (SOFT, b'{"proxyEnabled": true, "proxy_enabled": false}', "means the same"),

@@ -12,7 +12,7 @@ import pytest
 
 from cco_migrate.config import ConfigName
 from cco_migrate.context import Context
-from cco_migrate.gates.baseline import Baseline
+from cco_migrate.gates.baseline import Baseline, Pace
 from cco_migrate.migrations import Inputs
 from cco_migrate.migrations.inputs import Cutover, Verification
 from cco_migrate.planning import cutover_preflight as look
@@ -153,7 +153,7 @@ def test_baseline_that_is_one_is_told_and_another_file_refused(
 ) -> None:
     path = tmp_path / "baseline.json"
     inputs = inputs_of(context, OLD, Cutover(phase=2, baseline=str(path)))
-    path.write_bytes(Baseline("2026-01-01T00:00:00Z", "http://127.0.0.1:1", {}).encoded())
+    path.write_bytes(Baseline("2026-01-01T00:00:00Z", "http://127.0.0.1:1", Pace()).encoded())
     marks = {Mark.OK: look.check_gate(inputs, context)[1]}
     path.write_bytes(b"{}")
     marks[Mark.FAIL] = look.check_gate(inputs, context)[1]

@@ -14,6 +14,7 @@ from cco_migrate.engine import Engine
 from cco_migrate.model import Instance, JsonObject, Plan, Step
 from cco_migrate.removal.manifest import Manifest, read_manifest
 from cco_migrate.removal.planning import Removing, plan
+from cco_migrate.removal.ways_back import Removed, removed_by
 from cco_migrate.runs.journal import Event, Journal
 from cco_migrate.world import World
 
@@ -67,6 +68,13 @@ class Bench:
     @property
     def given(self) -> Removing:
         return Removing(self.instance, self.root, self.git("rev-parse", "HEAD"), self.manifest)
+
+    @property
+    def removed(self) -> Removed:
+        """What run-1 removes."""
+        found = removed_by(plan(self.given), "run-1", self.runs / "run-1")
+        assert found is not None
+        return found
 
     def change(self, **changes: object) -> None:
         """Make the manifest another one."""

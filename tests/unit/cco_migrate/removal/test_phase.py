@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -64,6 +65,15 @@ def test_facts_hold_what_was_found_and_the_output_is_kept(bench: Bench) -> None:
     assert revertible["commands"][0]["code"] == 0
     said = (bench.runs / "run-1" / "output" / "tests.txt").read_text()
     assert said == "== tests: ended with 0\n7 files are sound\n"
+
+
+def test_look_whether_the_manifest_fits_leaves_no_object_and_no_index_behind(bench: Bench) -> None:
+    stale = (bench.root / "README.md").stat()
+    os.utime(bench.root / "README.md", ns=(stale.st_atime_ns, stale.st_mtime_ns + 1))
+    before = sorted((one, one.stat().st_mtime_ns) for one in (bench.root / ".git").rglob("*"))
+    bench.engine().run(only="fits")
+    after = sorted((one, one.stat().st_mtime_ns) for one in (bench.root / ".git").rglob("*"))
+    assert after == before
 
 
 def test_manifest_that_does_not_fit_changes_nothing_at_all(bench: Bench) -> None:

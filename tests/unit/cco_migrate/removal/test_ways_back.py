@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cco_migrate.errors import RollbackFailed, RolledBack, ToolkitError
-from cco_migrate.removal.planning import BUNDLE, force_push, restore, take_back
+from cco_migrate.removal.looking import merged_into
+from cco_migrate.removal.planning import BUNDLE
+from cco_migrate.removal.ways_back import force_push, restore, take_back
 from cco_migrate.runs.journal import Status
 from cco_migrate.vcs.commands import Command
 
@@ -73,11 +75,37 @@ def test_removal_that_was_merged_is_not_undone_by_its_branch(removed: Bench) -> 
     assert removed.state() == before
 
 
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("", ()), ("--ff-only", ("main",)), ("--no-ff", ("main",)),
+        ("--squash", ("what is checked out",)),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("kept", [True, False], ids=["branch kept", "branch deleted"])
+def test_merge_is_seen_however_it_was_made(
+    removed: Bench, how: str, said: tuple[str, ...], kept: bool
+) -> None:
+    what, last = removed.removed, removed.git("rev-parse", BRANCH)
+    if how:
+        merge(removed, how)
+    if not kept:
+        removed.git("branch", "--quiet", "--delete", "--force", BRANCH)
+        removed.git("reflog", "expire", "--expire=now", "--all")
+        removed.git("gc", "--quiet", "--prune=now")
+    assert merged_into(what, last) == said
+
+
+def test_removal_that_is_looked_at_on_its_own_branch_is_not_merged(removed: Bench) -> None:
+    removed.git("switch", "--quiet", BRANCH)
+    assert merged_into(removed.removed, removed.git("rev-parse", BRANCH)) == ()
+
+
 @pytest.mark.parametrize("how", ["--ff-only", "--squash", "--no-ff"])
 def test_merged_removal_is_taken_back_on_a_branch_and_main_stays(removed: Bench, how: str) -> None:
     merge(removed, how)
     head, _, status, worktrees = removed.state()
-    made = take_back(removed.given, "main", BACK)
+    made = take_back(removed.removed, "main", BACK)
     removed.engine(made, "run-2").run()
     assert removed.git("diff", TAG, BACK) == ""
     assert removed.git("rev-parse", f"{BACK}~1", "main").split() == [head, head]
@@ -89,7 +117,7 @@ def test_merged_removal_is_taken_back_on_a_branch_and_main_stays(removed: Bench,
 def test_removal_whose_branch_is_gone_is_taken_back_by_its_last_commit(removed: Bench) -> None:
     merge(removed)
     removed.git("branch", "--quiet", "--delete", BRANCH)
-    made = take_back(removed.given, "main", BACK, until=removed.git("rev-parse", "HEAD"))
+    made = take_back(removed.removed, "main", BACK, until=removed.git("rev-parse", "HEAD"))
     removed.engine(made, "run-2").run()
     assert removed.git("diff", TAG, BACK) == ""
 
@@ -97,7 +125,7 @@ def test_removal_whose_branch_is_gone_is_taken_back_by_its_last_commit(removed: 
 def test_work_of_others_since_then_survives_the_way_back(removed: Bench) -> None:
     merge(removed)
     removed.commit("docs/NEW.md", "# new\n")
-    removed.engine(take_back(removed.given, "main", BACK), "run-2").run()
+    removed.engine(take_back(removed.removed, "main", BACK), "run-2").run()
     assert removed.git("diff", "--name-only", TAG, BACK) == "docs/NEW.md"
 
 
@@ -106,11 +134,11 @@ def test_way_back_that_conflicts_or_fails_its_tests_makes_no_branch(removed: Ben
     text = (removed.root / "tools/status.py").read_text()
     removed.commit("tools/status.py", text.replace('("port", ', '("port", "admin_port", '))
     with pytest.raises(ToolkitError, match=r"tools/status\.py changed since then"):
-        removed.engine(take_back(removed.given, "main", BACK), "run-2").run()
+        removed.engine(take_back(removed.removed, "main", BACK), "run-2").run()
     removed.commit("tools/status.py", text)
     removed.change(commands=(Command("tests", ("test", "!", "-e", "src/daemon/proxy")),))
     with pytest.raises(ToolkitError, match=r"the tests fail with .* taken back"):
-        removed.engine(take_back(removed.given, "main", BACK), "run-3").run()
+        removed.engine(take_back(removed.removed, "main", BACK), "run-3").run()
     assert removed.git("branch", "--list", BACK) == ""
     assert removed.git("status", "--porcelain") == ""
     assert removed.git("worktree", "list").count("\n") == 0
@@ -119,7 +147,7 @@ def test_way_back_that_conflicts_or_fails_its_tests_makes_no_branch(removed: Ben
 def test_whole_repository_comes_back_from_the_bundle(removed: Bench, tmp_path: Path) -> None:
     merge(removed)
     target = tmp_path / "restored"
-    made = restore(removed.given, removed.runs / "run-1" / BUNDLE, target)
+    made = restore(removed.removed, target)
     removed.engine(made, "run-2").run()
     assert removed.git("rev-parse", "HEAD", root=target) == removed.git("rev-parse", f"{TAG}^{{}}")
     done = subprocess.run([sys.executable, "check.py"], cwd=target, check=False)
@@ -143,7 +171,7 @@ def test_force_push_is_only_printed_and_would_lose_nothing_unseen(
     removed.git("remote", "add", "origin", str(tmp_path / "origin"))
     merge(removed)
     removed.git("push", "--quiet", "origin", "main")
-    steps = force_push(removed.given, "origin", "main")
+    steps = force_push(removed.removed, "origin", "main")
     assert "--force-with-lease=main:" in steps[-1]
     for step in steps:  # by hand, as a person would
         done = subprocess.run(["sh", "-c", step], capture_output=True, text=True, check=False)

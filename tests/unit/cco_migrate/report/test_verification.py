@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -58,10 +59,7 @@ def test_untouched_folder_is_verified_wherever_it_lies(run: Run, tmp_path: Path)
         assert all(one.found == one.told for one in found.verdicts)
 
 
-@settings(
-    max_examples=120, deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)  # fmt: skip
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from(sorted(FILES)), place=st.floats(0, 1), mask=st.integers(1, 255))
 def test_any_flipped_byte_of_any_file_is_found(
     run: Run, name: str, place: float, mask: int
@@ -132,6 +130,31 @@ def test_report_that_claims_another_verdict_is_found_under_a_new_seal(run: Run) 
         "report.json: it says verdict FAILED, the journal gives verdict GO",
         "report.json: it says NO-GO of traffic, the journal gives GO of traffic",
     ]
+
+
+def test_report_that_claims_another_figure_is_found_under_a_new_seal(run: Run) -> None:
+    def embellish(row: Any) -> None:  # Any: JSON
+        row["lines"][2]["points"][0]["value"] = 50.0
+
+    rewritten(run.directory, "report.json", embellish)
+    (said,) = found_in(run.directory)
+    assert said.startswith("report.json: it says lines [")
+
+
+def test_key_figure_that_the_journal_does_not_give_is_found_under_a_new_seal(
+    session: Session, run: Run
+) -> None:
+    other = session.store.create(replace(run.plan, kind="gateway-cutover"))
+    reporting.write_report(session, other)
+    assert found_in(other.directory) == []
+
+    def embellish(row: Any) -> None:  # Any: JSON
+        row["kpis"][0] |= {"standing": "met", "value": 100.0, "n": 11_520}
+
+    rewritten(other.directory, "report.json", embellish)
+    (said,) = found_in(other.directory)
+    assert "it says met of availability (value 100.0, n 11520" in said
+    assert "the journal gives not measured of availability (value None, n 0" in said
 
 
 def test_plan_of_another_run_is_found_under_a_new_seal(run: Run) -> None:

@@ -223,7 +223,7 @@ class Moving(Processes):
         self, command: Sequence[str], output: Path, environment: Mapping[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
         process = super().spawn(["mv", str(self.path), str(self.place)], output, environment)
-        process.wait(10)
+        process.wait(60)
         return process
 
 
@@ -291,10 +291,10 @@ def test_restart_command_is_believed_only_after_it_ended(context: Context, tmp_p
         ["sh", "-c", f"mkfifo {fifo}; cat {fifo}"], context.run_dir / "service.log"
     )
     started = Started(process, context.run_dir / "service.log", 0)
-    assert context.world.clock.wait_until(fifo.exists, 10, every_s=0.005)
+    assert context.world.clock.wait_until(fifo.exists, 60, every_s=0.005)
     with pytest.raises(ToolkitError, match="was not ready"):
         await_ready(context, started, answers_from_before=True)
     fifo.write_text("")
-    process.wait(10)
+    process.wait(60)
     await_ready(context, started, answers_from_before=True)
     assert started.failure() is None
