@@ -1,19 +1,20 @@
 # Two commands are enough: `make migrate` runs the main job on a demo deployment, `make test` the tests.
 # Everything is installed into .venv from requirements.lock, with hashes.
 .DEFAULT_GOAL := help
-.PHONY: help setup migrate rollback test test-real check check-style clean
+.PHONY: help setup migrate rollback test test-processes test-real check check-style clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 help:
-	@echo "make migrate    turn on model overrides on a demo deployment in .cco-demo/ (no key, no network)"
-	@echo "make rollback   undo it"
-	@echo "make test       run the tests"
-	@echo "make test-real  run the tests that need real components"
-	@echo "make check      format, lint, types, import contracts, tests"
-	@echo "make clean      stop the demo and remove .cco-demo and .venv"
+	@echo "make migrate         turn on model overrides on a demo deployment in .cco-demo/ (no key, no network)"
+	@echo "make rollback        undo it"
+	@echo "make test            run the quick tests, and one of each kind that drives whole programs"
+	@echo "make test-processes  run the others that drive whole programs: killed, replaced, under load"
+	@echo "make test-real       run the tests that need real components"
+	@echo "make check           format, lint, types, import contracts, and all tests but the last"
+	@echo "make clean           stop the demo and remove .cco-demo and .venv"
 
 setup: $(STAMP)
 
@@ -40,7 +41,10 @@ rollback: $(STAMP)
 	@$(BIN)/invoke rollback --yes
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "not real"
+	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "not real and (smoke or not process)"
+
+test-processes: $(STAMP)
+	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "not real and process and not smoke"
 
 test-real: $(STAMP)
 	@$(BIN)/python -m pytest -m real

@@ -17,6 +17,16 @@ from tests.e2e.gateway.sdk_stage import Stage
 from tests.e2e.gateway.threaded import Json, Provider
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let an application in this process wait for its ledger and its providers: it is no fault
+    of theirs when the machine has something else to do."""
+    monkeypatch.setattr("gateway.sub_agents.COMMIT_WAIT_S", DEADLINE_S)
+    monkeypatch.setattr("gateway.sessions.LOOK_UP_S", DEADLINE_S)
+    monkeypatch.setattr("gateway.operator.health.DEADLINE_S", DEADLINE_S)
+    monkeypatch.setattr("gateway.breakers.FIRST_OPEN_S", DEADLINE_S)
+
+
 @pytest.fixture
 def own_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give the gateway keys of its own."""

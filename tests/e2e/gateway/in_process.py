@@ -16,7 +16,7 @@ from gateway.wire.workers import ReloadOutcome, WorkerIdentity, WorkerRecord, Wo
 from tests.e2e.gateway.reply import Reply, parse
 from tests.e2e.gateway.scripted import Json, Provider, Script, Seen, providing
 
-DEADLINE_S = 20.0  # a slow machine is no fault
+DEADLINE_S = 90.0  # a slow machine is no fault
 MESSAGES, COUNT, CHAT = "/v1/messages", "/v1/messages/count_tokens", "/v1/chat/completions"
 KEY = {b"x-api-key": b"sk-ant-client-0123456789"}
 """What a client shows unless a test says otherwise."""
@@ -150,7 +150,11 @@ class Setup:
 
 
 DEAD_URL = "http://127.0.0.1:1"  # nobody listens there
-ANTHROPIC: dict[str, Json] = {"providerType": "anthropic", "maxRetries": 0, "timeoutSecs": 20}
+ANTHROPIC: dict[str, Json] = {
+    "providerType": "anthropic",
+    "maxRetries": 0,
+    "timeoutSecs": DEADLINE_S,
+}
 OPENAI: dict[str, Json] = ANTHROPIC | {"providerType": "openai", "apiKeyRef": "env:OPENAI_KEY"}
 OWN_KEY: dict[str, Json] = ANTHROPIC | {"apiKeyRef": "env:OWN_KEY"}
 """Providers that are paid with a key of the gateway's; the fixture `own_keys` sets both."""

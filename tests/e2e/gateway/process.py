@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.e2e.gateway.threaded import Json
 
-DEADLINE_S = 20.0
+DEADLINE_S = 90.0  # a busy machine is no fault
 
 
 def until(condition: Callable[[], Any]) -> Any:  # Any: whatever truth the condition finds

@@ -23,6 +23,8 @@ from tests.e2e.gateway.in_process import open_application
 from tests.e2e.gateway.process import DEADLINE_S, end, port_of, until
 from tests.e2e.gateway.threaded import Json
 
+pytestmark = pytest.mark.process
+
 MODEL = "claude-sonnet-4-5-20250929"
 AGENT_TOOL = [{"name": "Agent", "input_schema": {}}]
 

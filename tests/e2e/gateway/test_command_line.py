@@ -14,6 +14,8 @@ import pytest
 
 from tests.e2e.gateway.process import DEADLINE_S, end, port_of
 
+pytestmark = pytest.mark.process
+
 FAST = "[server]\nworkers = 1\nlinger_s = 0.1\n"  # nobody's next request is on the way
 
 

@@ -20,6 +20,8 @@ import pytest
 
 from tests.e2e.gateway.process import DEADLINE_S, end, port_of, until
 
+pytestmark = pytest.mark.process
+
 OPUS, SONNET, HAIKU = "claude-opus-5-5", "claude-sonnet-4-5-20250929", "claude-haiku-4-5-20251001"
 Usage = Mapping[str, Any]  # Any: a JSON document
 ASKED = {"max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}

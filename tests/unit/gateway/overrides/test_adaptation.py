@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -368,7 +368,6 @@ MODELS = sorted(resources.capabilities()["models"])
     model=st.sampled_from(MODELS),
     betas=st.lists(st.sampled_from([INTERLEAVED, "effort-2025-11-24", "other"]), max_size=3),
 )
-@settings(max_examples=300, deadline=None)
 def test_adapted_request_needs_no_change_and_is_valid(
     body: dict[str, object], model: str, betas: list[str]
 ) -> None:

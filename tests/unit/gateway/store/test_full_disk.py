@@ -36,7 +36,7 @@ async def main(path, spill_too):
     assert await ledger.record(replace(RECORD, request_id="last"))
     async def total():
         return (await ledger.read(lambda file: audit(file, AuditFilter(limit=0))))["total"]
-    for _ in range(400):
+    for _ in range(3000):
         if await total() == 22 - (full["failures"] - full["spilled"]):
             break
         await asyncio.sleep(0.02)  # until the sweep has brought in what was spilled
@@ -49,7 +49,7 @@ asyncio.run(main(Path(sys.argv[1]), sys.argv[2] == "spill-too"))
 
 def run(path: Path, disk: str) -> dict[str, int]:
     command = [sys.executable, "-c", SCRIPT, str(path), disk]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
     found: dict[str, int] = json.loads(done.stdout)
     return found

@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import RequestError, UpstreamError
@@ -20,12 +20,6 @@ TO_MESSAGES = TRANSLATORS[Wire.CHAT, Wire.MESSAGES]
 DIRECTIONS: Mapping[str, Translator] = {
     f"{client}_{upstream}": row for (client, upstream), row in TRANSLATORS.items()
 }
-QUICK = settings(
-    max_examples=150,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 names = st.from_regex(r"[a-zA-Z0-9_-]{1,12}", fullmatch=True)
@@ -55,7 +49,6 @@ def conversations(draw: st.DrawFn) -> list[dict[str, object]]:
     return turns
 
 
-@QUICK
 @given(turns=conversations(), system=st.one_of(st.none(), texts))
 def test_there_and_back_keeps_texts_and_tool_calls(
     turns: list[dict[str, object]], system: str | None
@@ -70,7 +63,6 @@ def test_there_and_back_keeps_texts_and_tool_calls(
     assert back["max_tokens"] == 7
 
 
-@QUICK
 @given(turns=conversations(), system=st.one_of(st.none(), texts))
 def test_both_clients_ask_an_upstream_the_same(
     turns: list[dict[str, object]], system: str | None
@@ -109,7 +101,6 @@ def plain(turn: Mapping[str, object]) -> dict[str, object]:
     return {"role": turn["role"], "content": content}
 
 
-@QUICK
 @given(
     calls=st.lists(inputs, min_size=1, max_size=4),
     order=st.randoms(use_true_random=False),
@@ -168,7 +159,6 @@ def damaged(kind: str) -> st.SearchStrategy[tuple[str, bytes]]:
     return st.builds(damage, st.sampled_from(paths), st.floats(0, 1), st.integers(0, 30), new)
 
 
-@QUICK
 @given(damaged("request"))
 def test_damaged_request_is_translated_or_refused(case: tuple[str, bytes]) -> None:
     direction, body = case
@@ -179,7 +169,6 @@ def test_damaged_request_is_translated_or_refused(case: tuple[str, bytes]) -> No
         assert str(error)
 
 
-@QUICK
 @given(damaged("answer"))
 def test_damaged_answer_is_translated_or_refused(case: tuple[str, bytes]) -> None:
     direction, body = case
@@ -189,14 +178,12 @@ def test_damaged_answer_is_translated_or_refused(case: tuple[str, bytes]) -> Non
         assert str(error)
 
 
-@QUICK
 @given(damaged("error"), st.integers(400, 599))
 def test_damaged_error_is_always_translated(case: tuple[str, bytes], status: int) -> None:
     direction, body = case
     assert json.loads(DIRECTIONS[direction].error(status, body))["error"]["message"]
 
 
-@QUICK
 @given(damaged("stream"), st.integers(1, 200))
 def test_damaged_stream_ends_one_way_at_any_split(case: tuple[str, bytes], size: int) -> None:
     direction, data = case

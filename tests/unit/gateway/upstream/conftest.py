@@ -13,7 +13,7 @@ import pytest
 from gateway.upstream.origin import Answer, Origin
 from gateway.wire.http import Header
 
-_DEADLINE_S = 30.0
+_DEADLINE_S = 60.0
 
 Until = Callable[[Callable[[], bool]], Awaitable[None]]
 
