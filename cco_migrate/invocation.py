@@ -98,7 +98,7 @@ def _exit_of(error: BaseException, options: Namespace) -> Exit:
     elif isinstance(error, Exit):
         text, code = str(error.message or ""), error.code
     elif isinstance(error, Interrupted):
-        text = f"{error}; the run is open: a rerun goes on, `invoke rollback` undoes"
+        text = f"{error}; a rerun goes on; `invoke status` says what is open and what undoes it"
         code = error.code
     elif isinstance(error, KeyboardInterrupt):
         text, code = "stopped; nothing was in progress", 130

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -69,9 +69,9 @@ class Instance:
 
     def to_json(self) -> dict[str, object]:
         """Return the instance as JSON values."""
-        row = asdict(self)
-        return {**row, "config": str(self.config), "home": str(self.home),
-                "log": str(self.log) if self.log else None}  # fmt: skip
+        places = {"config": str(self.config), "home": str(self.home)}
+        log = str(self.log) if self.log else None
+        return {**_row(self), **places, "driver": _row(self.driver), "log": log}
 
     @classmethod
     def from_json(cls, row: JsonObject) -> Instance:
@@ -269,6 +269,6 @@ def canonical(value: object) -> bytes:
     return _CANONICAL.encode(value).encode()
 
 
-def _row(one: Step | Change | Basis | Observation) -> dict[str, object]:
+def _row(one: DriverSpec | Instance | Step | Change | Basis | Observation) -> dict[str, object]:
     """Return its fields by name; what is in them is not copied, as `asdict` would."""
     return {name: getattr(one, name) for name in one.__slots__}

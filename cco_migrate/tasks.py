@@ -345,8 +345,8 @@ STEPS = {
 CUTOVER_STEPS = {
     "validated": "of phases 1 and 2: hold the gate of phase 1",
     "switch": "of phase 2: send clients to the gateway",
-    "routes": "of phase 2: the ports are as switched",
-    "launcher": "of phase 2: the launcher leads to the gateway",
+    "routes": "of phases 1 and 2: the ports are as switched",
+    "launcher": "of phases 1 and 2: the launcher leads where the switches say",
     "gate": "of phase 2: hold its gate",
     "ready": "of phase 3: hold its gate",
     "fits": "of phase 3: the manifest fits the repository",

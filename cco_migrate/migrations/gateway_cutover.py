@@ -72,6 +72,8 @@ def _validation(inputs: Inputs) -> Plan:
             _backup(inputs),
             Step(2, "state", "current state", "switches.state"),
             gate_step(3, "validated", VALIDATION, inputs, mark, today),
+            Step(9, "routes", "ports", "switches.in-force", _in_force(today)),
+            *_led(10, "launcher", today),
             Step(12, "report", "report", "report.write"),
         ),
         way_back=(),
@@ -164,13 +166,19 @@ def _way_back(inputs: Inputs, today: Switches) -> tuple[Step, ...]:
         Step(0, "back-proof", "proof", "config.loaded", loaded),
         Step(0, "back-routes", "ports", "switches.in-force", _in_force(today)),
     ]
+    steps += _led(0, "back-launcher", today)
+    return (*steps, Step(0, "back-clients", "clients", "clients.recovered"))
+
+
+def _led(number: int, step_id: str, today: Switches) -> tuple[Step, ...]:
+    """Return the step that launches a client; none where no way is switched on."""
     if today.share != WHOLE:
         divided = {"share": today.share}
-        steps.append(Step(0, "back-launcher", "launcher", "launcher.divides", divided))
-    elif today.gateway or today.proxy:
-        to = {"to": "gateway" if today.gateway else "proxy"}
-        steps.append(Step(0, "back-launcher", "launcher", "launcher.leads", to))
-    return (*steps, Step(0, "back-clients", "clients", "clients.recovered"))
+        return (Step(number, step_id, "launcher", "launcher.divides", divided),)
+    if not (today.gateway or today.proxy):
+        return ()
+    to = {"to": "gateway" if today.gateway else "proxy"}
+    return (Step(number, step_id, "launcher", "launcher.leads", to),)
 
 
 def _backup(inputs: Inputs) -> Step:

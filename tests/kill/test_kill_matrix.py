@@ -2,50 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
 DRIVERS = ("process", "command")
 DIRECTIONS = ("migrate", "rollback")
 CUTOVER = {"validate": 2, "switch": 2, "rollback": 1}
 """What is killed of the gateway cutover, and how many ways are tried after each kill."""
-CORES = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What the programs reported together."""
-
-    points: int
-    killed: int
-    faults: tuple[str, ...]
-
-
-def killed(*programs: Sequence[str]) -> Found:
-    """Run programs of this folder side by side and add up what they report."""
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-m", *words], cwd=ROOT, stdout=subprocess.PIPE, text=True
-        )
-        for words in programs
-    ]
-    outputs = [process.communicate()[0] for process in started]
-    assert [process.returncode for process in started] == [0] * len(started)
-    rows = [json.loads(output) for output in outputs]
-    faults = tuple(fault for row in rows for fault in row["faults"])
-    return Found(max(row["points"] for row in rows), sum(row["killed"] for row in rows), faults)
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_killed_at_some_points_it_ends_in_one_state_or_the_other(
-    tmp_path: Path, driver: str
+    tmp_path: Path, driver: str, killed: Callable[..., Any]
 ) -> None:
     found = killed(("tests.kill.matrix", "migrate", driver, str(tmp_path), "7", "100"))
     assert found.faults == ()
@@ -53,7 +24,7 @@ def test_killed_at_some_points_it_ends_in_one_state_or_the_other(
 
 
 def test_cutover_killed_at_some_points_ends_on_the_old_path_or_at_the_gateway(
-    tmp_path: Path,
+    tmp_path: Path, killed: Callable[..., Any]
 ) -> None:
     found = killed(
         ("tests.kill.cutover", "switch", "process", str(tmp_path / "there"), "110", "100"),
@@ -63,7 +34,9 @@ def test_cutover_killed_at_some_points_ends_on_the_old_path_or_at_the_gateway(
     assert found.killed == 3
 
 
-def test_trial_gateway_of_a_killed_preflight_is_ended_by_the_next(tmp_path: Path) -> None:
+def test_trial_gateway_of_a_killed_preflight_is_ended_by_the_next(
+    tmp_path: Path, killed: Callable[..., Any]
+) -> None:
     found = killed(("tests.kill.matrix", "check", "process", str(tmp_path), "0", "2"))
     assert found.faults == ()
     assert found.killed >= 4
@@ -74,12 +47,9 @@ def test_trial_gateway_of_a_killed_preflight_is_ended_by_the_next(tmp_path: Path
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_killed_at_every_point_it_ends_in_one_state_or_the_other(
-    tmp_path: Path, direction: str, driver: str, capsys: pytest.CaptureFixture[str]
+    direction: str, driver: str, killed_everywhere: Callable[..., Any]
 ) -> None:
-    words = ("tests.kill.matrix", direction, driver)
-    found = killed(*[(*words, str(tmp_path / str(n)), str(n), str(CORES)) for n in range(CORES)])
-    with capsys.disabled():
-        print(f"\n{direction}, {driver} driver: {found.points} kill points, {found.killed} kills")
+    found = killed_everywhere("tests.kill.matrix", direction, driver)
     assert found.faults == ()
     assert found.killed == found.points * (2 if direction == "migrate" else 1)
     assert found.points > 60
@@ -87,15 +57,11 @@ def test_killed_at_every_point_it_ends_in_one_state_or_the_other(
 
 @pytest.mark.real
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("direction", CUTOVER)
 def test_cutover_killed_at_every_point_ends_on_the_old_path_or_at_the_gateway(
-    tmp_path: Path, direction: str, driver: str, capsys: pytest.CaptureFixture[str]
+    direction: str, killed_everywhere: Callable[..., Any]
 ) -> None:
-    words = ("tests.kill.cutover", direction, driver)
-    found = killed(*[(*words, str(tmp_path / str(n)), str(n), str(CORES)) for n in range(CORES)])
-    with capsys.disabled():
-        print(f"\n{direction}, {driver} driver: {found.points} kill points, {found.killed} kills")
+    found = killed_everywhere("tests.kill.cutover", direction, "process")
     assert found.faults == ()
     assert found.killed == found.points * CUTOVER[direction]
     assert found.points > 60
@@ -103,9 +69,22 @@ def test_cutover_killed_at_every_point_ends_on_the_old_path_or_at_the_gateway(
 
 @pytest.mark.real
 @pytest.mark.timeout(3600)
+@pytest.mark.parametrize("direction", CUTOVER)
+def test_cutover_by_command_killed_at_every_fourth_point_ends_on_one_path(
+    direction: str, killed_everywhere: Callable[..., Any]
+) -> None:
+    """Two steps differ from the other driver; the overrides' matrix has every point of them."""
+    found = killed_everywhere("tests.kill.cutover", direction, "command", stride=4)
+    assert found.faults == ()
+    assert found.killed >= found.points // 4 * CUTOVER[direction]
+    assert found.points > 60
+
+
+@pytest.mark.real
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("change", ["overrides", "cutover"])
 def test_killed_with_the_real_gateway_it_ends_in_one_state_or_the_other(
-    tmp_path: Path, change: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, change: str, killed: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     counts = {"there": 18, "back": 9}
     found = killed(
@@ -122,7 +101,9 @@ def test_killed_with_the_real_gateway_it_ends_in_one_state_or_the_other(
 
 @pytest.mark.real
 @pytest.mark.timeout(900)
-def test_start_of_the_demo_killed_behind_a_process_leaves_no_second_one(tmp_path: Path) -> None:
+def test_start_of_the_demo_killed_behind_a_process_leaves_no_second_one(
+    tmp_path: Path, killed: Callable[..., Any]
+) -> None:
     found = killed(("tests.kill.starting", str(tmp_path)))
     assert found.faults == ()
     assert found.killed == found.points == 2

@@ -103,8 +103,29 @@ def test_soft_cutover_has_every_step_and_names_code_that_exists(
 def test_validation_changes_nothing_and_needs_no_way_back(inputs: Inputs) -> None:
     plan = made(replace(inputs, cutover=Cutover()))
     assert (plan.changes, plan.way_back) == ((), ())
-    assert [step.id for step in plan.steps] == ["backup", "state", "validated", "report"]
+    looks = ["validated", "routes", "launcher"]
+    assert [step.id for step in plan.steps] == ["backup", "state", *looks, "report"]
+    assert plan.step("launcher").params == {"to": "proxy"}
     assert plan.fingerprint_before == plan.fingerprint_after
+
+
+@pytest.mark.parametrize(
+    ("data", "asked"),
+    [
+        (NEW, ("launcher.leads", {"to": "gateway"})),
+        (
+            b'{"gatewayEnabled": true, "proxyEnabled": true, "gatewayShare": 25}',
+            ("launcher.divides", {"share": 25}),
+        ),
+        (b'{"gatewayEnabled": false, "proxyEnabled": false}', None),
+    ],
+)
+def test_validation_launches_a_client_the_way_that_is_switched_on(
+    inputs: Inputs, data: bytes, asked: tuple[str, object] | None
+) -> None:
+    plan = made(replace(inputs, cutover=Cutover()), data)
+    found = [(step.uses, step.params) for step in plan.steps if step.id == "launcher"]
+    assert found == ([asked] if asked else [])
 
 
 @pytest.mark.parametrize(
