@@ -46,7 +46,7 @@ _WHOLE = {
          Commands("invoke migrate --kind gateway-cutover --phase 1 --yes", prints="proven")),
         ("Rehearse every way back on a clone of the deployment, within a week of phases 2 and 3, "
          "which ask for it; a demo goes without:",
-         Commands("invoke rollback.rehearse", not_run="takes ten cutovers and ways back")),
+         Commands("invoke rollback.rehearse", prints="every way back was taken 10 times")),
         ("Look at everything before phase 2, and change nothing:",
          Commands("invoke check --kind gateway-cutover --phase 2", prints="none failed")),
         ("Phase 2, all of it at once; a run that was stopped goes on with `invoke migrate`. With "
@@ -75,19 +75,30 @@ _BACK = {
                   "jq .gateway_port \"$STATE/daemon.pid\"", prints="null")),
     ),
 }  # fmt: skip
-_NEEDS_REPOSITORY = "needs a repository that still holds the old proxy"
 _CANARY = Commands(
     "invoke migrate --kind gateway-cutover --phase 2 --canary 5,25,50 --canary-soak 4h",
     not_run="takes a bake time for each share",
 )
-_REMOVE = Commands(
-    "invoke migrate --kind gateway-cutover --phase 3 --manifest removal.toml",
-    not_run=_NEEDS_REPOSITORY,
-)
-_REMOVED_BACK = (
-    Commands("invoke rollback --by git --onto main", not_run=_NEEDS_REPOSITORY),
-    Commands("invoke rollback --by bundle --to RESTORED", not_run=_NEEDS_REPOSITORY),
-)
+_HARD = (
+    ("It begins where phase 2 ended; whoever has come back since goes there again:",
+     Commands("invoke migrate --kind gateway-cutover --phase 2 --yes", prints="proven")),
+    ("`$MANIFEST` says what is removed and which commands build and test, `$REPO` is a clean "
+     "working tree of the repository. It asks for words that nobody types by habit, which "
+     "`invoke plan` tells; a script gives them:",
+     Commands('invoke migrate --kind gateway-cutover --phase 3 --manifest "$MANIFEST" \\\n'
+              '    --repository "$REPO" --confirm "$WORDS"', prints="proven")),
+)  # fmt: skip
+_HARD_BACK = (
+    ("Before the branch is merged, this deletes it:", _FLAG[0]),
+    ("Once it was merged no switch leads back, for nobody serves the old proxy any more. Then a "
+     "commit takes it back, on a branch that was tested:",
+     Commands('''invoke migrate --kind gateway-cutover --phase 3 --manifest "$MANIFEST" \\
+    --repository "$REPO" --confirm "$WORDS"
+git -C "$REPO" merge --no-edit remove-http-proxy
+invoke rollback --by git --onto main --yes''', prints="GO")),
+    ("Or the whole repository is restored, as it was, into a new folder:",
+     Commands('invoke rollback --by bundle --to "$RESTORED" --yes', prints="GO")),
+)  # fmt: skip
 _TASKS = {
     "backup": Commands("invoke step.backup --fix --yes"),
     "soak": Commands("invoke step.soak", not_run="takes its bake time"),
@@ -109,8 +120,8 @@ def render(kind: str) -> str:
         canary=tuple(CANARY.values()) if cutover else (),
         canary_command=_CANARY,
         hard=tuple(HARD.items()) if cutover else (),
-        hard_command=_REMOVE,
-        hard_back=_REMOVED_BACK,
+        hard_tool=_HARD,
+        hard_back=_HARD_BACK,
         checklists=_checklists(plan) if not cutover else _phases(),
     )
 

@@ -294,9 +294,9 @@ HARD: Mapping[str, Guide] = {
         "No removal is begun while the way back is not proved.",
     ),
     "branch": Guide(
-        "Begins a branch at that commit, in a worktree of its own.",
-        "The working tree of the repository stays as it is.",
-        "git worktree add -b BRANCH DIR",
+        "Begins a branch at that commit.",
+        "What is checked out stays as it is.",
+        "git branch BRANCH",
     ),
     "remove": Guide(
         "Takes one group of the manifest out: files, and patches of those that stay.",
