@@ -9,7 +9,10 @@ from datetime import datetime, timedelta
 
 from cco_migrate.judge.gate import Unmeasured
 from cco_migrate.judge.records import Boot
-from cco_migrate.probes.audited import LONGEST_REQUEST_S, Record
+from cco_migrate.probes.audited import Record
+
+LOST_AFTER_S = 6 * 3600.0
+"""No answer streams for so long: a number that is missing then has no record, and gets none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,11 @@ class Followed:
 
 
 def follow(
-    records: Iterable[Record], now: datetime, known: Mapping[str, int] | None = None
+    records: Iterable[Record],
+    now: datetime,
+    known: Mapping[str, int] | None = None,
+    *,
+    lost_after_s: float = LOST_AFTER_S,
 ) -> Followed | Unmeasured:
     """Follow the numbers of every process up to the first that may still be in flight.
 
@@ -37,6 +44,7 @@ def follow(
 
     Args:
         known: The last number that was accounted for before, by process.
+        lost_after_s: How long that is.
     """
     arrivals: dict[str, list[tuple[int, datetime]]] = {}
     try:
@@ -45,7 +53,7 @@ def follow(
             arrivals.setdefault(str(row["boot_id"]), []).append((int(row["seq"]), arrival))
     except (KeyError, TypeError, ValueError):
         return Unmeasured("the records do not say which process numbered a request, and how")
-    settled = now - timedelta(seconds=LONGEST_REQUEST_S)
+    settled = now - timedelta(seconds=lost_after_s)
     before = known or {}
     boots, through, later = [], dict(before), 0
     for boot, rows in arrivals.items():

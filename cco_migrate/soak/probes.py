@@ -98,7 +98,7 @@ def _recorded(
     new = tuple(row for row in records if row["id"] > known)
     parts: dict[str, object] = {
         CHARGED: prices if isinstance(prices, Unmeasured) else charged(real(new), prices),
-        GAPS: follow(records, at, evidence.numbered.through),
+        GAPS: follow(records, at, evidence.numbered.through, lost_after_s=LONGEST_REQUEST_S),
     }
     charges, followed = parts[CHARGED], parts[GAPS]
     return Look(

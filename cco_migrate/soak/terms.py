@@ -21,7 +21,8 @@ SYNTHETIC = "synthetic-failures"
 OVERHEAD, CHARGED, GAPS = GUARDS = ("latency-average", "cost-accuracy", "audit-gaps")
 """Criteria that stop a soak when harm is proved, and that GO waits for only if a file names them.
 
-They rest on the traffic there is: who soaks without any need not waive them one by one.
+They rest on the traffic there is: who soaks without any need not waive them one by one. GAPS is
+only shown: a soak reads the records of a quarter of an hour, and an answer may stream for longer.
 """
 SOAKED = (LOADED, INTEGRITY, AVAILABILITY, "error-rate", "streaming-failures", *GUARDS)
 """The criteria a soak measures, beside that of its own requests."""
@@ -152,5 +153,5 @@ def make_soak(
 def _fitted(criterion: Criterion, bake_s: float) -> Criterion:
     """Return the criterion as a soak asks it: its budget is for the bake time, if it has one."""
     if criterion.id in GUARDS and criterion == criteria.CRITERIA[criterion.id]:
-        return replace(criterion, mode=Mode.GUARD)
+        return replace(criterion, mode=Mode.OBSERVE if criterion.id == GAPS else Mode.GUARD)
     return replace(criterion, window_s=bake_s) if criterion.kind is Kind.OUTAGE else criterion

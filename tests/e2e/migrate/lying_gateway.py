@@ -88,14 +88,14 @@ def _lost_and_doubled(_liar: Liar, body: bytes) -> bytes:
 
 
 def _dropped(_liar: Liar, body: bytes) -> bytes:
-    """Leave one record out, of requests that all ended an hour ago."""
+    """Leave one record out, of requests that all ended seven hours ago."""
     row: Json = json.loads(body)
-    old = [{**one, "timestamp": _hour_before(one["timestamp"])} for one in row["entries"]]
+    old = [{**one, "timestamp": _long_before(one["timestamp"])} for one in row["entries"]]
     return json.dumps({**row, "entries": [*old[:1], *old[2:]]}).encode()
 
 
-def _hour_before(text: str) -> str:
-    return (datetime.fromisoformat(text) - timedelta(hours=1)).isoformat()
+def _long_before(text: str) -> str:
+    return (datetime.fromisoformat(text) - timedelta(hours=7)).isoformat()
 
 
 def _unbilled(_liar: Liar, body: bytes) -> bytes:

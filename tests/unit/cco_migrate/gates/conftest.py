@@ -95,10 +95,11 @@ class Scene:
         return {"m, 3 at a time": Moments.of_logs(rates)}
 
     def audited(self, requests: int, **change: Any) -> tuple[Record, ...]:
-        """Record so many requests of clients, a minute apart up to now, the latest first."""
+        """Record so many requests of clients, five minutes apart up to now, the latest first."""
         return tuple(
             {
-                "id": number, "timestamp": (NOW - timedelta(minutes=requests - number)).isoformat(),
+                "id": number,
+                "timestamp": (NOW - 5 * timedelta(minutes=requests - number)).isoformat(),
                 "endpoint": "messages", "client": "cli", "boot_id": "b0", "seq": number,
                 "requested_model": "m", "model": "m", "input_tokens": 100,
                 "cache_write_tokens": 0, "cache_read_tokens": 900, **change,

@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 
 from cco_migrate.judge.gate import Unmeasured
 from cco_migrate.judge.records import Boot
-from cco_migrate.probes.audited import LONGEST_REQUEST_S
-from cco_migrate.probes.sequences import Followed, follow
+from cco_migrate.probes.sequences import LOST_AFTER_S, Followed, follow
 
 NOW = datetime(2026, 1, 20, 12, tzinfo=UTC)
-OLD_S, YOUNG_S = LONGEST_REQUEST_S + 1, 1.0
+OLD_S, YOUNG_S = LOST_AFTER_S + 1, 1.0
 
 
 def rows(numbers: Iterable[int], age_s: float = OLD_S, boot: str = "b") -> list[dict[str, Any]]:

@@ -64,7 +64,6 @@ HARMS = {
         "cost-accuracy: 10 of 11 charges wrong, $15.001500 billed for $0.016500",
     ),
     "no charge at all": (free, "cost-accuracy: 10 of 11 charges wrong"),
-    "a request without record": (lossy, "audit-gaps: "),
 }
 
 
@@ -89,6 +88,17 @@ def test_number_that_may_be_in_flight_is_not_lost_yet(bench: Bench) -> None:
     assert "without record" not in rows(judgement)["audit-gaps"]["summary"].partition(",")[0]
 
 
+def test_number_without_record_is_shown_and_stops_nothing(bench: Bench) -> None:
+    """It may be that of an answer that streams for longer than a soak reads back."""
+    soaking(bench)
+    bench.gateway.serve(1)
+    lossy(bench)
+    judgement = bench.soak()
+    assert judgement.verdict is Verdict.GO, judgement.summary
+    found = rows(judgement)["audit-gaps"]
+    assert (found["verdict"], found["enforced"]) == ("NO-GO", False)
+
+
 def test_go_does_not_wait_for_what_nobody_can_tell(bench: Bench) -> None:
     soaking(bench, 300)
     bench.gateway.cost_usd = None
@@ -105,7 +115,7 @@ def test_criterion_that_a_file_names_has_to_be_proved(bench: Bench) -> None:
     assert judgement.verdict is Verdict.INCONCLUSIVE
     assert "latency-average: " in judgement.summary
     modes = {one.id: one.mode for one in Soak.from_json(bench.step.params).criteria}
-    assert (modes["latency-average"], modes["audit-gaps"]) == (Mode.ENFORCE, Mode.GUARD)
+    assert (modes["latency-average"], modes["audit-gaps"]) == (Mode.ENFORCE, Mode.OBSERVE)
 
 
 PLAIN = (
