@@ -61,7 +61,8 @@ def open_evidence(order: Order, world: World) -> Evidence:
     path, files = order.evidence, world.files
     data = files.read_if_there(path) or b""
     if not data:
-        files.append(path, _header(order, world.clock.now().timestamp()))
+        # Whole or not at all: half a first line would be a stranger's file, and refused for ever.
+        files.replace(path, _header(order, world.clock.now().timestamp()))
     else:
         _require_own(data, order, path)  # first of all: a stranger's file is left alone
     whole = data.rfind(b"\n") + 1

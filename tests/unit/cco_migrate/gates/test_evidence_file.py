@@ -19,7 +19,7 @@ from cco_migrate.probes.footprint import Footprint
 from cco_migrate.probes.glances import Glance
 from cco_migrate.probes.tallies import FIGURES
 from cco_migrate.verdict import Verdict
-from cco_migrate.world import World
+from cco_migrate.world import Files, World
 
 Scene = Any  # Any: the fixture of conftest.py, which cannot be imported
 
@@ -74,6 +74,27 @@ def test_sample_that_a_kill_tore_is_left_out_and_written_over(
     assert again.kept.glances == (Glance(1.0, up=True),)
     again.add(Glance(3.0, up=False))
     assert open_evidence(kept_order, world).kept.glances[1] == Glance(3.0, up=False)
+
+
+class Killed(Files):
+    """Is killed in the middle of whatever it writes for good."""
+
+    def append(self, path: Path, data: bytes) -> None:
+        super().append(path, data[: len(data) // 2])
+        raise KeyboardInterrupt
+
+    def replace(self, path: Path, data: bytes, *, mode: int | None = None) -> None:
+        path.with_name(f".{path.name}.1.new").write_bytes(data[: len(data) // 2])
+        raise KeyboardInterrupt
+
+
+def test_file_that_a_kill_left_before_its_first_line_is_begun_anew(
+    kept_order: Order, world: World
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        open_evidence(kept_order, replace(world, files=Killed()))
+    open_evidence(kept_order, world).add(Glance(1.0, up=True))
+    assert open_evidence(kept_order, world).kept.glances == (Glance(1.0, up=True),)
 
 
 def test_samples_are_in_order_though_the_clock_was_set_back(
