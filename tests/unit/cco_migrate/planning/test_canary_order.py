@@ -43,7 +43,8 @@ def test_shares_are_watched_for_half_an_hour_unless_something_else_is_asked_for(
     made = ordered(replace(WAIVED, soak_requests=9), inputs_of(context), context)
     assert made is not None
     assert (made.shares, made.soak.bake_s, made.soak.offer.requests) == ((5, 50), 1800, 9)
-    assert {c.id for c in made.soak.criteria if c.mode is Mode.OBSERVE} == {"error-rate"}
+    observed = {c.id for c in made.soak.criteria if c.mode is Mode.OBSERVE}
+    assert observed == {"error-rate", "audit-gaps"}  # the latter is so by itself
     other = ordered(replace(OPTIONS, canary_soak="2h"), inputs_of(context), context)
     assert other is not None
     assert other.soak.bake_s == 7200
