@@ -17,7 +17,6 @@ def namespace() -> Collection:
     for noun, members in NOUNS.items():
         ns.add_collection(Collection(noun, *members))
     steps = [tasks.step_task(*row) for row in tasks.STEPS.items()]
-    steps += [tasks.step_task(*row, kind="gateway-cutover") for row in tasks.CUTOVER_STEPS.items()]
     ns.add_collection(Collection("step", *steps))
     return ns
 

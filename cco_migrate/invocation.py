@@ -52,7 +52,7 @@ def task(*options: str, name: str = "", default: bool = False) -> Callable[[Act]
         body.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # what inspect.signature reads
         body.__doc__ = act.__doc__
         helps = {o.strip("_").replace("_", "-"): OPTIONS[o].help for o in options}
-        return Task(
+        return _Task(
             body,
             name=name or act.__name__,
             positional=(),
@@ -62,6 +62,13 @@ def task(*options: str, name: str = "", default: bool = False) -> Callable[[Act]
         )
 
     return decorate
+
+
+class _Task(Task[Any]):
+    """A task that is its own copy: nobody changes one, and Invoke copies them all for `--list`."""
+
+    def __deepcopy__(self, memo: object) -> _Task:
+        return self
 
 
 def usage(text: str) -> Exit:

@@ -306,17 +306,12 @@ def prices_update(session: Session, o: Namespace) -> Result:
     return development.update_prices(session.world, check=o.check)
 
 
-def step_task(step_id: str, title: str, kind: str = "") -> Any:  # Any: see task
-    """Make the task of one step: it begins a run when none is open, and goes up to this step.
-
-    Args:
-        kind: Of the migration, where none is named with `--kind`; "" for that of the open run.
-    """
+def step_task(step_id: str, title: str) -> Any:  # Any: see task
+    """Make the task of one step: it begins a run when none is open, and goes up to this step."""
 
     def act(session: Session, o: Namespace) -> Result:
         from cco_migrate.commands import migrating
 
-        o.kind = o.kind or kind
         return migrating.migrate(session, _migrate_options(o, only=step_id))
 
     act.__doc__ = (
@@ -341,24 +336,6 @@ STEPS = {
     "soak": "12 of 12: watch the change for its bake time (with --soak)",
     "report": "12 of 12: write the report",
 }
-
-CUTOVER_STEPS = {
-    "validated": "of phases 1 and 2: hold the gate of phase 1",
-    "switch": "of phase 2: send clients to the gateway",
-    "routes": "of phases 1 and 2: the ports are as switched",
-    "launcher": "of phases 1 and 2: the launcher leads where the switches say",
-    "gate": "of phase 2: hold its gate",
-    "ready": "of phase 3: hold its gate",
-    "fits": "of phase 3: the manifest fits the repository",
-    "tag": "of phase 3: tag the last commit with both ways",
-    "bundle": "of phase 3: bundle the repository",
-    "restorable": "of phase 3: rehearse the restore",
-    "branch": "of phase 3: begin the branch",
-    "references": "of phase 3: look for what still names the proxy",
-    "tests": "of phase 3: build and test the branch",
-    "revertible": "of phase 3: rehearse the revert",
-}
-"""What a cutover has beside steps named as above."""
 
 
 def _chosen(options: Namespace) -> Chosen:
