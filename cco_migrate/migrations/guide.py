@@ -45,6 +45,13 @@ NO_SYSTEMD = "needs systemd"
 _ROUTES = 'jq -c "[.gateway_port, .proxy_port]" "$STATE/daemon.pid"'
 
 
+_STOP = Guide(
+    "Stops the gateway after its streams have ended; a bundled gateway needs no stop.",
+    "Nothing answers any more, or: not needed.",
+    Commands("systemctl stop cco", not_run=NO_SYSTEMD),
+    "Still draining: wait, or look who holds the stream; it is never killed by name.",
+)
+
 MODEL_OVERRIDES: Mapping[str, Guide] = {
     "backup": Guide(
         "Saves every configuration file with its checksum, and restores the copies to scratch.",
@@ -80,12 +87,7 @@ MODEL_OVERRIDES: Mapping[str, Guide] = {
         Commands('cco-gateway check-config --home "$STATE"', prints="Model overrides: enabled"),
         "Each fault names file, line, key and what to write.",
     ),
-    "stop": Guide(
-        "Stops the gateway after its streams have ended; a bundled gateway needs no stop.",
-        "Nothing answers any more, or: not needed.",
-        Commands("systemctl stop cco", not_run=NO_SYSTEMD),
-        "Still draining: wait, or look who holds the stream; it is never killed by name.",
-    ),
+    "stop": _STOP,
     "restart": Guide(
         "Starts the gateway, or replaces its workers while the socket stays open.",
         "Ready within seconds, and how long nobody got an answer.",
@@ -178,12 +180,7 @@ GATEWAY_CUTOVER: Mapping[str, Guide] = {
         ),
         "Each fault names file, line, key and what to write.",
     ),
-    "stop": Guide(
-        "Stops the gateway after its streams have ended; a bundled gateway needs no stop.",
-        "Nothing answers any more, or: not needed.",
-        Commands("systemctl stop cco", not_run=NO_SYSTEMD),
-        "Still draining: wait, or look who holds the stream; it is never killed by name.",
-    ),
+    "stop": _STOP,
     "restart": Guide(
         "Starts the gateway, or replaces its workers while the socket stays open.",
         "Ready within seconds, and how long nobody got an answer.",

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,18 @@ class Folder:
         return {
             p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())
         }
+
+    @contextmanager
+    def started(self, *words: str) -> Iterator[subprocess.Popen[str]]:
+        """Run `cco-migrate` in another terminal; it is killed when a test leaves it behind."""
+        with subprocess.Popen(
+            [str(BIN / "cco-migrate"), *words], cwd=self.path, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        ) as process:  # fmt: skip
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def journal(self, run: str = "") -> list[dict[str, Any]]:
         """The lines of a run's journal; of the only run when none is named."""

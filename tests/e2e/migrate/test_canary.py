@@ -2,83 +2,32 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import signal
 import subprocess
-import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import psutil
 import pytest
 
 from cco_migrate.world import Clock
 
-SCRIPT = str(Path(sys.executable).parent / "cco-migrate")
 KIND = ("--kind", "gateway-cutover")
 WATCHED = (
     "--soak-interval", "0.4s", "--waive", "availability,error-rate,streaming-failures",
     "--why", "a stage of seconds sees too few clients",
 )  # fmt: skip
 LONG_S = 180.0
-BODY = {
-    "model": "claude-haiku-4-5-20251001", "max_tokens": 64, "stream": True,
-    "messages": [{"role": "user", "content": "Say a few words."}],
-}  # fmt: skip
 
 
-class Client:
-    """Asks for stream after stream until it is left; remembers what was not whole."""
-
-    def __init__(self, url: str) -> None:
-        self._place = urlsplit(url).netloc
-        self._left = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self.whole, self.faults = 0, list[str]()
-
-    def __enter__(self) -> Client:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._left.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        headers = {"content-type": "application/json", "x-api-key": "any"}
-        while not self._left.wait(0.05):
-            connection = http.client.HTTPConnection(self._place, timeout=60)
-            try:
-                connection.request("POST", "/v1/messages", json.dumps(BODY), headers)
-                answer = connection.getresponse().read()
-            except (OSError, http.client.HTTPException) as error:
-                self.faults.append(repr(error))
-                continue
-            finally:
-                connection.close()
-            if answer.rstrip().endswith(b'{"type":"message_stop"}'):
-                self.whole += 1
-            else:
-                self.faults.append(repr(answer[-200:]))
-
-
-@contextmanager
-def migrating(folder: Any, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """A canary in another terminal; it is killed when a test leaves it behind."""
-    with subprocess.Popen(
-        [SCRIPT, "migrate", *KIND, "--phase", "2", "--yes", *WATCHED, *options],
-        cwd=folder.path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True,
-    ) as process:  # fmt: skip
-        try:
-            yield process
-        finally:
-            process.kill()
+def migrating(folder: Any, *options: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    """A canary in another terminal."""
+    words = ("migrate", *KIND, "--phase", "2", "--yes", *WATCHED, *options)
+    started: AbstractContextManager[subprocess.Popen[str]] = folder.started(*words)
+    return started
 
 
 def eventually(done: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
@@ -121,10 +70,12 @@ def validated(folder: Any) -> Any:
     return folder
 
 
-def test_canary_goes_on_after_a_kill_and_breaks_no_stream_of_a_live_client(validated: Any) -> None:
+def test_canary_goes_on_after_a_kill_and_breaks_no_stream_of_a_live_client(
+    validated: Any, live_client: Callable[[str], Any]
+) -> None:
     folder, before = validated, validated.tree()
     options = ("--canary", "25,60", "--canary-soak", "3s")
-    with Client(folder.url) as client:
+    with live_client(folder.url) as client:
         with migrating(folder, *options) as process:
             eventually(lambda: "canary-25" in judged(folder), process)
             process.send_signal(signal.SIGKILL)

@@ -6,10 +6,9 @@ import http.client
 import json
 import signal
 import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,7 +17,6 @@ import pytest
 
 from cco_migrate.world import Clock
 
-SCRIPT = str(Path(sys.executable).parent / "cco-migrate")
 WAIVED = ("--waive", "availability", "--why", "a bake time of seconds has too few looks")
 NO_CLIENTS = (
     "--waive", "availability,error-rate,streaming-failures", "--why", "the demo has no clients",
@@ -64,19 +62,11 @@ class Client:
             connection.close()
 
 
-@contextmanager
-def migrating(folder: Any, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """A migration in another terminal; it is killed when a test leaves it behind."""
-    with subprocess.Popen(
-        [SCRIPT, "migrate", "--yes", "--fix", "--requests", "2", "--soak-interval", "0.3s",
-         *options],
-        cwd=folder.path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True,
-    ) as process:  # fmt: skip
-        try:
-            yield process
-        finally:
-            process.kill()
+def migrating(folder: Any, *options: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    """A migration in another terminal."""
+    words = ("migrate", "--yes", "--fix", "--requests", "2", "--soak-interval", "0.3s", *options)
+    started: AbstractContextManager[subprocess.Popen[str]] = folder.started(*words)
+    return started
 
 
 def evidence(folder: Any) -> frozenset[Path]:
