@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from cco_migrate import resources
 from cco_migrate.communication.freeze import FreezeWindow, forward_block
 from cco_migrate.durations import parse_duration
-from cco_migrate.editing.documents import Format, index, line_of, parse
+from cco_migrate.editing.documents import line_of
 from cco_migrate.editing.spans import KeyPath, dotted
 from cco_migrate.errors import InvalidInput
-from cco_migrate.validate import Source, validate
+from cco_migrate.settings_file import read_settings
+from cco_migrate.validate import Source
 from cco_migrate.verdict import Finding, Severity
 from cco_migrate.world import World
 
@@ -102,20 +102,8 @@ def load(config_dir: Path, world: World) -> Settings:
     Raises:
         InvalidInput: The file cannot be read or is wrong; its findings name line, key and fix.
     """
-    path = config_dir / FILENAME
-    try:
-        data = world.files.read_if_there(path)
-    except OSError as error:
-        raise InvalidInput(f"{path}: {error.strerror}") from error
-    if data is None:
-        return Settings()
-    document: Any = parse(data, Format.TOML, path)  # Any: its schema says what is inside
-    source = Source(path, data, index(data, Format.TOML))
-    found = validate(document, resources.schema("communication"), source)
-    errors = tuple(one for one in found if one.severity is Severity.ERROR)
-    if errors:
-        raise InvalidInput(str(errors[0]), findings=errors)
-    return _settings(document, source)
+    found = read_settings(config_dir / FILENAME, "communication", world)
+    return Settings() if found is None else _settings(found.document, found.source)
 
 
 def frozen_today(config_dir: Path, world: World) -> str | None:

@@ -7,19 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-from cco_migrate import resources
-from cco_migrate.editing.documents import Format, index, parse
 from cco_migrate.errors import InvalidInput
 from cco_migrate.model import JsonObject, Plan
 from cco_migrate.runs.journal import Entry, Event
-from cco_migrate.validate import Source, validate
-from cco_migrate.verdict import Severity
+from cco_migrate.settings_file import MIGRATE, read_settings
 from cco_migrate.world import World
 
-FILENAME = "migrate.toml"
 TIMEOUT_S = 5.0
 _SUMMARY_CHARS = 1000
 
@@ -92,31 +87,9 @@ def load(config_dir: Path, world: World) -> tuple[Hook, ...]:
     Raises:
         InvalidInput: The file cannot be read or is wrong; its findings name line, key and fix.
     """
-    tables: JsonObject = read_settings(config_dir, world).get("hooks", {})
+    found = read_settings(config_dir / MIGRATE, "migrate", world)
+    tables: JsonObject = found.document.get("hooks", {}) if found else {}
     return tuple(_hook(kind, row) for kind in Kind for row in tables.get(kind, ()))
-
-
-def read_settings(config_dir: Path, world: World) -> JsonObject:
-    """Return what `migrate.toml` says, checked; empty when there is no such file.
-
-    Raises:
-        InvalidInput: As `load`.
-    """
-    path = config_dir / FILENAME
-    try:
-        data = world.files.read_if_there(path)
-    except OSError as error:
-        raise InvalidInput(f"{path}: {error.strerror}") from error
-    if data is None:
-        return {}
-    document: Any = parse(data, Format.TOML, path)  # Any: its schema says what is inside
-    source = Source(path, data, index(data, Format.TOML))
-    found = validate(document, resources.schema("migrate"), source)
-    errors = tuple(one for one in found if one.severity is Severity.ERROR)
-    if errors:
-        raise InvalidInput(str(errors[0]), findings=errors)
-    checked: JsonObject = document
-    return checked
 
 
 def event_of(entry: Entry, plan: Plan, point: Point) -> dict[str, object]:

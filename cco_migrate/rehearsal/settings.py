@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from cco_migrate.durations import parse_duration
-from cco_migrate.hooks.definitions import read_settings
+from cco_migrate.settings_file import MIGRATE, read_settings
 from cco_migrate.world import World
 
 MAX_AGE = "7d"
@@ -21,5 +21,6 @@ def max_age(config_dir: Path, world: World) -> timedelta:
     Raises:
         InvalidInput: The file cannot be read or is wrong; its findings name line, key and fix.
     """
-    table = read_settings(config_dir, world).get("rehearsal", {})
+    found = read_settings(config_dir / MIGRATE, "migrate", world)
+    table = found.document.get("rehearsal", {}) if found else {}
     return timedelta(seconds=parse_duration(table.get("max_age", MAX_AGE), "rehearsal.max_age"))
