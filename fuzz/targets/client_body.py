@@ -12,7 +12,7 @@ from gateway.errors import RequestError
 from gateway.overrides.shape import read_shape
 from gateway.wire.body import Body
 from gateway.wire.edits import EACH, Edit
-from gateway.wire.http import Request
+from gateway.wire.http import Head, Request
 
 MODEL = 'another-"modèl"'
 SINGULAR = ("model", "stream", "agent_type")
@@ -88,7 +88,7 @@ def _both(data: bytes) -> tuple[Members | None, Body | None]:
 
 def _look_at(data: bytes, found: Body) -> None:
     """Do what is done with every body that is accepted."""
-    request = Request(b"POST", b"/v1/messages", _HEADERS, data, 0.0)
+    request = Request(Head(b"POST", b"/v1/messages", _HEADERS), data, 0.0)
     assert identify(request, found, _KNOWN).type
     assert sub_agent(request, found) is not None or found.agent_type is not None
     first_prompt(found)

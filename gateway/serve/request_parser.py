@@ -12,7 +12,7 @@ import httptools
 import msgspec
 
 from gateway.wire.hops import end_to_end
-from gateway.wire.http import UNBOUNDED, Header, Memory, Request, all_values, first_values
+from gateway.wire.http import UNBOUNDED, Head, Header, Memory, Request, all_values, first_values
 
 _LARGE_BYTES = 1 << 20  # up to here pieces are kept as they came
 
@@ -217,14 +217,8 @@ class RequestParser:
 
     def on_message_complete(self) -> None:  # noqa: D102 - named by httptools
         parser = self._parser
-        request = Request(
-            parser.get_method(),
-            self._target,
-            self._travelling,
-            self._body(),
-            self._received,
-            self._memory,
-        )
+        head = Head(parser.get_method(), self._target, self._travelling)
+        request = Request(head, self._body(), self._received, self._memory)
         keep_alive = parser.should_keep_alive() and not parser.should_upgrade()
         self.ready.append(Inbound(request, keep_alive, self._http_1_0))
         self.phase = _IDLE if keep_alive else _DEAD

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import cached_property
-from typing import Protocol
+from functools import cached_property, wraps
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
 Header = tuple[bytes, bytes]
+T = TypeVar("T")
 
 
 def first_values(headers: Sequence[Header]) -> Mapping[bytes, bytes]:
@@ -47,29 +48,86 @@ UNBOUNDED: Memory = _Unbounded()
 """For requests that nobody else has to make room for."""
 
 
-class Request(msgspec.Struct, frozen=True, dict=True):
-    """One complete request.
+class Head(msgspec.Struct, frozen=True, dict=True):
+    """The line and the headers of a request, and what was found out from them alone.
+
+    A client sends the same head again and again: the parser then hands out the same object, and
+    what `per_head` functions found out about it is there already.
 
     Attributes:
         method: Upper-case, as received.
         target: Path and query, byte for byte as received (origin form).
         headers: In the order received; names in lower case, values stripped of outer blanks.
-        body: Decoded of transfer coding; empty when there is none.
-        received: Event-loop time (seconds) at which the first byte of the head arrived.
-        memory: Where to ask for room before more is kept than the request itself.
+            Without Content-Length, whose value is the length of the body.
     """
 
     method: bytes
     target: bytes
     headers: tuple[Header, ...]
+
+    @cached_property
+    def path(self) -> bytes:
+        """The target up to its query."""
+        return self.target.partition(b"?")[0]
+
+    @cached_property
+    def first(self) -> Mapping[bytes, bytes]:
+        """The first value of each header."""
+        return first_values(self.headers)
+
+    @cached_property
+    def notes(self) -> dict[object, Any]:  # Any: a type for each function
+        """What `per_head` functions returned, by function."""
+        return {}
+
+
+def per_head(read: Callable[[Head], T]) -> Callable[[Head], T]:
+    """Return a pure function of a head, made to find its answer on a head it has seen."""
+
+    @wraps(read)
+    def noted(head: Head) -> T:
+        notes = head.notes
+        if read not in notes:
+            notes[read] = read(head)
+        found: T = notes[read]
+        return found
+
+    return noted
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One complete request.
+
+    Attributes:
+        body: Decoded of transfer coding; empty when there is none.
+        received: Event-loop time (seconds) at which the first byte of the head arrived.
+        memory: Where to ask for room before more is kept than the request itself.
+    """
+
+    head: Head
     body: bytes
     received: float
     memory: Memory = UNBOUNDED
 
     @property
+    def method(self) -> bytes:
+        """Upper-case, as received."""
+        return self.head.method
+
+    @property
+    def target(self) -> bytes:
+        """Path and query, byte for byte as received (origin form)."""
+        return self.head.target
+
+    @property
+    def headers(self) -> tuple[Header, ...]:
+        """See `Head`."""
+        return self.head.headers
+
+    @property
     def path(self) -> bytes:
         """The target up to its query."""
-        return self.target.partition(b"?")[0]
+        return self.head.path
 
     @property
     def query(self) -> bytes:
@@ -78,11 +136,7 @@ class Request(msgspec.Struct, frozen=True, dict=True):
 
     def header(self, name: bytes) -> bytes | None:
         """Return the first value of a header (name in lower case), or None."""
-        return self._first_values.get(name)
-
-    @cached_property
-    def _first_values(self) -> Mapping[bytes, bytes]:
-        return first_values(self.headers)
+        return self.head.first.get(name)
 
 
 class ReadSide(Protocol):

@@ -13,7 +13,7 @@ from gateway.provider_request import Call, Translators, prepare
 from gateway.translate import TRANSLATORS
 from gateway.wire.body import Body
 from gateway.wire.formats import Wire
-from gateway.wire.http import UNBOUNDED, Memory, Request
+from gateway.wire.http import UNBOUNDED, Head, Memory, Request
 
 BODY = b'{"model": "m", "max_tokens": 9,  "messages": [{"role": "user", "content": "hi"}]}'
 
@@ -27,7 +27,7 @@ class Full:
 
 def call(memory: Memory = UNBOUNDED) -> Call:
     headers = ((b"x-api-key", b"sk-ant-client"), (b"user-agent", b"u"))
-    request = Request(b"POST", b"/v1/messages?beta=true", headers, BODY, 0.0, memory)
+    request = Request(Head(b"POST", b"/v1/messages?beta=true", headers), BODY, 0.0, memory)
     return Call("gw_1", Wire.MESSAGES, request, Body(BODY), request.target, "anthropic")
 
 

@@ -16,7 +16,7 @@ from gateway.agents.spawns import Spawn, prompt_digest
 from gateway.store.ledger import Ledger
 from gateway.sub_agents import SubAgents
 from gateway.wire.body import Body
-from gateway.wire.http import Request
+from gateway.wire.http import Head, Request
 
 DIGGER = Agent("digger", AgentSource.PARENT)
 NOBODY = Agent("subagent", AgentSource.THREAD)
@@ -48,7 +48,7 @@ class Worker:
         pairs = tuple((name.encode(), value.encode()) for name, value in headers.items() if value)
         messages = [{"role": "user", "content": prompt}]
         body = Body(json.dumps({"model": "m", "messages": messages} | fields).encode())
-        request = Request(b"POST", b"/v1/messages", pairs, b"", 0.0)
+        request = Request(Head(b"POST", b"/v1/messages", pairs), b"", 0.0)
         return await self.sub_agents.identify(request, body)
 
 

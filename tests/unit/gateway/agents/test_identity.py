@@ -23,7 +23,7 @@ from gateway.agents.identity import (
 from gateway.agents.links import Key
 from gateway.overrides.shape import MAX_NAME_CHARS
 from gateway.wire.body import Body
-from gateway.wire.http import Request
+from gateway.wire.http import Head, Request
 
 Json = Any  # a parsed document whose shape the assertions state
 
@@ -46,7 +46,7 @@ LINKED = Agent("rust-specialist", AgentSource.PARENT)
 
 def request(headers: dict[str, str]) -> Request:
     pairs = tuple((name.encode(), value.encode()) for name, value in headers.items())
-    return Request(b"POST", b"/v1/messages", pairs, b"", 0.0)
+    return Request(Head(b"POST", b"/v1/messages", pairs), b"", 0.0)
 
 
 def body(**fields: Json) -> Body:

@@ -15,7 +15,7 @@ from gateway.config.settings import CacheSettings, ProviderSettings
 from gateway.links import Link, open_links
 from gateway.metrics.counters import Counters
 from gateway.metrics.meters import Known, Metrics
-from gateway.wire.http import Header, ReadSide, Request
+from gateway.wire.http import Head, Header, ReadSide, Request
 
 JSON: Header = (b"content-type", b"application/json")
 SSE: Header = (b"content-type", b"text/event-stream; charset=utf-8")
@@ -88,7 +88,7 @@ def test_the_gateways_own_and_cut_answers_are_not_copied() -> None:
 
 
 def the_request(*headers: Header) -> Request:
-    return Request(b"POST", b"/v1/messages", headers, b"{}", 0.0)
+    return Request(Head(b"POST", b"/v1/messages", headers), b"{}", 0.0)
 
 
 def the_link(key: str | None = None, **settings: Any) -> Link:  # Any: fields of the settings

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.errors import ConfigError, RequestError
 from gateway.operator.admin import FILE, admin_token, require_admin
-from gateway.wire.http import Header, Request
+from gateway.wire.http import Head, Header, Request
 
 
 def test_token_is_made_once_for_all_workers(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_unusable_token_is_a_config_error(
     ],
 )
 def test_bearer_token_is_asked_for(headers: tuple[Header, ...], allowed: bool) -> None:
-    request = Request(b"POST", b"/", headers, b"", 0.0)
+    request = Request(Head(b"POST", b"/", headers), b"", 0.0)
     if allowed:
         require_admin(request, "secret")
         return

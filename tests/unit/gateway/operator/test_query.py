@@ -8,7 +8,7 @@ import pytest
 
 from gateway.errors import RequestError
 from gateway.operator.query import micros, require_local
-from gateway.wire.http import Header, Request
+from gateway.wire.http import Head, Header, Request
 
 
 def header(name: str, value: str) -> Header:
@@ -50,7 +50,7 @@ def header(name: str, value: str) -> Header:
 )
 def test_foreign_callers_are_refused(headers: dict[str, str], allowed: bool) -> None:
     pairs = tuple(header(*pair) for pair in headers.items())
-    request = Request(b"GET", b"/gateway/audit", pairs, b"", 0.0)
+    request = Request(Head(b"GET", b"/gateway/audit", pairs), b"", 0.0)
     if allowed:
         require_local(request, {"gateway.internal", "gateway.example.com"})
         return

@@ -16,7 +16,7 @@ from gateway.overrides.adaptation import EFFORTS, Adaptation, Obstacle, adapt
 from gateway.overrides.capabilities import Capabilities, Capability
 from gateway.overrides.shape import Shape, read_shape
 from gateway.wire.body import Body
-from gateway.wire.http import Header, Request
+from gateway.wire.http import Head, Header, Request
 
 TABLE = Capabilities.parse(resources.capabilities())
 INTERLEAVED = "interleaved-thinking-2025-05-14"
@@ -44,7 +44,7 @@ def asked(body: Mapping[str, object], *betas: str) -> tuple[Body, Request]:
     """Return a request as the gateway has it."""
     data = json.dumps({"model": "m", **body}).encode()
     headers = tuple((b"anthropic-beta", beta.encode()) for beta in betas)
-    return Body(data), Request(b"POST", b"/v1/messages", headers, data, 0)
+    return Body(data), Request(Head(b"POST", b"/v1/messages", headers), data, 0)
 
 
 def adapted(
@@ -56,7 +56,8 @@ def adapted(
     assert found.skipped is None
     sent = Body(parsed.forwarded("m", found.edits))
     headers = found.headers(request.headers)
-    again = structs.replace(request, headers=headers, body=sent.forwarded("m"))
+    head = Head(request.method, request.target, headers)
+    again = structs.replace(request, head=head, body=sent.forwarded("m"))
     assert adapt(read_shape(again, sent), target) == Adaptation()
     document: dict[str, object] = json.loads(sent.forwarded("m"))
     del document["model"]
@@ -315,7 +316,7 @@ def test_betas_the_target_does_not_take_are_left_out(
         betas = tuple((b"anthropic-beta", value) for value in values)
         return ((b"x-app", b"effort-2025-11-24"), *betas, (b"host", b"h"))
 
-    request = Request(b"POST", b"/v1/messages", headers(before), b"", 0)
+    request = Request(Head(b"POST", b"/v1/messages", headers(before)), b"", 0)
     found = adapt(read_shape(request, Body(b'{"model":"m"}')), OLD)
     assert found.headers(request.headers) == headers(after)
     changed = {word.partition(":")[2].encode() for word in found.words}

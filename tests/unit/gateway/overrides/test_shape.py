@@ -11,7 +11,7 @@ import pytest
 from gateway.cost.estimate import IMAGE_TOKENS, PDF_PAGE_TOKENS, input_tokens
 from gateway.overrides.shape import Shape, read_shape, read_stored
 from gateway.wire.body import Body
-from gateway.wire.http import Header, Request
+from gateway.wire.http import Head, Header, Request
 
 PNG = b"\x89PNG\r\n\x1a\n"
 PDF = b"%PDF-1.7"
@@ -21,7 +21,7 @@ BYTES = bytes(range(256)) * 780
 
 def shape(body: dict[str, object], *headers: Header) -> Shape:
     data = json.dumps({"model": "m", **body}).encode()
-    return read_shape(Request(b"POST", b"/v1/messages", headers, data, 0), Body(data))
+    return read_shape(Request(Head(b"POST", b"/v1/messages", headers), data, 0), Body(data))
 
 
 def test_messages_request_is_read() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.wire.hops import end_to_end
-from gateway.wire.http import Header, Request, all_values, first_values
+from gateway.wire.http import Head, Header, Request, all_values, first_values
 
 HEADERS: tuple[Header, ...] = ((b"a", b"1"), (b"host", b"h"), (b"a", b"2"), (b"te", b"trailers"))
 
@@ -21,7 +21,7 @@ HEADERS: tuple[Header, ...] = ((b"a", b"1"), (b"host", b"h"), (b"a", b"2"), (b"t
 def test_header_is_found_by_its_name(
     name: bytes, first: bytes | None, every: tuple[bytes, ...]
 ) -> None:
-    request = Request(b"GET", b"/", HEADERS, b"", 0.0)
+    request = Request(Head(b"GET", b"/", HEADERS), b"", 0.0)
     assert request.header(name) == first
     assert all_values(HEADERS, first_values(HEADERS), name) == every
     alone = HEADERS[:2]
