@@ -17,6 +17,9 @@ from cco_migrate.world import World
 MIGRATE = "migrate.toml"
 """The toolkit's own settings; several tables of it belong to different parts."""
 
+FLEET = "fleet.toml"
+"""The fleet file: what holds for all gateways that are changed together."""
+
 
 @dataclass(frozen=True, slots=True)
 class SettingsFile:

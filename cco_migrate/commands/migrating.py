@@ -47,6 +47,7 @@ from cco_migrate.session import (
     confirm_typed,
     shown,
 )
+from cco_migrate.settings_file import FLEET
 
 __all__ = ["MigrateOptions", "Result", "Session"]
 
@@ -266,7 +267,7 @@ def _refuse_frozen(session: Session) -> None:
     """Raise InvalidInput in a freeze window; a rollback never asks."""
     frozen = settings.frozen_today(session.home / "config", session.world)
     if frozen is not None:
-        path = session.home / "config" / "communication.toml"
+        path = session.home / "config" / FLEET
         raise InvalidInput(f"{frozen}; the windows stand in {shown(path)}")
 
 

@@ -24,6 +24,7 @@ from cco_migrate.recovery.record import read_record
 from cco_migrate.runs.journal import Status
 from cco_migrate.runs.store import Run
 from cco_migrate.session import Result, Session, shown
+from cco_migrate.settings_file import FLEET
 
 _REVIEWED = {NoticeKind.WEEK_1: timedelta(weeks=1), NoticeKind.WEEK_4: timedelta(weeks=4)}
 _ENDED = frozenset({Status.DONE, Status.ROLLED_BACK, Status.ROLLBACK_FAILED})
@@ -193,12 +194,12 @@ def _gaps(kind: NoticeKind, written: Notice, told: Settings, now: datetime) -> l
     """Return what the writer should look at before the notice is sent; empty when it is whole."""
     gaps = []
     if not told.contact:
-        gaps.append(f"{settings.FILENAME} names no contact")
+        gaps.append(f"{FLEET} names no contact")
     if not written.to:
-        gaps.append(f"{settings.FILENAME} names nobody who gets the notice {kind}")
+        gaps.append(f"{FLEET} names nobody who gets the notice {kind}")
     if kind is NoticeKind.BEFORE:
         if told.change_at is None:
-            gaps.append(f"{settings.FILENAME} does not say when the change is (change_at)")
+            gaps.append(f"{FLEET} does not say when the change is (change_at in [communication])")
         else:
             gaps += _doubts(told.change_at, told, now)
     return gaps

@@ -128,4 +128,4 @@ def _send(kind: NoticeKind, settings: Settings) -> str:
 
 
 def _names(people: Sequence[Stakeholder]) -> str:
-    return ", ".join(one.name for one in people) or "nobody is named in communication.toml"
+    return ", ".join(one.name for one in people) or "nobody is named in fleet.toml"

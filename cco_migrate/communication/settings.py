@@ -1,13 +1,13 @@
-"""Who is told what, and when nothing may be changed: `communication.toml` as data. Reads a file."""
+"""Who is told what, and when nothing may be changed, as `fleet.toml` says it. Reads that file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
 from enum import IntEnum, StrEnum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cco_migrate.communication.freeze import FreezeWindow, forward_block
@@ -15,12 +15,13 @@ from cco_migrate.durations import parse_duration
 from cco_migrate.editing.documents import line_of
 from cco_migrate.editing.spans import KeyPath, dotted
 from cco_migrate.errors import InvalidInput
-from cco_migrate.settings_file import read_settings
+from cco_migrate.model import JsonObject
+from cco_migrate.settings_file import FLEET, SettingsFile, read_settings
 from cco_migrate.validate import Source
 from cco_migrate.verdict import Finding, Severity
 from cco_migrate.world import World
 
-FILENAME = "communication.toml"
+_FORMER = "communication.toml"
 
 _T = TypeVar("_T")
 
@@ -70,7 +71,7 @@ class Stakeholder:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The file; its defaults are those of an absent one.
+    """What the file says of it; the defaults are those of an absent one.
 
     Attributes:
         contact: Whom readers can ask; empty when nobody said.
@@ -97,58 +98,75 @@ class Settings:
 
 
 def load(config_dir: Path, world: World) -> Settings:
-    """Return what `communication.toml` says; the defaults when there is no such file.
+    """Return what `fleet.toml` says; the defaults when there is no such file.
 
     Raises:
-        InvalidInput: The file cannot be read or is wrong; its findings name line, key and fix.
+        InvalidInput: The file cannot be read, is wrong (its findings name line, key and fix), or
+            lies there under its former name.
     """
-    found = read_settings(config_dir / FILENAME, "communication", world)
-    return Settings() if found is None else _settings(found.document, found.source)
+    found = read_settings(config_dir / FLEET, "fleet", world)
+    _refuse_former(config_dir / _FORMER, world)
+    return Settings() if found is None else _settings(found)
 
 
 def frozen_today(config_dir: Path, world: World) -> str | None:
     """Return why no forward step may begin today, as a line of the preflight; None if it may.
 
     Raises:
-        InvalidInput: The file cannot be read or is wrong.
+        InvalidInput: As `load`.
     """
     settings = load(config_dir, world)
     return forward_block(world.clock.now().astimezone(settings.zone).date(), settings.freeze)
 
 
-def _settings(row: Mapping[str, Any], source: Source) -> Settings:  # Any: checked by the schema
-    default = Settings()
-    off = row.get("days_off")
-    zone = _read(row, "time_zone", _zone, source)
-    return Settings(
-        service=row.get("service", default.service),
-        contact=row.get("contact", default.contact),
-        zone=default.zone if zone is None else zone,
-        change_at=_read(row, "change_at", datetime.fromisoformat, source),
-        interruption_s=_read(row, "expected_interruption", _seconds, source),
-        freeze=tuple(_window(n, pair, source) for n, pair in enumerate(row.get("freeze", ()))),
-        days_off=default.days_off if off is None else frozenset(Weekday[d.upper()] for d in off),
-        stakeholders=tuple(_stakeholder(one) for one in row.get("stakeholders", ())),
+def _refuse_former(path: Path, world: World) -> None:
+    """Raise InvalidInput when the fleet file lies there as it was once called.
+
+    Who wrote freeze windows into it relies on them: they must not be ignored in silence.
+    """
+    try:
+        if world.files.read_if_there(path) is None:
+            return
+    except OSError:
+        pass  # whatever it is, somebody meant it to be read
+    raise InvalidInput(
+        f"{path}: is not read any more, the file is {FLEET} now; move what it says there: "
+        "service, contact, change_at and expected_interruption below [communication], "
+        "time_zone, freeze and days_off below [calendar], each [[stakeholders]] as it is"
     )
 
 
-def _read(
-    row: Mapping[str, Any],  # Any: see _settings
-    name: str,
-    read: Callable[[str], _T],
-    source: Source,
-) -> _T | None:
+def _settings(found: SettingsFile) -> Settings:
+    document, source, default = found.document, found.source, Settings()
+    told, days = document.get("communication", {}), document.get("calendar", {})
+    off, windows = days.get("days_off"), days.get("freeze", ())
+    zone = _read(found, ("calendar", "time_zone"), _zone)
+    return Settings(
+        service=told.get("service", default.service),
+        contact=told.get("contact", default.contact),
+        zone=default.zone if zone is None else zone,
+        change_at=_read(found, ("communication", "change_at"), datetime.fromisoformat),
+        interruption_s=_read(found, ("communication", "expected_interruption"), _seconds),
+        freeze=tuple(_window(number, pair, source) for number, pair in enumerate(windows)),
+        days_off=default.days_off if off is None else frozenset(Weekday[d.upper()] for d in off),
+        stakeholders=tuple(_stakeholder(one) for one in document.get("stakeholders", ())),
+    )
+
+
+def _read(found: SettingsFile, key: tuple[str, str], read: Callable[[str], _T]) -> _T | None:
     """Return what a text means; None when it is not there.
 
     Raises:
         InvalidInput: It means nothing, though it has the form.
     """
-    if name not in row:
+    table, name = key
+    text = found.document.get(table, {}).get(name)
+    if text is None:
         return None
     try:
-        return read(row[name])
+        return read(text)
     except (ValueError, InvalidInput) as error:
-        raise _refused(source, (name,), str(error)) from error
+        raise _refused(found.source, key, str(error)) from error
 
 
 def _zone(name: str) -> tzinfo:
@@ -171,16 +189,16 @@ def _window(number: int, pair: Sequence[str], source: Source) -> FreezeWindow:
             days.append(date.fromisoformat(text))
         except ValueError as error:
             raise _refused(
-                source, ("freeze", number, place), f"{text} is no day of the calendar"
+                source, ("calendar", "freeze", number, place), f"{text} is no day of the calendar"
             ) from error
     first, last = days
     if last < first:
         why = f"ends on {last}, before it begins on {first}; write the first day first"
-        raise _refused(source, ("freeze", number), why)
+        raise _refused(source, ("calendar", "freeze", number), why)
     return FreezeWindow(first, last)
 
 
-def _stakeholder(row: Mapping[str, Any]) -> Stakeholder:  # Any: see _settings
+def _stakeholder(row: JsonObject) -> Stakeholder:
     return Stakeholder(
         row["name"], row.get("address", ""),
         frozenset(map(NoticeKind, row.get("notices", ()))),

@@ -123,5 +123,5 @@ def _first(activity: Activity, wanted: date, is_open: Callable[[date], bool]) ->
             return first
     raise InvalidInput(
         f"{activity.title}: from {wanted} on there are no {activity.days} days in a row that are "
-        "neither off nor frozen; look at freeze and days_off in communication.toml"
+        "neither off nor frozen; look at [calendar] in fleet.toml"
     )

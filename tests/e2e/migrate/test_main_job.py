@@ -166,12 +166,16 @@ def test_plan_and_check_and_dry_run_change_nothing(demo: Any) -> None:
 
 def test_freeze_window_blocks_forward_steps_and_never_the_way_back(folder: Any) -> None:
     assert folder.run("migrate", "--yes", "--fix").code == 0
-    windows = folder.home / "config" / "communication.toml"
-    windows.write_text('freeze = [["2000-01-01", "2099-12-31"]]\n')
+    windows = folder.home / "config" / "fleet.toml"
+    windows.write_text('[calendar]\nfreeze = [["2000-01-01", "2099-12-31"]]\n')
     forward = folder.run("migrate", "--yes", "--fix")
     assert forward.code == 8
     assert "is frozen" in forward.err
-    assert "communication.toml" in forward.err
+    assert "fleet.toml" in forward.err
+    windows.rename(windows.with_name("communication.toml"))
+    former = folder.run("migrate", "--yes", "--fix")
+    assert former.code == 8
+    assert "the file is fleet.toml now" in former.err
     assert folder.run("plan", "--fix").code == 0
     assert folder.run("rollback", "--yes").code == 0
 

@@ -27,8 +27,10 @@ Serve = Callable[[Callable[[str, str, bytes], Reply]], str]
 
 STEPS = (Step(9, "traffic", "traffic", "traffic.flows"),)
 PEOPLE = """
+[communication]
 contact = "#help"
 change_at = "2099-12-14T09:00:00Z"
+[calendar]
 freeze = [["2026-12-20", "2027-01-03"]]
 [[stakeholders]]
 name = "Everybody"
@@ -49,7 +51,7 @@ def run(session: Session, instance_at: Callable[[str], Instance], closed_port: i
 
 
 def settle(session: Session, text: str = PEOPLE) -> None:
-    (session.home / "config" / "communication.toml").write_text(text)
+    (session.home / "config" / "fleet.toml").write_text(text)
 
 
 def finish(run: Run, event: Event = Event.FINISHED) -> None:
@@ -113,9 +115,9 @@ def test_notice_without_a_folder_is_printed_and_says_what_is_missing(
     result = notices.notice(session, Wanted("before"))
     assert result.text.startswith("# [LLM gateway] Model overrides: planned, date not fixed yet")
     assert unknown(result) == [
-        "communication.toml names no contact",
-        "communication.toml names nobody who gets the notice before",
-        "communication.toml does not say when the change is (change_at)",
+        "fleet.toml names no contact",
+        "fleet.toml names nobody who gets the notice before",
+        "fleet.toml does not say when the change is (change_at in [communication])",
     ]
     json.dumps(result.document)
 
@@ -127,7 +129,8 @@ def test_notice_without_a_folder_is_printed_and_says_what_is_missing(
 def test_date_that_cannot_be_meant_is_doubted(
     session: Session, run: Run, change_at: str, said: str
 ) -> None:
-    settle(session, f'change_at = "{change_at}"\nfreeze = [["2099-12-01", "2099-12-31"]]\n')
+    frozen = '[calendar]\nfreeze = [["2099-12-01", "2099-12-31"]]\n'
+    settle(session, f'[communication]\nchange_at = "{change_at}"\n{frozen}')
     assert any(said in gap for gap in unknown(notices.notice(session, Wanted("before"))))
 
 

@@ -191,7 +191,7 @@ def test_what_is_not_known_is_said_to_be_unknown(ending: str) -> None:
         "date not fixed yet",
         "not known yet",
         "was not measured yet",
-        "no contact is named in communication.toml",
+        "no contact is named in fleet.toml",
         "None that the run knows of.",
     ):
         assert said in text

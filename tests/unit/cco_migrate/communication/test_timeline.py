@@ -67,7 +67,7 @@ def test_freeze_moves_a_deployment_and_all_that_follows_it() -> None:
 
 
 def test_change_without_any_day_is_refused_with_the_place_to_look() -> None:
-    with pytest.raises(InvalidInput, match=r"no 2 days in a row .* communication\.toml"):
+    with pytest.raises(InvalidInput, match=r"no 2 days in a row .* fleet\.toml"):
         schedule(CUTOVER, MONDAY, lambda day: day.weekday() == 2)
 
 

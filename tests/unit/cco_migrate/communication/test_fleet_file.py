@@ -1,17 +1,21 @@
-"""`communication.toml`: read into settings, or refused with place and fix."""
+"""The fleet file: read into settings, or refused with place and fix."""
 
 from __future__ import annotations
 
+import tomllib
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from cco_migrate import resources
 from cco_migrate.communication.freeze import FreezeWindow
 from cco_migrate.communication.settings import (
-    FILENAME,
     Meeting,
     NoticeKind,
     Settings,
@@ -21,6 +25,7 @@ from cco_migrate.communication.settings import (
     load,
 )
 from cco_migrate.errors import InvalidInput
+from cco_migrate.settings_file import FLEET
 from cco_migrate.world import Clock, World
 
 
@@ -35,16 +40,20 @@ class ClockAt(Clock):
 
 
 def written(folder: Path, text: str) -> Path:
-    (folder / FILENAME).write_text(text)
+    (folder / FLEET).write_text(text)
     return folder
 
 
 def test_file_is_read_into_settings(tmp_path: Path, world: World) -> None:
     text = """
+[communication]
 service = "Edge"
 contact = "#help"
 change_at = "2026-12-14T09:00:00+01:00"
 expected_interruption = "5m"
+
+[calendar]
+time_zone = "UTC"
 freeze = [["2026-12-20", "2027-01-03"], ["2026-11-27", "2026-11-27"]]
 days_off = ["friday"]
 
@@ -57,6 +66,7 @@ meetings = ["briefing"]
     assert load(written(tmp_path, text), world) == Settings(
         service="Edge",
         contact="#help",
+        zone=ZoneInfo("UTC"),
         change_at=datetime(2026, 12, 14, 8, tzinfo=UTC),
         interruption_s=300,
         freeze=(
@@ -73,49 +83,63 @@ meetings = ["briefing"]
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("text", [None, "", "# nothing yet\n"])
+@pytest.mark.parametrize("text", [None, "", "# nothing yet\n", "[communication]\n[calendar]\n"])
 def test_absent_or_empty_file_names_nobody_and_freezes_no_day(
     tmp_path: Path, world: World, text: str | None
 ) -> None:
     assert load(tmp_path if text is None else written(tmp_path, text), world) == Settings()
 
 
+def keys_by_table() -> dict[str, Mapping[str, Any]]:
+    """Return what the schema allows."""
+    tables: Any = resources.schema("fleet")["properties"]
+    return {name: one.get("items", one)["properties"] for name, one in tables.items()}
+
+
 def test_example_is_valid_and_shows_every_key(tmp_path: Path, world: World) -> None:
-    text = (resources.template_dir() / FILENAME).read_text()
+    text = (resources.template_dir() / FLEET).read_text()
     settings = load(written(tmp_path, text), world)
     assert str(settings.zone) == "Europe/Berlin"
-    schema = resources.schema("communication")
-    assert isinstance(schema["properties"], dict)
-    assert [name for name in schema["properties"] if name not in text] == []
+    shown = defaultdict[str, set[str]](set)
+    for table, rows in tomllib.loads(text).items():
+        for row in rows if isinstance(rows, list) else [rows]:
+            shown[table].update(row)
+    assert shown == {table: set(keys) for table, keys in keys_by_table().items()}
     for kind in NoticeKind:
         assert settings.readers(kind), kind
     for meeting in Meeting:
         assert settings.attending(meeting), meeting
 
 
+TOLD = "[communication]\n"
+DAYS = "[calendar]\n"
 PERSON = '[[stakeholders]]\nname = "QA"\n'
 
 
 @pytest.mark.parametrize(
     ("text", "line", "said"),
     [
-        ("service = \n", 1, "communication.toml"),
-        ('sevice = "x"\n', 1, 'write "service"'),
-        ('\nservice = ""\n', 2, "must not be empty"),
-        ('contact = "a\\nb"\n', 1, "contact: is not allowed"),
-        ('time_zone = "Mars/Olympus"\n', 1, "no time zone this machine knows"),
-        ('time_zone = "../../etc/passwd"\n', 1, "no time zone this machine knows"),
-        ('change_at = "tomorrow"\n', 1, "with its offset"),
-        ('change_at = "2026-12-14T09:00:00"\n', 1, "with its offset"),
-        ('change_at = "2026-02-30T09:00:00Z"\n', 1, "change_at: day is out of range"),
-        ("change_at = 2026-12-14T09:00:00Z\n", 1, "must be a text in quotes"),
-        ('expected_interruption = "soon"\n', 1, "write a number with d, h, m or s"),
-        ('freeze = ["2026-12-20", "2027-01-03"]\n', 1, "must be a list"),
-        ('freeze = [["2026-12-20"]]\n', 1, "must have 2"),
-        ('freeze = [["20.12.2026", "2027-01-03"]]\n', 1, "YYYY-MM-DD"),
-        ('freeze = [\n["2026-12-20", "2026-12-32"]]\n', 2, "2026-12-32 is no day"),
-        ('freeze = [\n\n["2027-01-03", "2026-12-20"]]\n', 3, "before it begins"),
-        ('days_off = ["Sunday"]\n', 1, 'write "sunday"'),
+        ("[calendar]\nfreeze = \n", 2, "fleet.toml"),
+        ('service = "x"\n', 1, "known keys: communication, calendar, stakeholders"),
+        ('communication = "x"\n', 1, "write [communication] above service"),
+        ('[[calendar]]\ntime_zone = "UTC"\n', 1, "write [calendar] above freeze"),
+        ('[stakeholders]\nname = "QA"\n', 1, "write [[stakeholders]] above name"),
+        (f'{TOLD}sevice = "x"\n', 2, 'write "service"'),
+        (f'{TOLD}\nservice = ""\n', 3, "must not be empty"),
+        (f'{TOLD}contact = "a\\nb"\n', 2, "communication.contact: is not allowed"),
+        (f'{TOLD}change_at = "tomorrow"\n', 2, "with its offset"),
+        (f'{TOLD}change_at = "2026-12-14T09:00:00"\n', 2, "with its offset"),
+        (f'{TOLD}change_at = "2026-02-30T09:00:00Z"\n', 2, "change_at: day is out of range"),
+        (f"{TOLD}change_at = 2026-12-14T09:00:00Z\n", 2, "must be a text in quotes"),
+        (f'{TOLD}expected_interruption = "soon"\n', 2, "write a number with d, h, m or s"),
+        (f'{DAYS}time_zone = "Mars/Olympus"\n', 2, "no time zone this machine knows"),
+        (f'{DAYS}time_zone = "../../etc/passwd"\n', 2, "no time zone this machine knows"),
+        (f'{DAYS}freeze = ["2026-12-20", "2027-01-03"]\n', 2, "must be a list"),
+        (f'{DAYS}freeze = [["2026-12-20"]]\n', 2, "must have 2"),
+        (f'{DAYS}freeze = [["20.12.2026", "2027-01-03"]]\n', 2, "YYYY-MM-DD"),
+        (f'{DAYS}freeze = [\n["2026-12-20", "2026-12-32"]]\n', 3, "2026-12-32 is no day"),
+        (f'{DAYS}freeze = [\n\n["2027-01-03", "2026-12-20"]]\n', 4, "before it begins"),
+        (f'{DAYS}days_off = ["Sunday"]\n', 2, 'write "sunday"'),
         ('[[stakeholders]]\naddress = "a@b"\n', 1, "name: is missing"),
         (f'{PERSON}address = "nobody"\n', 3, "one mail address"),
         (f'{PERSON}address = "a@b\\n"\n', 3, "is not allowed"),
@@ -130,14 +154,34 @@ def test_wrong_file_is_refused_with_line_key_and_fix(
     with pytest.raises(InvalidInput) as refused:
         load(written(tmp_path, text), world)
     finding = refused.value.findings[0]
-    assert (finding.path, finding.line) == (tmp_path / FILENAME, line)
+    assert (finding.path, finding.line) == (tmp_path / FLEET, line)
     assert said in " ".join(str(one) for one in refused.value.findings)
 
 
 def test_unreadable_file_is_refused(tmp_path: Path, world: World) -> None:
-    (tmp_path / FILENAME).mkdir()
-    with pytest.raises(InvalidInput, match=r"communication\.toml: Is a directory"):
+    (tmp_path / FLEET).mkdir()
+    with pytest.raises(InvalidInput, match=r"fleet\.toml: Is a directory"):
         load(tmp_path, world)
+
+
+@pytest.mark.parametrize("beside", [True, False])
+@pytest.mark.parametrize("place", [Path.touch, Path.mkdir])
+def test_file_under_its_former_name_is_refused_and_told_where_each_key_goes(
+    tmp_path: Path, world: World, place: Callable[[Path], None], beside: bool
+) -> None:
+    if beside:
+        written(tmp_path, "[calendar]\nfreeze = []\n")
+    place(tmp_path / "communication.toml")
+    with pytest.raises(InvalidInput) as refused:
+        frozen_today(tmp_path, world)
+    said = str(refused.value)
+    assert refused.value.code == 8
+    assert f"communication.toml: is not read any more, the file is {FLEET} now" in said
+    tables = keys_by_table()
+    for table in ("communication", "calendar"):
+        keys, said = said.split(f" below [{table}]", 1)
+        assert [key for key in tables[table] if key not in keys] == []
+    assert "[[stakeholders]]" in said
 
 
 @pytest.mark.parametrize(
@@ -152,7 +196,7 @@ def test_unreadable_file_is_refused(tmp_path: Path, world: World) -> None:
 def test_today_is_frozen_by_the_clock_of_the_zone(
     tmp_path: Path, world: World, at: str, zone: str, frozen: bool
 ) -> None:
-    text = f'freeze = [["2026-12-20", "2027-01-03"]]\ntime_zone = "{zone}"\n'
+    text = f'[calendar]\nfreeze = [["2026-12-20", "2027-01-03"]]\ntime_zone = "{zone}"\n'
     standing = replace(world, clock=ClockAt(datetime.fromisoformat(at)))
     line = frozen_today(written(tmp_path, text), standing)
     assert (line is not None) is frozen
