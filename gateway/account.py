@@ -6,13 +6,14 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 
 from gateway import describe
 from gateway.agents.identity import Agent
 from gateway.body_log import AnswerLog
-from gateway.candidates import Asked, Candidate
+from gateway.candidates import MAX_KNOWN_CHARS, Asked, Candidate
 from gateway.cost.pricing import Pricing, usd_text
 from gateway.dispatch import Sent
 from gateway.overrides.shape import Shape, read_shape
@@ -33,6 +34,11 @@ WIRES: Mapping[Endpoint, Wire] = {
 
 LEFT = "the client left before the answer's end"
 """What went wrong with an answer that nobody waited for."""
+
+
+_NOBODY, _SHAPELESS = describe.Sender(), Shape()
+# Bound once: Python 3.11 asks an enum's metaclass for a member each time that it is named.
+_COUNT_TOKENS, _HIT = Endpoint.COUNT_TOKENS, CacheOutcome.HIT
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
@@ -76,9 +82,11 @@ class Account:
     """Collects what becomes the audit record.
 
     Attributes:
+        id_header: What every answer carries.
         wire: The client's format.
         counting: Whether a token count is asked for: nothing is generated then.
         candidate: Who is being asked, and for what; the first choice until somebody answered.
+        overridden: Whether that is another model than the requested one; an alias is no override.
         first_at: `time.perf_counter()` at the first byte for the client; None before it.
         chosen: The model the rules chose; None before they did.
         skipped: Why an override that matched is not applied, or was taken back; None when it is.
@@ -86,35 +94,43 @@ class Account:
         at_us: Time of arrival, microseconds since the epoch.
         cache: What the response cache had; None when it was not asked.
         answer_log: Where the answer is copied to; None when it is not to be kept.
+        waited_s: How long others were waited for, before the first byte for the client.
     """
+
+    __slots__ = (
+        *("_begun", "_cost_pico", "_names", "_sender", "_seq", "_shape", "_taken"),
+        *("agent", "answer_log"),
+        *("at_us", "body", "cache", "candidate", "chosen", "counting", "endpoint", "first_at"),
+        *("id", "id_header", "overridden", "request", "sent", "skipped", "user", "waited_s"),
+        "wire",
+    )
 
     def __init__(self, endpoint: Endpoint, request: Request, request_id: str, seq: int) -> None:
         self.endpoint, self.request, self.id = endpoint, request, request_id
+        self.id_header: Header = (b"x-gateway-request-id", request_id.encode())
         self.wire = WIRES[endpoint]
-        self.counting = endpoint is Endpoint.COUNT_TOKENS
+        self.counting = endpoint is _COUNT_TOKENS
         # The event loop's clock has steps of a millisecond; it says how long the upload took.
         upload_s = max(0.0, asyncio.get_running_loop().time() - request.received)
-        self._begun = time.perf_counter() - upload_s
+        self._taken = time.perf_counter()
+        self._begun = self._taken - upload_s
+        self.waited_s = 0.0
         self.at_us = time.time_ns() // 1000
         self._seq = seq
-        self._sender = describe.Sender()
-        self._shape = Shape()
+        self._sender, self._shape = _NOBODY, _SHAPELESS
+        self._names: tuple[Header, ...] = ()
+        self._cost_pico: int | None = None
+        self.overridden = False
         self.body: Body | None = None
         self.agent: Agent | None = None
-        self.user: str | None = None
         self.candidate: Candidate | None = None
         self.sent: Sent | None = None
-        self.chosen: str | None = None
-        self.skipped: str | None = None
         self.first_at: float | None = None
         self.cache: CacheOutcome | None = None
         self.answer_log: AnswerLog | None = None
-        self._cost_pico: int | None = None
-
-    @property
-    def id_header(self) -> Header:
-        """What every answer carries."""
-        return (b"x-gateway-request-id", self.id.encode())
+        self.user: str | None = None
+        self.chosen: str | None = None
+        self.skipped: str | None = None
 
     @property
     def session_id(self) -> str | None:
@@ -146,14 +162,19 @@ class Account:
             subscription=subscription,
         )
 
-    @property
-    def overridden(self) -> bool:
-        """Whether another model than the requested one is asked for; an alias is no override."""
-        return (
-            self.candidate is not None
-            and self.body is not None
-            and self.candidate.chosen != self.body.model
-        )
+    def ask(self, candidate: Candidate) -> None:
+        """Note who is asked, or who answered. Only once it was parsed."""
+        if candidate is self.candidate:
+            return
+        requested = self.requested or ""
+        self.candidate, self.overridden = candidate, candidate.chosen != requested
+        known = len(requested) <= MAX_KNOWN_CHARS
+        names = _names if known else _names.__wrapped__
+        self._names = names(candidate.link.name, candidate.model, candidate.chosen, requested)
+
+    def own_s(self) -> float:
+        """Return the seconds since the request was taken that were not spent waiting."""
+        return time.perf_counter() - self._taken - self.waited_s
 
     def keeps_request(self, books: Books) -> bool:
         """Return whether the record holds what was asked."""
@@ -174,24 +195,14 @@ class Account:
 
     def names(self) -> tuple[Header, ...]:
         """Return what is known before the answer: who is asked, and for which model."""
-        candidate = self.candidate
-        if candidate is None or self.body is None:
-            return ()
-        found = [
-            (b"x-gateway-provider", describe.header_text(candidate.link.name)),
-            (b"x-gateway-model", describe.header_text(candidate.model)),
-        ]
-        if self.overridden:
-            text = describe.header_text(f"{self.body.model}=>{candidate.chosen}")
-            found.append((b"x-gateway-override", text))
-        return tuple(found)
+        return self._names
 
     def annotations(self) -> tuple[Header, ...]:
         """Return what is known once it is recorded, cost and latency included."""
         latency = b"%d" % round((time.perf_counter() - self._begun) * 1000)
         cost = self._cost_pico
         known = () if cost is None else ((b"x-gateway-cost-usd", usd_text(cost).encode()),)
-        return (*self.names(), *known, (b"x-gateway-latency-ms", latency))
+        return (*self._names, *known, (b"x-gateway-latency-ms", latency))
 
     def record(self, outcome: Outcome, books: Books) -> AuditRecord:
         """Return the record of this exchange, now that it is over."""
@@ -239,7 +250,7 @@ class Account:
             skipped_reason=self.skipped,
             chosen=self.chosen,
             rewrite_pico=rewrite,
-            limits=() if self.sent is None else describe.rate_limits(self.sent.answer.headers),
+            limits=self._limits(),
             cache=self.cache,
             request_body=self.request.body if self.keeps_request(books) else None,
             response_body=None if self.answer_log is None else self.answer_log.text(),
@@ -247,7 +258,7 @@ class Account:
 
     def _cost(self, reading: Reading, pricing: Pricing) -> int | None:
         """Return picodollars at the price of the model that answered; None when unknown."""
-        if self.counting or self.cache is CacheOutcome.HIT:
+        if self.counting or self.cache is _HIT:
             return 0
         asked = None if self.candidate is None else self.candidate.model
         model = reading.model or asked
@@ -273,6 +284,9 @@ class Account:
         # Whose key is neither configured nor forwarded pays nothing, and by no subscription.
         return describe.billing(self.request, link.key if link.forwards else link.key or "")
 
+    def _limits(self) -> tuple[tuple[str, int], ...]:
+        return () if self.sent is None else describe.rate_limits(self.sent.answer.headers)
+
     def _of_logged_project(self, books: Books) -> bool:
         return not books.body_projects or self._sender.project_id in books.body_projects
 
@@ -282,6 +296,19 @@ class Account:
         answer = self.sent.answer
         value = answer.header(b"request-id") or answer.header(b"x-request-id")
         return None if value is None else redact(value.decode("latin-1"))
+
+
+@lru_cache(1024)
+def _names(provider: str, model: str, chosen: str, requested: str) -> tuple[Header, ...]:
+    """Return the headers that name who is asked for which model, and in place of which."""
+    found = [
+        (b"x-gateway-provider", describe.header_text(provider)),
+        (b"x-gateway-model", describe.header_text(model)),
+    ]
+    if chosen != requested:
+        override = describe.header_text(f"{requested}=>{chosen}")
+        found.append((b"x-gateway-override", override))
+    return tuple(found)
 
 
 def _us(seconds: float) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Protocol
 
 import msgspec
@@ -18,7 +18,7 @@ from gateway.body_log import LoggedSink
 from gateway.commit_wait import committed
 from gateway.dispatch import Sent
 from gateway.errors import NoRoom, RequestError, UpstreamError
-from gateway.metrics.meters import Metrics, Stopwatch
+from gateway.metrics.meters import Metrics
 from gateway.passthrough import forwarded_headers
 from gateway.redact import redact
 from gateway.relay import FilteredRelay, PlainRelay, StreamRelay, TranslatedRelay
@@ -42,9 +42,11 @@ So is an answer for which the worker has no memory left, unless it is a small on
 """
 
 SMALL_BYTES = 64 * 1024
+_MAX_TYPE_BYTES = 256
 
 # Of a translated answer the provider's other headers would describe what the client never sees.
 _TRANSLATED = frozenset({b"retry-after", b"x-should-retry", b"request-id", b"x-request-id"})
+_MESSAGES, _CHAT = Wire.MESSAGES, Wire.CHAT  # bound once, see `account`
 _EVENT_STREAM: Header = (b"content-type", b"text/event-stream; charset=utf-8")
 
 
@@ -66,7 +68,6 @@ class Delivery(msgspec.Struct, frozen=True):
     """One answer on its way.
 
     Attributes:
-        watch: Knows how long the gateway itself has taken so far.
         sub_agents: Where sub-agents that the answer starts are noted.
     """
 
@@ -75,7 +76,6 @@ class Delivery(msgspec.Struct, frozen=True):
     record: Record
     ledger: Ledger
     metrics: Metrics
-    watch: Stopwatch
     sub_agents: SubAgents
 
     async def deliver(self, sent: Sent) -> None:
@@ -86,8 +86,7 @@ class Delivery(msgspec.Struct, frozen=True):
         answer = sent.answer
         kind = answer.header(b"content-type") or b""
         encoded = (answer.header(b"content-encoding") or b"identity") != b"identity"
-        media_type = kind.partition(b";")[0].strip().lower()
-        stream = media_type == STREAM_TYPES[sent.candidate.link.wire]
+        stream = _media_type(kind) == STREAM_TYPES[sent.candidate.link.wire]
         if sent.own_key_refused:
             raise await _own_key_refusal(sent)
         if sent.translator is not None and encoded:
@@ -101,9 +100,10 @@ class Delivery(msgspec.Struct, frozen=True):
 
     async def _whole(self, sent: Sent, *, encoded: bool) -> None:
         account, answer = self.account, sent.answer
-        with self.watch:
-            body, whole = await self._buffered(sent)
+        since = time.perf_counter()
+        body, whole = await self._buffered(sent)
         account.first_at = time.perf_counter()
+        account.waited_s += account.first_at - since
         if account.answer_log is not None:
             account.answer_log.add(body)
         if not whole:
@@ -120,7 +120,7 @@ class Delivery(msgspec.Struct, frozen=True):
             body = translator.answer(body) if ok else translator.error(answer.status, body)
             headers.append((b"content-type", b"application/json"))
         elif ok and not encoded:
-            reading = read_chat(body) if account.wire is Wire.CHAT else read_message(body)
+            reading = read_chat(body) if account.wire is _CHAT else read_message(body)
         error = None if ok else describe.error_text(answer.status, b"" if encoded else body)
         self._notice_spawns(body)  # committed with the record or before it
         await committed(self.ledger, self.record(answer.status, reading, error=error))
@@ -152,7 +152,7 @@ class Delivery(msgspec.Struct, frozen=True):
     async def _plain(self, sent: Sent, relay: PlainRelay) -> None:
         """Pass on a body that is not looked into: too large, or in an encoding."""
         answer, account = sent.answer, self.account
-        self._start(answer.status, self._headers(sent))
+        self._start(answer.status, tuple(self._headers(sent)))
         await self._pump(sent, relay)
         account.first_at = account.first_at or relay.first_at
         error = None if sent.ok else describe.error_text(answer.status, b"")
@@ -225,7 +225,7 @@ class Delivery(msgspec.Struct, frozen=True):
     # -- what a stream passes through
 
     def _meter(self) -> StreamMeter:
-        if self.account.wire is Wire.CHAT:
+        if self.account.wire is _CHAT:
             return ChatMeter()
         return StreamMeter()
 
@@ -254,7 +254,7 @@ class Delivery(msgspec.Struct, frozen=True):
     # -- helpers
 
     def _start(self, status: int, headers: tuple[Header, ...], first: bytes = b"") -> None:
-        self.metrics.overhead(self.watch.own_s())
+        self.metrics.overhead(self.account.own_s())
         self.responder.start(status, headers, first)
 
     def _notice_spawns(self, body: bytes) -> None:
@@ -265,18 +265,22 @@ class Delivery(msgspec.Struct, frozen=True):
     def _watched(self) -> str | None:
         """Return the session whose sub-agents this answer may start, or None."""
         account = self.account
-        if account.wire is not Wire.MESSAGES or account.body is None or not account.session_id:
+        if account.wire is not _MESSAGES or account.body is None or not account.session_id:
             return None
         return account.session_id if can_spawn(account.body.raw("tools")) else None
 
     def _unsized_headers(self, sent: Sent) -> list[Header]:
-        return [header for header in self._headers(sent) if header[0] != b"content-length"]
+        headers = self._headers(sent)
+        if sent.answer.header(b"content-length") is not None:
+            headers = [header for header in headers if header[0] != b"content-length"]
+        return headers
 
-    def _headers(self, sent: Sent) -> tuple[Header, ...]:
+    def _headers(self, sent: Sent) -> list[Header]:
         headers = forwarded_headers(sent.answer)
         if sent.translator is not None:
-            headers = tuple(header for header in headers if header[0] in _TRANSLATED)
-        return (*headers, self.account.id_header)
+            headers = [header for header in headers if header[0] in _TRANSLATED]
+        headers.append(self.account.id_header)
+        return headers
 
 
 async def _own_key_refusal(sent: Sent) -> RequestError:
@@ -285,6 +289,11 @@ async def _own_key_refusal(sent: Sent) -> RequestError:
     name, reason = sent.candidate.link.name, describe.error_text(sent.answer.status, body)
     text = f"provider {name} refused the gateway's own key: {reason}"
     return RequestError(503, "api_error", text)
+
+
+@lru_cache(64)
+def _media_type(value: bytes) -> bytes:
+    return value[:_MAX_TYPE_BYTES].partition(b";")[0].strip().lower()
 
 
 def _unusable(sent: Sent, problem: str) -> RequestError:

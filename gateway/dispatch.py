@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from gateway.breakers import Circuit, Circuits, RetryBudget, back_off_s, parse_retry_after
 from gateway.candidates import Candidate
 from gateway.errors import RequestError, UpstreamError, UpstreamFault
+from gateway.log_lines import Lines
 from gateway.provider_request import Call, ProviderRequest, Translators, prepare
 from gateway.upstream.origin import Answer
 from gateway.wire.formats import Translator
@@ -51,7 +52,8 @@ class Sent(msgspec.Struct, frozen=True):
     @property
     def in_trouble(self) -> bool:
         """Whether another candidate may do better."""
-        return _troubled(self.answer.status) or self.own_key_refused
+        status = self.answer.status
+        return status >= 400 and (_troubled(status) or self.own_key_refused)
 
     @property
     def own_key_refused(self) -> bool:
@@ -80,75 +82,79 @@ class Dispatcher:
         Raises RequestError and UpstreamError when there was no answer at all.
         """
         self.budget.earn()
-        outcome = _Outcome()
+        usable = [one for one in candidates if one.link.refusal(call.vendor) is None]
+        outcome: _Outcome | None = None
         try:
-            for candidate, more in self._order(call, candidates):
-                found = await self._ask(call, candidate, more=more)
-                overridden = candidate.chosen != call.body.model
-                if outcome.offer(found, overridden=overridden):
+            for choice in self._in_order(usable or candidates[:1]):
+                found = await self._ask(call, choice)
+                if outcome is None:
+                    if isinstance(found, Sent) and not found.in_trouble:
+                        return found
+                    outcome = _Outcome()
+                candidate = choice.candidate
+                if outcome.offer(found, overridden=candidate.chosen != call.body.model):
                     break
-                if more:
+                if choice.more:
                     log.warning(
                         "Provider in trouble: request_id=%s provider=%s model=%s cause=%s",
                         *(call.request_id, candidate.link.name, candidate.model, _cause(found)),
                     )
-            return outcome.result()
+            return (outcome or _Outcome()).result()
         except BaseException:
-            outcome.release()
+            if outcome is not None:
+                outcome.release()
             raise
 
-    def _order(
-        self, call: Call, candidates: tuple[Candidate, ...]
-    ) -> Iterator[tuple[Candidate, bool]]:
-        """Yield whom to ask, and whether others are left. Open circuits are passed over.
+    def _in_order(self, usable: Sequence[Candidate]) -> Iterator[_Choice]:
+        """Yield whom to ask. Open circuits are passed over.
 
         When that would leave nobody, the first is asked all the same: a gateway with one provider
         is no better off for not asking it.
         """
-        usable = [one for one in candidates if one.link.refusal(call.vendor) is None]
-        asked = False
+        asked, last = False, len(usable) - 1
         for index, candidate in enumerate(usable):
-            if self._circuit(candidate).allows(self.clock()):
+            circuit = self.circuits.of(candidate.link.name, candidate.model)
+            if circuit.allows(self.clock()):
                 asked = True
-                yield candidate, index + 1 < len(usable)
+                yield _Choice(candidate, circuit, index < last)
         if not asked:
-            yield (usable or candidates)[0], False
+            first = usable[0]
+            yield _Choice(first, self.circuits.of(first.link.name, first.model), more=False)
 
-    async def _ask(
-        self, call: Call, candidate: Candidate, *, more: bool
-    ) -> Sent | RequestError | UpstreamError:
+    async def _ask(self, call: Call, choice: _Choice) -> Sent | RequestError | UpstreamError:
         """Ask one candidate, as often as it is worth it."""
+        candidate = choice.candidate
         try:
             prepared = prepare(call, candidate, self.translators)
         except RequestError as error:
             return error
+        name = candidate.link.name
         held: Sent | None = None
         attempt = 0
         try:
             while True:
                 attempt += 1
-                found = await self._once(prepared)
+                announce(call, f"Forwarding to provider: {name}")
+                found = await self._once(prepared, choice.circuit)
                 if isinstance(found, Sent):
                     if held is not None:
                         held.answer.release()
                     held = found
-                wait_s = self._wait_s(found, candidate, attempt, more=more)
+                wait_s = self._wait_s(found, choice, attempt)
                 if wait_s is None:
-                    break
+                    return held or found
                 log.info(
                     "Retry: request_id=%s provider=%s attempt=%d wait_s=%.3f cause=%s",
-                    *(call.request_id, candidate.link.name, attempt + 1, wait_s, _cause(found)),
+                    *(call.request_id, name, attempt + 1, wait_s, _cause(found)),
                 )
                 await asyncio.sleep(wait_s)
         except BaseException:
             if held is not None:
                 held.answer.release()
             raise
-        return held or found
 
-    async def _once(self, prepared: ProviderRequest) -> Sent | UpstreamError:
-        link, circuit = prepared.candidate.link, self._circuit(prepared.candidate)
-        log.info("Forwarding to provider: %s", link.name)
+    async def _once(self, prepared: ProviderRequest, circuit: Circuit) -> Sent | UpstreamError:
+        link = prepared.candidate.link
         try:
             answer = await link.origin.send(
                 b"POST",
@@ -166,22 +172,33 @@ class Dispatcher:
             circuit.succeeded()
         return Sent(prepared.candidate, answer, prepared.translator)
 
-    def _wait_s(
-        self, found: Sent | UpstreamError, candidate: Candidate, attempt: int, *, more: bool
-    ) -> float | None:
+    def _wait_s(self, found: Sent | UpstreamError, choice: _Choice, attempt: int) -> float | None:
         """Return how long to wait before asking again; None not to."""
-        if attempt > candidate.retries or not _worth_retrying(found):
+        if attempt > choice.candidate.retries or not _worth_retrying(found):
             return None
         asked_s = None
         if isinstance(found, Sent):
             asked_s = parse_retry_after(found.answer.header(b"retry-after"))
         wait_s = back_off_s(attempt, asked_s, self.jitter())
-        if wait_s is None or (more and wait_s > LONG_WAIT_S) or not self.budget.spend():
+        if wait_s is None or (choice.more and wait_s > LONG_WAIT_S) or not self.budget.spend():
             return None
         return wait_s
 
-    def _circuit(self, candidate: Candidate) -> Circuit:
-        return self.circuits.of(candidate.link.name, candidate.model)
+
+def announce(call: Call, *more: str) -> None:
+    """Write to the log what was to be said about a request first, and these lines; once."""
+    lines = Lines((*call.announcement, *more))
+    call.announcement.clear()
+    if lines:
+        log.info(lines)
+
+
+class _Choice(msgspec.Struct, frozen=True):
+    """Whom to ask, and whether others are left."""
+
+    candidate: Candidate
+    circuit: Circuit
+    more: bool
 
 
 @dataclass(slots=True)
@@ -226,8 +243,8 @@ class _Outcome:
 def _worth_retrying(found: Sent | UpstreamError) -> bool:
     if isinstance(found, UpstreamError):
         return found.fault is UpstreamFault.CONNECT
-    told = found.answer.header(b"x-should-retry")
-    return _troubled(found.answer.status) and told != b"false"
+    answer = found.answer
+    return _troubled(answer.status) and answer.header(b"x-should-retry") != b"false"
 
 
 def _troubled(status: int) -> bool:

@@ -21,10 +21,9 @@ from gateway.candidates import Candidate
 from gateway.commit_wait import committed
 from gateway.cost import estimate
 from gateway.delivery import Delivery
-from gateway.dispatch import INEXPRESSIBLE, Sent
+from gateway.dispatch import INEXPRESSIBLE, Sent, announce
 from gateway.errors import RequestError, UpstreamError
 from gateway.links import key_vendor
-from gateway.metrics.meters import Stopwatch
 from gateway.provider_request import Call
 from gateway.redact import redact
 from gateway.service import Service
@@ -38,6 +37,7 @@ from gateway.wire.usage import Reading, Usage
 log = logging.getLogger(__name__)
 
 CLIENT_LEFT = 499
+_MESSAGES = Wire.MESSAGES  # bound once, see `account`
 
 
 class Exchange:
@@ -46,6 +46,8 @@ class Exchange:
     A token count is forwarded like a message and overridden like one, because its answer must fit
     the model that will be used. It is recorded with cost 0 and left out of override statistics.
     """
+
+    __slots__ = ("_account", "_admission", "_recorded", "_responder", "_service", "_whole")
 
     def __init__(
         self,
@@ -58,7 +60,6 @@ class Exchange:
         self._service = service
         self._account = Account(endpoint, request, request_id, next(service.seq))
         self._responder = responder
-        self._watch = Stopwatch()
         self._recorded: asyncio.Future[bool] | None = None
         self._admission: Admission | None = None
         self._whole = False
@@ -98,18 +99,28 @@ class Exchange:
         body = account.parse()
         account.agent = await service.sub_agents.identify(request, body)
         candidates = await self._choose(account.agent)
-        first = account.candidate = candidates[0]
-        self._announce(first)
-        if account.counting and first.link.wire is not Wire.MESSAGES:
-            await self._estimate(body)
+        first = candidates[0]
+        account.ask(first)
+        vendor = key_vendor(request.headers, account.wire, authenticated=account.user is not None)
+        announcement = self._announcement(first)
+        call = Call(account.id, account.wire, request, body, target, vendor, announcement)
+        try:
+            await self._answer(call, candidates)
+        finally:
+            announce(call)  # when nobody was asked
+
+    async def _answer(self, call: Call, candidates: tuple[Candidate, ...]) -> None:
+        """Answer by an estimate, from the cache, or with what a provider says."""
+        account, first = self._account, candidates[0]
+        if account.counting and first.link.wire is not _MESSAGES:
+            await self._estimate(call.body)
             return
-        lookup = await self._look_up(first, target)
+        cached = self._service.cache.enabled and not account.counting
+        lookup = await self._look_up(first, call.target) if cached else None
         if lookup is not None and lookup.kept is not None:
             await self._replay(lookup.kept)
-            return
-        vendor = key_vendor(request.headers, account.wire, authenticated=account.user is not None)
-        call = Call(account.id, account.wire, request, body, target, vendor)
-        await self._ask(call, candidates, lookup)
+        else:
+            await self._ask(call, candidates, lookup)
 
     async def _choose(self, agent: Agent) -> tuple[Candidate, ...]:
         """Return whom to ask; the conversation is known to all workers from here on."""
@@ -134,8 +145,9 @@ class Exchange:
         self._responder = self._responder if copy is None else copy
         if account.keeps_answer(service.books):
             account.answer_log = AnswerLog()
-        with self._watch:
-            sent = account.sent = await service.dispatcher.send(call, candidates)
+        since = time.perf_counter()
+        sent = account.sent = await service.dispatcher.send(call, candidates)
+        account.waited_s += time.perf_counter() - since
         self._answered(first, sent)
         await self._delivery().deliver(sent)
         if lookup is not None and copy is not None and self._whole and sent.candidate is first:
@@ -144,8 +156,6 @@ class Exchange:
     async def _look_up(self, first: Candidate, target: bytes) -> Lookup | None:
         """Return what the response cache has; None when the answer is not to be kept."""
         account = self._account
-        if account.counting or not self._service.cache.enabled:
-            return None
         known = account.user is not None
         wanted = asked(account.request, first.link, first.model, target, authenticated=known)
         lookup = await self._service.cache.look_up(account.request.body, wanted)
@@ -170,34 +180,29 @@ class Exchange:
             return False
         return describe.billing(account.request, None) == "subscription"
 
-    def _announce(self, first: Candidate) -> None:
-        """Log the route, and the override when there is one."""
+    def _announcement(self, first: Candidate) -> list[str]:
+        """Count the override, if any; return the log's lines about it and about the route."""
         service, account = self._service, self._account
         agent = account.agent.type if account.agent is not None else "unknown"
-        log.info(
-            "Routing request: agent_type=%s, provider=%s, reason=%s",
-            *(_line(agent), first.link.name, _line(first.reason)),
-        )
+        lines = [_route_line(agent, first.link.name, first.reason)]
         if account.skipped is not None:
-            log.info(
-                "Model override left out: reason=%s request_id=%s", account.skipped, account.id
-            )
+            reason = account.skipped
+            lines.append(f"Model override left out: reason={reason} request_id={account.id}")
         if first.adaptation.changes:
-            words = ",".join(first.adaptation.words)
-            log.info("Request adapted: changes=%s request_id=%s", _line(words), account.id)
-        if not account.overridden or account.body is None:
-            return
-        if not account.counting:
+            words = _line(",".join(first.adaptation.words))
+            lines.append(f"Request adapted: changes={words} request_id={account.id}")
+        if account.overridden and not account.counting:
             service.counts.overrides += 1
             if service.log_overrides:
-                source, target = _line(account.body.model), _line(first.chosen)
-                log.info("Model override: %s → %s", source, target)
-                log.info("Override count: %d", service.counts.overrides)
+                source, target = _line(account.requested or ""), _line(first.chosen)
+                lines.append(f"Model override: {source} → {target}")
+                lines.append(f"Override count: {service.counts.overrides}")
+        return lines
 
     def _answered(self, first: Candidate, sent: Sent) -> None:
         """Note who answered in the end."""
         account = self._account
-        account.candidate = sent.candidate
+        account.ask(sent.candidate)
         if sent.answer.resent:
             log.info("Request sent again on a new connection: request_id=%s", account.id)
         if sent.candidate.chosen != first.chosen:
@@ -213,7 +218,6 @@ class Exchange:
             record=self._record,
             ledger=service.ledger,
             metrics=service.metrics,
-            watch=self._watch,
             sub_agents=service.sub_agents,
         )
 
@@ -268,6 +272,11 @@ class Exchange:
             self._recorded = self._service.ledger.record(entry)
             self._whole = entry.success and entry.status == 200
         return self._recorded
+
+
+def _route_line(agent: str, provider: str, reason: str) -> str:
+    agent, reason = _line(agent), _line(reason)
+    return f"Routing request: agent_type={agent}, provider={provider}, reason={reason}"
 
 
 def _line(text: str) -> str:

@@ -41,9 +41,9 @@ async def pass_through(
         responder.end()
 
 
-def forwarded_headers(answer: Answer) -> tuple[Header, ...]:
+def forwarded_headers(answer: Answer) -> list[Header]:
     """Return the provider's headers for the client: all, but none that pose as the gateway's."""
-    return tuple([header for header in answer.headers if header[0][:10] != b"x-gateway-"])
+    return [header for header in answer.headers if header[0][:10] != b"x-gateway-"]
 
 
 async def _fetch(

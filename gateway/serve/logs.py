@@ -11,6 +11,8 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from gateway.log_lines import Lines
+
 _LEVELS = {level: logging.getLevelName(level) for level in range(0, 60, 10)}
 MAX_WAITING_BYTES = 64 * 1024
 """A burst of lines is written out at the latest when it is as long as this."""
@@ -42,7 +44,8 @@ class Record(logging.LogRecord):
         sinfo: str | None = None,
     ) -> None:
         self.name, self.levelno = name, level
-        self.msg, self.args, self.exc_info = str(msg), args, exc_info  # type: ignore[assignment]  # as given
+        self.msg: object = msg if type(msg) is Lines else str(msg)
+        self.args, self.exc_info = args, exc_info  # type: ignore[assignment]  # as given
         self.created = time.time()
 
 
@@ -105,13 +108,17 @@ class LineHandler(logging.Handler):
         self.flush()
 
     def _line(self, record: logging.LogRecord) -> bytes:
-        text = record.msg % record.args if record.args else record.msg
-        if record.exc_info:
-            text = f"{text}\n{logging.Formatter().formatException(record.exc_info)}"
         second, part = divmod(record.created, 1)
         if second != self._second:
             self._second, moment = second, datetime.fromtimestamp(second, UTC)
             self._second_text = moment.isoformat(timespec="seconds")[:-6]
         level = _LEVELS.get(record.levelno, record.levelno)
-        line = f"{self._second_text}.{int(part * 1000):03d}Z {level} {text}\n"
-        return line.encode(errors="backslashreplace")
+        begin = f"{self._second_text}.{int(part * 1000):03d}Z {level} "
+        message: object = record.msg
+        if type(message) is Lines:
+            text = f"\n{begin}".join(message)
+        else:
+            text = record.msg % record.args if record.args else record.msg
+        if record.exc_info:
+            text = f"{text}\n{logging.Formatter().formatException(record.exc_info)}"
+        return f"{begin}{text}\n".encode(errors="backslashreplace")

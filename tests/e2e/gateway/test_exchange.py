@@ -110,7 +110,7 @@ def test_override_changes_the_model_and_nothing_else(
 
     with caplog.at_level(logging.INFO):
         asyncio.run(main())
-    lines = [record.getMessage() for record in caplog.records]
+    lines = "\n".join(caplog.messages).splitlines()
     assert lines.count(f"Model override: {SONNET} → {HAIKU}") == 1
     assert lines.count("Override count: 1") == 1
     assert lines.count("Forwarding to provider: anthropic") == 2

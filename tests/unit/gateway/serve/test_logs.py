@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.log_lines import Lines
 from gateway.serve.logs import MAX_WAITING_BYTES, LineHandler
 
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (INFO|WARNING|ERROR) (.*)")
@@ -49,6 +50,16 @@ def test_line_outside_of_a_loop_is_written_at_once(written: Written) -> None:
     found = LINE.fullmatch(line)
     assert found is not None
     assert found[2] == "Model override: a → b"
+
+
+def test_several_lines_of_one_message_have_each_their_time_and_level(written: Written) -> None:
+    written.log.info(Lines(("Routing request: 100 %s", "Override count: 1")))
+    written.log.info("no\nlines")
+    first, second, third, rest = written.lines()
+    found = [LINE.fullmatch(line) for line in (first, second, third)]
+    texts = ["Routing request: 100 %s", "Override count: 1", "no"]
+    assert [match and match[2] for match in found] == texts
+    assert (rest, str(Lines(("a", "b")))) == ("lines", "a\nb")
 
 
 def test_lines_of_one_turn_are_written_together_in_their_order(written: Written) -> None:
@@ -101,12 +112,14 @@ def test_line_that_cannot_be_made_ends_nothing(
 
 PROCESS = """
 import logging
+from gateway.log_lines import Lines
 from gateway.serve import logs
 
 logs.to_stderr()
 log = logging.getLogger("gateway.somewhere")
 log.debug("not wanted")
 log.info("Forwarding to provider: %s", "anthropic")
+log.info(Lines(("one", "two")))
 log.warning("100 %")
 try:
     int("no number")
@@ -119,14 +132,18 @@ def test_process_that_logs_to_stderr_writes_such_lines_from_everywhere() -> None
     ended = subprocess.run(
         [sys.executable, "-c", PROCESS], capture_output=True, text=True, check=True, timeout=60
     )
-    first, second, third, *trace = ended.stderr.splitlines()
-    found = [LINE.fullmatch(line) for line in (first, second, third)]
+    lines, _, trace = ended.stderr.partition("Traceback")
+    found = [LINE.fullmatch(line) for line in lines.splitlines()]
     assert [match and match.groups() for match in found] == [
         ("INFO", "Forwarding to provider: anthropic"),
+        ("INFO", "one"),
+        ("INFO", "two"),
         ("WARNING", "100 %"),
         ("ERROR", "failed"),
     ]
-    assert trace[-1] == "ValueError: invalid literal for int() with base 10: 'no number'"
+    assert (
+        trace.splitlines()[-1] == "ValueError: invalid literal for int() with base 10: 'no number'"
+    )
 
 
 def test_lines_of_several_threads_are_all_written(written: Written) -> None:
