@@ -170,6 +170,9 @@ class Basis:
         forecast: What the gateway said its recorded requests would have become; None when it was
             not asked or cannot say.
         blast_radius: Who is affected, see `blast_radius`; None without recorded requests.
+        rehearsal: The rehearsal of the ways back that lets a cutover begin, see
+            `rehearsal.schema.json`; None where none was asked for or none counts. It is left out
+            of the JSON form then.
     """
 
     made_at: str
@@ -179,10 +182,14 @@ class Basis:
     observations: tuple[Observation, ...] = ()
     forecast: JsonObject | None = None
     blast_radius: JsonObject | None = None
+    rehearsal: JsonObject | None = None
 
     def to_json(self) -> dict[str, object]:
         """Return it as JSON values."""
-        return {**_row(self), "observations": [_row(one) for one in self.observations]}
+        row = {**_row(self), "observations": [_row(one) for one in self.observations]}
+        if self.rehearsal is None:
+            del row["rehearsal"]
+        return row
 
     @classmethod
     def from_json(cls, row: JsonObject) -> Basis:

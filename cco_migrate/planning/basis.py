@@ -128,6 +128,11 @@ def observed(plan: Plan, seen: Sequence[tuple[str, Line]]) -> Plan:
     return replace(plan, basis=replace(_basis(plan), observations=rows))
 
 
+def rehearsed(plan: Plan, record: JsonObject | None) -> Plan:
+    """Return the plan with the rehearsal it relies on; None for none."""
+    return replace(plan, basis=replace(_basis(plan), rehearsal=record))
+
+
 def _basis(plan: Plan) -> Basis:
     if plan.basis is None:
         raise ValueError("this plan was not founded yet")

@@ -72,6 +72,7 @@ def look(
     note("validated", cutover_preflight.check_gate(inputs, context))
     if plan.changes and inputs.cutover.phase != VALIDATION:
         note(plan.steps[0].id, rehearsed.check_rehearsal(inputs, context, waived))
+        plan = basis.rehearsed(plan, rehearsed.relied_on(inputs, context))
     if inputs.cutover.phase == HARD:
         note("ready", removal_preflight.check_soft_cutover(plan, inputs, context))
         note("fits", removal_preflight.check_repository(plan, inputs, context))

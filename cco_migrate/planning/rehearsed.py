@@ -10,9 +10,10 @@ from cco_migrate.context import Context
 from cco_migrate.durations import show_duration
 from cco_migrate.errors import InvalidInput
 from cco_migrate.migrations import Inputs
+from cco_migrate.model import JsonObject
 from cco_migrate.planning.outlook import REHEARSED
 from cco_migrate.planning.preflight import Line, Mark
-from cco_migrate.recovery.record import read_record
+from cco_migrate.recovery.record import Record, read_record
 from cco_migrate.recovery.standing import objection_to
 from cco_migrate.rehearsal.settings import max_age
 
@@ -21,23 +22,33 @@ COMMAND = "invoke rollback.rehearse"
 
 def check_rehearsal(inputs: Inputs, context: Context, waived: frozenset[str]) -> list[Line]:
     """Say what the record of the last rehearsal is worth for these files."""
+    found = _found(inputs, context)
+    if isinstance(found, str):
+        return [_refused(found, inputs, waived)]
+    times = ", ".join(
+        f"by {one.way} {one.p95_s:.1f} s (p95 of {len(one.seconds)})" for one in found.timings
+    )
+    age = show_duration((context.world.clock.now() - found.origin.at).total_seconds())
+    return [Line(Mark.OK, f"ways back rehearsed {age} ago: {times}")]
+
+
+def relied_on(inputs: Inputs, context: Context) -> JsonObject | None:
+    """Return the record of the last rehearsal as it is kept; None when it does not count."""
+    found = _found(inputs, context)
+    return None if isinstance(found, str) else found.to_json()
+
+
+def _found(inputs: Inputs, context: Context) -> Record | str:
+    """Return the last rehearsal, or why there is none that counts for these files."""
     instance, world = inputs.instance, context.world
     try:
         oldest = max_age(instance.home / "config", world)
         found = read_record(instance.migrate_dir, world.files)
     except InvalidInput as error:
-        return [_refused(str(error), inputs, waived)]
+        return str(error)
     if found is None:
-        return [_refused("the ways back were never rehearsed", inputs, waived)]
-    now = world.clock.now()
-    why = objection_to(found, config.fingerprint(inputs.files), now, oldest)
-    if why:
-        return [_refused(why, inputs, waived)]
-    times = ", ".join(
-        f"by {one.way} {one.p95_s:.1f} s (p95 of {len(one.seconds)})" for one in found.timings
-    )
-    age = show_duration((now - found.origin.at).total_seconds())
-    return [Line(Mark.OK, f"ways back rehearsed {age} ago: {times}")]
+        return "the ways back were never rehearsed"
+    return objection_to(found, config.fingerprint(inputs.files), world.clock.now(), oldest) or found
 
 
 def _refused(why: str, inputs: Inputs, waived: frozenset[str]) -> Line:

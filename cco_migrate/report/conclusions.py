@@ -21,6 +21,11 @@ def conclusions(report: JsonObject) -> list[str]:
         f"{one['standing']} of {one['kpi']} ({', '.join(f'{n} {one[n]}' for n in names)})"
         for one in report["kpis"]
     ]
-    for name, key in (("latency", "arms"), ("lines", "points")):
-        whole += [f"{name} {canonical(one[key]).decode()}" for one in report[name]]
+    times = ("label", "n", "low_ms", "mean_ms", "high_ms")
+    whole += [
+        f"latency {one['stratum']} {[arm[name] for name in times]}"
+        for one in report["latency"] for arm in one["arms"]
+    ]  # fmt: skip
+    whole += [f"way back {canonical(one).decode()}" for one in report.get("rehearsal", ())]
+    whole += [f"lines {canonical(one['points']).decode()}" for one in report["lines"]]
     return whole

@@ -19,10 +19,10 @@ from cco_migrate.report import charts, lines
 from cco_migrate.report.answers import Answer, ChecklistItem, is_good
 from cco_migrate.report.checklist import checklist
 from cco_migrate.report.kpis import kpis
+from cco_migrate.report.lines import Stage
 from cco_migrate.report.verdicts import newest, verdicts, waived
 from cco_migrate.runs import attestations
 from cco_migrate.runs.journal import Entry, Event, RunState, Status, StepState
-from cco_migrate.soak.evidence import Look
 from cco_migrate.soak.terms import USES as SOAK
 from cco_migrate.verdict import Verdict
 
@@ -62,14 +62,14 @@ def build(
     version: str,
     now: datetime | None = None,
     entries: Sequence[Entry] = (),
-    looks: Sequence[Look] | Unmeasured = (),
+    stages: Sequence[Stage] | Unmeasured = (),
 ) -> dict[str, Any]:  # Any: a template's context
     """Return the report as JSON values.
 
     Args:
         now: Tells which approvals have expired; None for the time of the journal's last change.
         entries: The journal, for the timeline; empty for a report without one.
-        looks: Of the soak, for its lines; Unmeasured says why they cannot be drawn.
+        stages: The looks of each soak, for its lines; Unmeasured says why they cannot be drawn.
     """
     items = checklist(plan, state)
     judged = verdicts(plan, state)
@@ -85,10 +85,11 @@ def build(
         "verdicts": judged,
         "kpis": kpis(plan, state),
         "latency": charts.arms(newest(plan, state, "latency-ratio").get("arms", {})),
-        "lines": [] if isinstance(looks, Unmeasured) else lines.over_time(looks),
-        "undrawn": looks.why if isinstance(looks, Unmeasured) else "",
+        "lines": [] if isinstance(stages, Unmeasured) else lines.over_time(stages),
+        "undrawn": stages.why if isinstance(stages, Unmeasured) else "",
+        "rehearsal": charts.ways_back(plan.basis.rehearsal if plan.basis else None),
         "checklist": [_item(item) for item in items],
-        **_figures(plan, state, judged),
+        **_figures(plan, state),
         "notes": list(plan.notes),
         "waived": waived(plan),
         "approvals": attestations.lines(
@@ -130,7 +131,7 @@ def _head(plan: Plan, state: RunState, version: str) -> JsonObject:
     }
 
 
-def _figures(plan: Plan, state: RunState, judged: Iterable[JsonObject]) -> JsonObject:
+def _figures(plan: Plan, state: RunState) -> JsonObject:
     """Return what was measured, by what it is about; empty objects where nothing was."""
     cost = _facts(plan.steps, state, "cost.fell")
     return {
@@ -140,7 +141,6 @@ def _figures(plan: Plan, state: RunState, judged: Iterable[JsonObject]) -> JsonO
         "bars": charts.cost_bars(cost),
         "client_cost": CLIENT_COST,
         "overrides": charts.override_bars(_facts(plan.steps, state, "statistics.agree")),
-        "intervals": charts.intervals(judged),
         "soak": _facts(plan.steps, state, SOAK),
         "backup": _facts(plan.steps, state, "files.backup"),
         "downtime_s": _facts(plan.steps, state, *_DOWN_AND_UP).get("downtime_s"),

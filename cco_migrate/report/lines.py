@@ -1,4 +1,4 @@
-"""What a soak saw over time, as lines: gathered, scaled, and told in a sentence. Pure.
+"""What the soaks saw over time, as lines: gathered, and told in a sentence. Pure.
 
 Where nothing was measured there is a gap in the line, never a nought; one point is no line.
 """
@@ -15,12 +15,21 @@ from cco_migrate.durations import show_duration
 from cco_migrate.model import JsonObject
 from cco_migrate.soak.evidence import OVERHEAD_S, OVERHEADS, OVERRIDDEN, Look, Tally
 
-WIDTH, HEIGHT = 1000.0, 100.0
-"""Of the drawing that paths are scaled to."""
 POINTS = 60
 """Of a line, at most."""
 _GAP = 3.0  # usual times between two looks after which nobody watched
-_STEPS = (1.0, 2.0, 5.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The looks of one soak.
+
+    Attributes:
+        name: For people, e.g. "canary of 5 %"; empty for the only soak of a run.
+    """
+
+    name: str
+    looks: Sequence[Look]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,24 +88,37 @@ class Point:
     value: float | None
 
 
-def over_time(looks: Sequence[Look]) -> list[JsonObject]:
-    """Return a line for each quantity that was measured at two times at least."""
-    at_s = _seconds(looks)
+def over_time(stages: Sequence[Stage]) -> list[JsonObject]:
+    """Return a line for each quantity, of each stage that measured it at two times at least.
+
+    Lines of one quantity follow on each other, in the order of the stages; time counts from the
+    first look of the first one.
+    """
+    at_s = _seconds([look for stage in stages for look in stage.looks])
     if not at_s or not at_s[-1]:
         return []
-    groups = list(_groups(len(looks)))
-    apart_s = _GAP * median(after - before for before, after in pairwise(at_s))
     lines = []
     for series in SERIES:
-        points: list[Point] = []
-        for begin, end in groups:
-            if begin and at_s[begin] - at_s[begin - 1] > apart_s:
-                points.append(Point((at_s[begin] + at_s[begin - 1]) / 2, None))
-            stretch = Stretch(looks[begin:end], looks[begin - 1] if begin else None)
-            points.append(Point(fmean(at_s[begin:end]), series.read(stretch)))
-        if len(_known(points)) > 1:
-            lines.append(_line(series, points, at_s[-1]))
+        begin = 0
+        for stage in stages:
+            times = at_s[begin : begin + len(stage.looks)]
+            begin += len(stage.looks)
+            points = list(_points(series, stage.looks, times))
+            if len(_known(points)) > 1:
+                lines.append(_line(series, stage, points, (times[-1] - times[0], at_s[-1])))
     return lines
+
+
+def _points(series: Series, looks: Sequence[Look], at_s: Sequence[float]) -> Iterator[Point]:
+    """Yield the value of each stretch of a stage, and None in the middle of each gap."""
+    if len(looks) < 2:
+        return
+    apart_s = _GAP * median(after - before for before, after in pairwise(at_s))
+    for begin, end in _groups(len(looks)):
+        if begin and at_s[begin] - at_s[begin - 1] > apart_s:
+            yield Point((at_s[begin] + at_s[begin - 1]) / 2, None)
+        stretch = Stretch(looks[begin:end], looks[begin - 1] if begin else None)
+        yield Point(fmean(at_s[begin:end]), series.read(stretch))
 
 
 def _seconds(looks: Sequence[Look]) -> list[float]:
@@ -111,49 +133,27 @@ def _groups(count: int) -> Iterator[tuple[int, int]]:
     yield from pairwise(number * count // made for number in range(made + 1))
 
 
-def _line(series: Series, points: Sequence[Point], end_s: float) -> JsonObject:
-    known = _known(points)
-    top = _ceiling(max(known))
-    marks = (0.0, 0.5, 1.0)
+def _line(
+    series: Series, stage: Stage, points: Sequence[Point], lasted_s: tuple[float, float]
+) -> JsonObject:
+    """Return the line of a stage; given how long it lasted, and all stages together."""
     return {
         "title": series.title,
         "unit": series.unit,
+        "stage": stage.name,
         "points": [{"at_s": round(one.at_s, 3), "value": one.value} for one in points],
-        "path": _path(points, end_s, top),
-        "x_ticks": [{"share": 100 * at, "label": show_duration(end_s * at)} for at in marks],
-        "y_ticks": [{"share": 100 * (1 - at), "label": f"{top * at:g}"} for at in marks],
-        "said": _said(series, known, end_s),
+        "end_s": round(lasted_s[1], 3),
+        "said": _said(series, stage, _known(points), lasted_s[0]),
     }
 
 
-def _path(points: Sequence[Point], end_s: float, top: float) -> str:
-    """Return the path of an SVG; a point between two gaps is a line of no length: a dot."""
-    parts, pen = [], "M"
-    for place, one in enumerate(points):
-        if one.value is None:
-            pen = "M"
-            continue
-        at = f"{WIDTH * one.at_s / end_s:.1f} {HEIGHT * (1 - one.value / top):.1f}"
-        follows = place + 1 < len(points) and points[place + 1].value is not None
-        parts.append(f"{pen}{at}" + ("h0" if pen == "M" and not follows else ""))
-        pen = "L"
-    return "".join(parts)
-
-
-def _said(series: Series, known: Sequence[float], end_s: float) -> str:
+def _said(series: Series, stage: Stage, known: Sequence[float], lasted_s: float) -> str:
     low, high, last = (f"{value:.4g}" for value in (min(known), max(known), known[-1]))
     return (
-        f"{series.title} ({series.unit}) over {show_duration(end_s)}: between {low} and {high}, "
-        f"at the end {last}; {len(known)} points"
+        f"{stage.name + ': ' if stage.name else ''}{series.title} ({series.unit}) over "
+        f"{show_duration(lasted_s)}: between {low} and {high}, at the end {last}; "
+        f"{len(known)} points"
     )
-
-
-def _ceiling(value: float) -> float:
-    """Return the next round number that is no less; 1 for a line that lies on nought."""
-    if value <= 0:
-        return 1.0
-    power = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in _STEPS if step * power >= value * (1 - 1e-9))
 
 
 def _known(points: Sequence[Point]) -> list[float]:
@@ -209,4 +209,4 @@ SERIES = (
     Series("Overrides", "requests a minute", _overridden),
     Series("Cost", "US dollars billed, an hour", _billed),
 )
-"""What is drawn of a soak, in this order."""
+"""What is drawn of each soak, in this order."""

@@ -12,8 +12,8 @@ from cco_migrate import resources
 from cco_migrate.judge.gate import Unmeasured
 from cco_migrate.model import Plan
 from cco_migrate.report.context import build
+from cco_migrate.report.lines import Stage
 from cco_migrate.runs.journal import Entry, RunState
-from cco_migrate.soak.evidence import Look
 
 if TYPE_CHECKING:
     import jinja2
@@ -28,12 +28,15 @@ def render(
     version: str,
     now: datetime | None = None,
     entries: Sequence[Entry] = (),
-    looks: Sequence[Look] | Unmeasured = (),
+    stages: Sequence[Stage] | Unmeasured = (),
 ) -> dict[str, str]:
     """Return the report's files by name; see `build`."""
-    context = build(plan, state, version, now, entries, looks)
+    context = build(plan, state, version, now, entries, stages)
     text = json.dumps(context, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
-    return {DOCUMENT: text, **{name: _page(name, context) for name in TEMPLATES}}
+    from cco_migrate.report import drawing  # noqa: PLC0415  # the charting library takes 100 ms
+
+    pages = {name: _page(name, {**context, "draw": drawing}) for name in TEMPLATES}
+    return {DOCUMENT: text, **pages}
 
 
 def draft(plan: Plan, state: RunState, version: str) -> dict[str, str]:

@@ -18,7 +18,7 @@ from cco_migrate.report.context import build
 from cco_migrate.report.manifest import FILENAME, GROWING, Checksum, Manifest
 from cco_migrate.report.recomputation import Recomputed, recompute
 from cco_migrate.report.rendering import DOCUMENT, TEMPLATES, render
-from cco_migrate.report.samples import Looks, looks_of
+from cco_migrate.report.samples import Stages, looks_of
 from cco_migrate.runs.journal import Entry, Event, read_lines, replay
 from cco_migrate.soak.log import SoakLog, filename
 from cco_migrate.soak.terms import USES as SOAK
@@ -112,8 +112,8 @@ def _content_faults(
     if len(entries) >= manifest.origin.journal_lines > 0:
         # A soak may have gone on: the report was written of what there was then.
         sizes = {name: one.size_bytes for name, one in manifest.files.items()}
-        looks = looks_of(plan, directory, files, sizes)
-        found += _report_faults(plan, entries, bundle, manifest, looks)
+        stages = looks_of(plan, directory, files, sizes)
+        found += _report_faults(plan, entries, bundle, manifest, stages)
     return found, verdicts
 
 
@@ -176,7 +176,7 @@ def _report_faults(
     entries: Sequence[Entry],
     bundle: Mapping[str, bytes],
     manifest: Manifest,
-    looks: Looks,
+    stages: Stages,
 ) -> Iterator[Fault]:
     """Say in which line a report was changed, and what it claims that the journal does not."""
     origin = manifest.origin
@@ -189,14 +189,14 @@ def _report_faults(
         for name in (DOCUMENT, *TEMPLATES)
         if name in bundle and manifest.files.get(name) != Checksum.of(bundle[name])
     ]
-    written = render(plan, state, origin.version, origin.at, told, looks) if changed else {}
+    written = render(plan, state, origin.version, origin.at, told, stages) if changed else {}
     for name in changed:
         data = typed(written[name], origin.program).encode()
         if manifest.files.get(name) == Checksum.of(data):  # else another version had written it
             line = _first_difference(data, bundle[name])
             yield Fault(name, line, "it was changed after it was written")
     if DOCUMENT in bundle and DOCUMENT not in changed:
-        expected = build(plan, state, origin.version, origin.at, looks=looks)
+        expected = build(plan, state, origin.version, origin.at, stages=stages)
         yield from _claims(bundle[DOCUMENT], expected)
 
 

@@ -52,6 +52,7 @@ def cut_over(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         run(
             "migrate", "--kind", "gateway-cutover", "--phase", "2", "--yes",
             "--baseline", "baseline.json", "--soak", "6s", "--soak-interval", "0.2s",
+            "--canary", "25", "--canary-soak", "3s",
             "--waive", waived, "--why", "a demo has no days",
             codes=(0, 4),  # what a few seconds cannot decide leaves the run open
         )  # fmt: skip
@@ -181,6 +182,7 @@ def test_report_fits_the_window_and_asks_for_nothing(
     over = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert browser.returned(over) == 0
     assert browser.returned(CLIPPED) == []
+    assert browser.returned(OUTSIDE) == []
     assert browser.returned("performance.getEntriesByType('resource').length") == 0
     assert browser.complaints() == []
 
@@ -203,7 +205,7 @@ def test_report_of_a_cutover_fits_the_window_and_asks_for_nothing(
     page = browser.text_of(report_of(cut_over).as_uri(), "Timeline")
     for text in (
         "Key figures", "above 99.9 %", "Time to the first token, before and after",
-        "The soak over time", "a demo has no days",
+        "The soak over time", "canary of 25 %", "a demo has no days",
     ):  # fmt: skip
         assert text in page
     over = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -217,16 +219,16 @@ def test_report_of_a_cutover_fits_the_window_and_asks_for_nothing(
 def test_charts_of_a_cutover_are_drawn_and_have_words(cut_over: Path, browser: Browser) -> None:
     browser.look("dark")
     browser.text_of(report_of(cut_over).as_uri(), "Timeline")
-    drawn = browser.returned(
-        "[...document.querySelectorAll('.plot .stroke')].map(one => one.getBBox().width)"
-    )
+    drawn = browser.returned(DRAWN)
     assert isinstance(drawn, list)
     assert len(drawn) >= 3
-    assert all(width > 100 for width in drawn)  # of the thousand of the drawing
+    assert all(width > 100 for width in drawn)
+    assert browser.returned(OVERLAPPING) == []
+    assert browser.returned(SMALL) == []
     unnamed = "[...document.querySelectorAll('svg[role=img]')].filter(one => !one.ariaLabel).length"
     assert browser.returned(unnamed) == 0
     colours = (
-        "new Set([...document.querySelectorAll('.plot path')].map(one => "
+        "new Set([...document.querySelectorAll('.series path')].map(one => "
         "getComputedStyle(one).stroke)).has(getComputedStyle(document.body).backgroundColor)"
     )
     assert browser.returned(colours) is False
@@ -259,11 +261,35 @@ CLIPPED = """[...document.querySelectorAll("main *")].filter(one =>
 """What is wider than the box it stands in; a diff may be scrolled, captions are for the ear."""
 
 
-OUTSIDE = """[...document.querySelectorAll("figure svg text")].filter(one => {
-    const box = one.getBoundingClientRect(), frame = one.closest("figure").getBoundingClientRect();
+OUTSIDE = """[...document.querySelectorAll(".chart text")].filter(one => {
+    const box = one.getBoundingClientRect(), frame = one.closest("svg").getBoundingClientRect();
     return box.left < frame.left - 1 || box.right > frame.right + 1
+        || box.top < frame.top - 2 || box.bottom > frame.bottom + 2
 }).map(one => one.textContent)"""
 """Words of a chart that stand outside of it."""
+
+
+DRAWN = """[...document.querySelectorAll("[aria-labelledby=t-lines] .chart")].map(chart => {
+    const lines = [...chart.querySelectorAll(".series .line")];
+    const boxes = lines.map(one => one.getBoundingClientRect());
+    return Math.max(...boxes.map(one => one.right)) - Math.min(...boxes.map(one => one.left))
+})"""
+"""How many pixels the lines of a chart span, from the first stage to the last."""
+
+
+OVERLAPPING = """[...document.querySelectorAll(".chart")].flatMap(chart => {
+    const boxes = [...chart.querySelectorAll("text")].map(one => one.getBoundingClientRect());
+    return boxes.filter((one, at) => boxes.slice(at + 1).some(other =>
+        one.left < other.right - 1 && other.left < one.right - 1
+        && one.top < other.bottom - 2 && other.top < one.bottom - 2)).map(() => chart.ariaLabel)
+})"""
+"""Charts whose words lie on each other."""
+
+
+SMALL = """[...document.querySelectorAll(".chart")].filter(one =>
+    12 * one.getBoundingClientRect().width / one.viewBox.baseVal.width < 10
+).map(one => one.ariaLabel)"""
+"""Charts that are shown so small that their words of 12 pixels are less than 10."""
 
 
 def report_of(folder: Path) -> Path:

@@ -21,7 +21,18 @@ BIN = Path(sys.executable).parent
 INVOKE = (str(BIN / "invoke"), "-r", str(ROOT))
 SCRIPT = (str(BIN / "cco-migrate"),)
 BOTH = pytest.mark.parametrize("program", [INVOKE, SCRIPT], ids=["invoke", "cco-migrate"])
-HEAVY = {"httpx", "rich", "jinja2", "jsonschema", "psutil", "git", "tomlkit", "msgspec", "pytest"}
+HEAVY = {
+    "httpx",
+    "rich",
+    "jinja2",
+    "jsonschema",
+    "psutil",
+    "git",
+    "tomlkit",
+    "msgspec",
+    "pygal",
+    "pytest",
+}
 
 Done = subprocess.CompletedProcess[str]
 

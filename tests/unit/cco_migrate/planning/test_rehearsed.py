@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cco_migrate import config
+from cco_migrate import config, plan_file
 from cco_migrate.config import ConfigName
 from cco_migrate.context import Context
 from cco_migrate.migrations import Inputs
 from cco_migrate.migrations.inputs import Cutover, Verification
+from cco_migrate.model import Basis, Plan
 from cco_migrate.planning.outlook import REHEARSED
 from cco_migrate.planning.preflight import Mark
-from cco_migrate.planning.rehearsed import check_rehearsal
+from cco_migrate.planning.rehearsed import check_rehearsal, relied_on
 from cco_migrate.recovery.record import Origin, Record, path_in, summed, write_record
 from cco_migrate.recovery.standing import objection_to
 from cco_migrate.recovery.ways import ROUNDS, Taken, Way
@@ -83,6 +85,21 @@ def test_rehearsal_that_counts_is_told_with_its_figures(context: Context) -> Non
     (line,) = check_rehearsal(inputs_of(context), context, frozenset())
     assert line.mark is Mark.OK
     assert "rehearsed 3h ago: by flag 2.0 s (p95 of 10), by backup 3.0 s" in line.text
+
+
+def test_rehearsal_that_counts_is_kept_with_the_plan_as_it_was_recorded(context: Context) -> None:
+    assert relied_on(inputs_of(context), context) is None
+    path = write_record(made(), context.instance.migrate_dir, context.world.files)
+    assert relied_on(inputs_of(context), context) == json.loads(path.read_bytes())
+    basis = Basis(
+        NOW.isoformat(), "0.1.0", {}, (), rehearsal=relied_on(inputs_of(context), context)
+    )
+    plan = Plan("gateway-cutover", context.instance, (), (), (), MARK, CUT_OVER, basis=basis)
+    again = plan_file.decode(plan_file.encode(plan), path)
+    assert again.basis == basis
+    assert again.digest == plan.digest
+    write_record(made(WEEK * 2), context.instance.migrate_dir, context.world.files)
+    assert relied_on(inputs_of(context), context) is None
 
 
 def test_cutover_without_a_rehearsal_is_refused_with_the_command(context: Context) -> None:

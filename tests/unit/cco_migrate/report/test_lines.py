@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import xml.etree.ElementTree as ET
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,7 +14,8 @@ from cco_migrate import report
 from cco_migrate.judge.charges import ChargeTotals
 from cco_migrate.judge.gate import Unmeasured
 from cco_migrate.model import JsonObject
-from cco_migrate.report.lines import POINTS, over_time
+from cco_migrate.report import drawing
+from cco_migrate.report.lines import POINTS, Stage, over_time
 from cco_migrate.report.samples import looks_of
 from cco_migrate.runs.store import Run
 from cco_migrate.soak.evidence import (
@@ -35,12 +37,12 @@ def look(second: float, *, up: bool = True, failed: int = 0, made: int | None = 
 
 
 def drawn(*looks: Look) -> dict[str, JsonObject]:
-    return {one["title"]: one for one in over_time(looks)}
+    return {one["title"]: one for one in over_time([Stage("", looks)])}
 
 
 @pytest.mark.parametrize("looks", [(), (look(0),), (look(0), look(0)), (look(5), look(5), look(5))])
 def test_one_moment_is_no_line(looks: tuple[Look, ...]) -> None:
-    assert over_time(looks) == []
+    assert over_time([Stage("", looks)]) == []
 
 
 def test_values_are_those_of_the_looks() -> None:
@@ -79,9 +81,19 @@ def test_growth_of_counters_is_drawn_and_a_new_process_is_a_gap() -> None:
     assert [point["value"] for point in found["Cost"]["points"]] == [None, *[90.0] * 4]
 
 
-def test_line_is_broken_where_nothing_was_measured_and_a_lone_point_is_a_dot() -> None:
-    path = drawn(look(0), look(10), look(20, made=None), look(30, failed=1))["Errors"]["path"]
-    assert path == "M0.0 100.0L333.3 100.0M1000.0 0.0h0"
+def test_stages_are_lines_of_their_own_on_one_axis_of_time() -> None:
+    few = Stage("canary of 5 %", [look(0), look(10, failed=1), look(20)])
+    one = Stage("canary of 25 %", [look(100)])
+    rest = Stage("soak", [look(200, failed=2), look(210), look(220)])
+    lines = [line for line in over_time([few, one, rest]) if line["title"] == "Errors"]
+    assert [line["stage"] for line in lines] == ["canary of 5 %", "soak"]
+    assert [point["at_s"] for line in lines for point in line["points"]] == [
+        0, 10, 20, 200, 210, 220,
+    ]  # fmt: skip
+    assert [line["end_s"] for line in lines] == [220, 220]
+    assert lines[1]["said"].startswith("soak: Errors (% of the requests) over 20s: between 0 and")
+    requests = [line for line in over_time([few, rest]) if line["title"] == "Requests"]
+    assert requests[1]["points"][0]["value"] is None  # nobody watched from the last stage on
 
 
 def test_time_that_nobody_watched_is_a_gap() -> None:
@@ -102,8 +114,9 @@ def test_many_looks_are_drawn_as_few_points_that_count_all_of_them() -> None:
     points = found["Requests"]["points"]
     assert len(points) == POINTS
     assert [round(point["value"], 6) for point in points[1:]] == [600] * (POINTS - 1)
-    assert [tick["label"] for tick in found["Requests"]["x_ticks"]] == ["0s", "1h23m", "2h46m"]
-    assert [tick["label"] for tick in found["Requests"]["y_ticks"]] == ["0", "500", "1000"]
+    (figure,) = drawing.over_time([found["Requests"]])
+    words = [node.text for node in ET.fromstring(figure.svg).iter("text")]
+    assert words == ["0", "500", "1000", "0s", "1h23m", "2h46m"]
     errors = [point["value"] for point in found["Errors"]["points"]]
     assert all(4 < share < 6 for share in errors)
 
@@ -115,12 +128,12 @@ def test_clock_that_is_set_back_loses_no_look() -> None:
 
 def test_lines_stand_in_every_form_with_a_sentence_each(run: Run) -> None:
     looks = looks_of(run.plan, run.directory, Files())
-    files = report.render(run.plan, run.state, "0.1.0", looks=looks)
+    files = report.render(run.plan, run.state, "0.1.0", stages=looks)
     lines = json.loads(files["report.json"])["lines"]
     assert [one["title"] for one in lines] == [
         "Health endpoint answered", "Requests", "Errors", "Broken streams",
     ]  # fmt: skip
-    assert files["report.html"].count('<svg class="plot"') == 4
+    assert files["report.html"].count('class="series line-0"') == 4
     for one in lines:
         assert f'aria-label="{one["said"]}"' in files["report.html"]
         assert f"- {one['said']}" in files["report.md"]
@@ -132,7 +145,7 @@ def test_damaged_samples_are_not_drawn_and_the_report_says_so(run: Run) -> None:
     path.write_bytes(path.read_bytes().replace(b'"up":true', b'"up":false', 1))
     looks = looks_of(run.plan, run.directory, Files())
     assert isinstance(looks, Unmeasured)
-    files = report.render(run.plan, run.state, "0.1.0", looks=looks)
+    files = report.render(run.plan, run.state, "0.1.0", stages=looks)
     for text in (files["report.md"], files["report.html"]):
         assert "Not drawn: " in text
         assert "samples.jsonl:3" in text
@@ -147,7 +160,9 @@ def test_every_soak_of_a_run_is_read_in_the_order_of_the_plan(run: Run) -> None:
     once = looks_of(run.plan, run.directory, Files())
     assert not isinstance(found, Unmeasured)
     assert not isinstance(once, Unmeasured)
-    assert found == once * 2
+    assert [stage.looks for stage in found] == [stage.looks for stage in once * 2]
+    assert [stage.name for stage in found + once] == ["soak", "soak", ""]
     cut = path.read_bytes().index(b"\n", path.read_bytes().index(b'"kind":"look"')) + 1
     shorter = looks_of(run.plan, run.directory, Files(), {"samples.jsonl": cut})
-    assert shorter == once[:1]
+    assert not isinstance(shorter, Unmeasured)
+    assert [stage.looks for stage in shorter] == [once[0].looks[:1]]

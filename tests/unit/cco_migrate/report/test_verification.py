@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from cco_migrate.commands import reporting
 from cco_migrate.errors import InvalidInput
-from cco_migrate.model import JsonObject, canonical
+from cco_migrate.model import Basis, JsonObject, canonical
 from cco_migrate.report import manifest
 from cco_migrate.report.verification import verify
 from cco_migrate.runs.journal import Event
@@ -155,6 +155,24 @@ def test_key_figure_that_the_journal_does_not_give_is_found_under_a_new_seal(
     (said,) = found_in(other.directory)
     assert "it says met of availability (value 100.0, n 11520" in said
     assert "the journal gives not measured of availability (value None, n 0" in said
+
+
+def test_time_of_a_way_back_that_was_not_rehearsed_so_is_found_under_a_new_seal(
+    session: Session, run: Run
+) -> None:
+    way = {"way": "flag", "promise_s": 30, "seconds": [40.0] * 10}
+    basis = Basis(BEGUN.isoformat(), "0.1.0", {}, (), rehearsal={"ways": [way]})
+    other = session.store.create(replace(run.plan, basis=basis))
+    reporting.write_report(session, other)
+    assert found_in(other.directory) == []
+
+    def embellish(row: Any) -> None:  # Any: JSON
+        row["rehearsal"][0] |= {"p95_s": 4.0, "verdict": "GO"}
+
+    rewritten(other.directory, "report.json", embellish)
+    (said,) = found_in(other.directory)
+    assert '"p95_s":4.0' in said.split(", the journal gives")[0]
+    assert '"p95_s":40.0' in said.split(", the journal gives")[1]
 
 
 def test_plan_of_another_run_is_found_under_a_new_seal(run: Run) -> None:
