@@ -6,20 +6,20 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 import msgspec
 
 from gateway import describe
 from gateway.agents.identity import Agent
 from gateway.body_log import AnswerLog
-from gateway.candidates import MAX_KNOWN_CHARS, Asked, Candidate
+from gateway.candidates import Asked, Candidate
 from gateway.cost.pricing import Pricing, usd_text
 from gateway.dispatch import Sent
 from gateway.overrides.shape import Shape, read_shape
 from gateway.redact import redact
 from gateway.store.conversations import ConversationKey
 from gateway.store.records import AuditRecord, CacheOutcome, Endpoint
+from gateway.told import Choice, Told, tell
 from gateway.wire.body import Body
 from gateway.wire.formats import Wire
 from gateway.wire.http import Header, Request
@@ -36,7 +36,6 @@ LEFT = "the client left before the answer's end"
 """What went wrong with an answer that nobody waited for."""
 
 
-_NOBODY, _SHAPELESS = describe.Sender(), Shape()
 # Bound once: Python 3.11 asks an enum's metaclass for a member each time that it is named.
 _COUNT_TOKENS, _HIT = Endpoint.COUNT_TOKENS, CacheOutcome.HIT
 
@@ -78,11 +77,16 @@ class Books:
     body_projects: frozenset[str] = frozenset()
 
 
-class Account:
+class Account(msgspec.Struct):
     """Collects what becomes the audit record.
 
     Attributes:
         id_header: What every answer carries.
+        seq: Its number among those of this worker.
+        taken: `time.perf_counter()` when it was taken.
+        begun: The same when its first byte arrived.
+        told: What is said of the choice; empty before there is one.
+        requested: The client's model; None before it is known.
         wire: The client's format.
         counting: Whether a token count is asked for: nothing is generated then.
         candidate: Who is being asked, and for what; the first choice until somebody answered.
@@ -97,66 +101,73 @@ class Account:
         waited_s: How long others were waited for, before the first byte for the client.
     """
 
-    __slots__ = (
-        *("_begun", "_cost_pico", "_names", "_sender", "_seq", "_shape", "_taken"),
-        *("agent", "answer_log"),
-        *("at_us", "body", "cache", "candidate", "chosen", "counting", "endpoint", "first_at"),
-        *("id", "id_header", "overridden", "request", "sent", "skipped", "user", "waited_s"),
-        "wire",
-    )
+    endpoint: Endpoint
+    request: Request
+    id: str
+    id_header: Header
+    seq: int
+    at_us: int
+    taken: float
+    begun: float
+    wire: Wire
+    counting: bool
+    waited_s: float = 0.0
+    sender: describe.Sender = describe.Sender()
+    shape: Shape = Shape()
+    told: Told = Told()
+    cost_pico: int | None = None
+    requested: str | None = None
+    overridden: bool = False
+    body: Body | None = None
+    agent: Agent | None = None
+    candidate: Candidate | None = None
+    sent: Sent | None = None
+    first_at: float | None = None
+    cache: CacheOutcome | None = None
+    answer_log: AnswerLog | None = None
+    user: str | None = None
+    chosen: str | None = None
+    skipped: str | None = None
 
-    def __init__(self, endpoint: Endpoint, request: Request, request_id: str, seq: int) -> None:
-        self.endpoint, self.request, self.id = endpoint, request, request_id
-        self.id_header: Header = (b"x-gateway-request-id", request_id.encode())
-        self.wire = WIRES[endpoint]
-        self.counting = endpoint is _COUNT_TOKENS
+    @classmethod
+    def open(cls, endpoint: Endpoint, request: Request, request_id: str, seq: int) -> Account:
+        """Return the account of a request that has just been taken."""
         # The event loop's clock has steps of a millisecond; it says how long the upload took.
-        upload_s = max(0.0, asyncio.get_running_loop().time() - request.received)
-        self._taken = time.perf_counter()
-        self._begun = self._taken - upload_s
-        self.waited_s = 0.0
-        self.at_us = time.time_ns() // 1000
-        self._seq = seq
-        self._sender, self._shape = _NOBODY, _SHAPELESS
-        self._names: tuple[Header, ...] = ()
-        self._cost_pico: int | None = None
-        self.overridden = False
-        self.body: Body | None = None
-        self.agent: Agent | None = None
-        self.candidate: Candidate | None = None
-        self.sent: Sent | None = None
-        self.first_at: float | None = None
-        self.cache: CacheOutcome | None = None
-        self.answer_log: AnswerLog | None = None
-        self.user: str | None = None
-        self.chosen: str | None = None
-        self.skipped: str | None = None
+        upload_s = asyncio.get_running_loop().time() - request.received
+        taken = time.perf_counter()
+        return cls(
+            endpoint,
+            request,
+            request_id,
+            (b"x-gateway-request-id", request_id.encode()),
+            seq,
+            time.time_ns() // 1000,
+            taken,
+            taken - upload_s if upload_s > 0 else taken,
+            WIRES[endpoint],
+            endpoint is _COUNT_TOKENS,
+        )
 
     @property
     def session_id(self) -> str | None:
         """The client's session, or None."""
-        return self._sender.session_id
-
-    @property
-    def requested(self) -> str | None:
-        """The client's model; None before it is known."""
-        return None if self.body is None else self.body.model
+        return self.sender.session_id
 
     @property
     def conversation(self) -> ConversationKey | None:
         """What keeps its model as long as it lives; None when the client names no session."""
-        sender = self._sender
-        if sender.session_id is None or self.body is None:
+        sender = self.sender
+        if sender.session_id is None or self.requested is None:
             return None
-        return ConversationKey(sender.session_id, sender.agent_id or "", self.body.model)
+        return ConversationKey(sender.session_id, sender.agent_id or "", self.requested)
 
     def asked(self, agent: Agent, *, subscription: bool) -> Asked:
         """Return what decides about this request. Only once it was parsed."""
-        sender = self._sender
+        sender = self.sender
         return Asked(
             agent=agent,
             requested=self.requested or "",
-            shape=self._shape,
+            shape=self.shape,
             unit=sender.session_id or self.id,
             project=sender.project_id,
             subscription=subscription,
@@ -166,15 +177,23 @@ class Account:
         """Note who is asked, or who answered. Only once it was parsed."""
         if candidate is self.candidate:
             return
-        requested = self.requested or ""
-        self.candidate, self.overridden = candidate, candidate.chosen != requested
-        known = len(requested) <= MAX_KNOWN_CHARS
-        names = _names if known else _names.__wrapped__
-        self._names = names(candidate.link.name, candidate.model, candidate.chosen, requested)
+        agent, requested = self.agent, self.requested or ""
+        chosen = candidate.chosen
+        self.candidate, self.overridden = candidate, chosen != requested
+        self.told = tell(
+            Choice(
+                "unknown" if agent is None else agent.type,
+                candidate.link.name,
+                candidate.reason,
+                candidate.model,
+                chosen,
+                requested,
+            )
+        )
 
     def own_s(self) -> float:
         """Return the seconds since the request was taken that were not spent waiting."""
-        return time.perf_counter() - self._taken - self.waited_s
+        return time.perf_counter() - self.taken - self.waited_s
 
     def keeps_request(self, books: Books) -> bool:
         """Return whether the record holds what was asked."""
@@ -186,28 +205,25 @@ class Account:
 
     def parse(self) -> Body:
         """Read head and body. Raises RequestError (400)."""
-        self._sender = describe.sender(self.request)
+        self.sender = describe.sender(self.request)
         self.body = body = Body(self.request.body)
+        self.requested = body.model
         if body.project_id is not None:
-            self._sender = describe.sender(self.request, body)
-        self._shape = read_shape(self.request, body)
+            self.sender = describe.sender(self.request, body)
+        self.shape = read_shape(self.request, body)
         return body
-
-    def names(self) -> tuple[Header, ...]:
-        """Return what is known before the answer: who is asked, and for which model."""
-        return self._names
 
     def annotations(self) -> tuple[Header, ...]:
         """Return what is known once it is recorded, cost and latency included."""
-        latency = b"%d" % round((time.perf_counter() - self._begun) * 1000)
-        cost = self._cost_pico
+        latency = b"%d" % round((time.perf_counter() - self.begun) * 1000)
+        cost = self.cost_pico
         known = () if cost is None else ((b"x-gateway-cost-usd", usd_text(cost).encode()),)
-        return (*self._names, *known, (b"x-gateway-latency-ms", latency))
+        return (*self.told.headers, *known, (b"x-gateway-latency-ms", latency))
 
     def record(self, outcome: Outcome, books: Books) -> AuditRecord:
         """Return the record of this exchange, now that it is over."""
-        candidate, reading = self.candidate, outcome.reading
-        cost = self._cost_pico = self._cost(reading, books.pricing)
+        candidate, agent, sender, reading = self.candidate, self.agent, self.sender, outcome.reading
+        cost = self.cost_pico = self._cost(reading, books.pricing)
         billing, overridden = self._billing(), self.overridden
         counted = not self.counting and books.track_statistics
         saved, rewrite = None, (0, 0)
@@ -217,7 +233,7 @@ class Account:
         return AuditRecord(
             request_id=self.id,
             boot_id=books.boot_id,
-            seq=self._seq,
+            seq=self.seq,
             at_us=self.at_us,
             endpoint=self.endpoint,
             provider=candidate.link.name if candidate else books.default_provider,
@@ -229,21 +245,21 @@ class Account:
             stream=outcome.stream or (self.body is not None and self.body.stream),
             overridden=overridden,
             counted=counted,
-            latency_us=_us(time.perf_counter() - self._begun),
-            ttft_us=None if first is None else _us(first - self._begun),
+            latency_us=_us(time.perf_counter() - self.begun),
+            ttft_us=None if first is None else _us(first - self.begun),
             usage=reading.usage,
             cost_pico=cost,
             saved_pico=saved,
-            agent_type=self.agent.type if self.agent else None,
-            agent_source=self.agent.source.value if self.agent else None,
-            session_id=self._sender.session_id,
-            agent_id=self._sender.agent_id,
-            client=self._sender.client,
-            project_id=self._sender.project_id,
+            agent_type=None if agent is None else agent.type,
+            agent_source=None if agent is None else agent.source.value,
+            session_id=sender.session_id,
+            agent_id=sender.agent_id,
+            client=sender.client,
+            project_id=sender.project_id,
             billing=billing,
             error_message=outcome.error,
             upstream_request_id=self._upstream_id(),
-            shape=self._shape,
+            shape=self.shape,
             user=self.user,
             route_reason=candidate.reason if candidate else None,
             adapted=candidate.adaptation.words if candidate else (),
@@ -288,7 +304,7 @@ class Account:
         return () if self.sent is None else describe.rate_limits(self.sent.answer.headers)
 
     def _of_logged_project(self, books: Books) -> bool:
-        return not books.body_projects or self._sender.project_id in books.body_projects
+        return not books.body_projects or self.sender.project_id in books.body_projects
 
     def _upstream_id(self) -> str | None:
         if self.sent is None:
@@ -296,19 +312,6 @@ class Account:
         answer = self.sent.answer
         value = answer.header(b"request-id") or answer.header(b"x-request-id")
         return None if value is None else redact(value.decode("latin-1"))
-
-
-@lru_cache(1024)
-def _names(provider: str, model: str, chosen: str, requested: str) -> tuple[Header, ...]:
-    """Return the headers that name who is asked for which model, and in place of which."""
-    found = [
-        (b"x-gateway-provider", describe.header_text(provider)),
-        (b"x-gateway-model", describe.header_text(model)),
-    ]
-    if chosen != requested:
-        override = describe.header_text(f"{requested}=>{chosen}")
-        found.append((b"x-gateway-override", override))
-    return tuple(found)
 
 
 def _us(seconds: float) -> int:

@@ -185,7 +185,7 @@ class Delivery(msgspec.Struct, frozen=True):
         # A stated length would leave no room for the event that ends a broken stream.
         headers = tuple(self._unsized_headers(sent))
         kind = () if sent.translator is None else (_EVENT_STREAM,)
-        self._start(answer.status, headers + kind + account.names())
+        self._start(answer.status, headers + kind + account.told.headers)
         problem: str | None = None
         try:
             with self.metrics.stream(meter):
@@ -271,8 +271,9 @@ class Delivery(msgspec.Struct, frozen=True):
 
     def _unsized_headers(self, sent: Sent) -> list[Header]:
         headers = self._headers(sent)
-        if sent.answer.header(b"content-length") is not None:
-            headers = [header for header in headers if header[0] != b"content-length"]
+        length = sent.answer.header(b"content-length")
+        if length is not None and sent.translator is None:
+            headers.remove((b"content-length", length))  # it stands once, or is no framing
         return headers
 
     def _headers(self, sent: Sent) -> list[Header]:

@@ -68,6 +68,7 @@ class Dispatcher:
     Args:
         clock: Steady, in seconds.
         jitter: Random numbers from 0 to 1.
+        say: Writes the lines that each request leaves in the log.
     """
 
     clock: Callable[[], float]
@@ -75,6 +76,7 @@ class Dispatcher:
     circuits: Circuits = field(default_factory=Circuits)
     budget: RetryBudget = field(default_factory=RetryBudget)
     translators: Translators = field(default_factory=dict)
+    say: Callable[[Lines], None] = log.info
 
     async def send(self, call: Call, candidates: tuple[Candidate, ...]) -> Sent:
         """Return the first good answer, else the first bad one; the caller must release it.
@@ -134,7 +136,7 @@ class Dispatcher:
         try:
             while True:
                 attempt += 1
-                announce(call, f"Forwarding to provider: {name}")
+                self.announce(call, f"Forwarding to provider: {name}")
                 found = await self._once(prepared, choice.circuit)
                 if isinstance(found, Sent):
                     if held is not None:
@@ -152,6 +154,13 @@ class Dispatcher:
             if held is not None:
                 held.answer.release()
             raise
+
+    def announce(self, call: Call, *more: str) -> None:
+        """Write to the log what was to be said about a request first, and these lines; once."""
+        waiting = call.announcement
+        if waiting or more:
+            self.say(Lines((*waiting, *more)))
+            waiting.clear()
 
     async def _once(self, prepared: ProviderRequest, circuit: Circuit) -> Sent | UpstreamError:
         link = prepared.candidate.link
@@ -183,14 +192,6 @@ class Dispatcher:
         if wait_s is None or (choice.more and wait_s > LONG_WAIT_S) or not self.budget.spend():
             return None
         return wait_s
-
-
-def announce(call: Call, *more: str) -> None:
-    """Write to the log what was to be said about a request first, and these lines; once."""
-    lines = Lines((*call.announcement, *more))
-    call.announcement.clear()
-    if lines:
-        log.info(lines)
 
 
 class _Choice(msgspec.Struct, frozen=True):

@@ -21,13 +21,14 @@ from gateway.candidates import Candidate
 from gateway.commit_wait import committed
 from gateway.cost import estimate
 from gateway.delivery import Delivery
-from gateway.dispatch import INEXPRESSIBLE, Sent, announce
+from gateway.dispatch import INEXPRESSIBLE, Sent
 from gateway.errors import RequestError, UpstreamError
 from gateway.links import key_vendor
 from gateway.provider_request import Call
 from gateway.redact import redact
 from gateway.service import Service
 from gateway.store.records import CacheOutcome, Endpoint
+from gateway.told import line
 from gateway.wire.answers import refuse, to_json
 from gateway.wire.body import Body
 from gateway.wire.formats import Wire
@@ -58,7 +59,7 @@ class Exchange:
         request_id: str,
     ) -> None:
         self._service = service
-        self._account = Account(endpoint, request, request_id, next(service.seq))
+        self._account = Account.open(endpoint, request, request_id, next(service.seq))
         self._responder = responder
         self._recorded: asyncio.Future[bool] | None = None
         self._admission: Admission | None = None
@@ -97,7 +98,9 @@ class Exchange:
         account.user = service.clients.authenticate(request.headers)
         self._admission = service.limiter.admit(account.user, aside=account.counting)
         body = account.parse()
-        account.agent = await service.sub_agents.identify(request, body)
+        sub_agents = service.sub_agents
+        agent = sub_agents.main_thread(request, body)
+        account.agent = await sub_agents.identify(request, body) if agent is None else agent
         candidates = await self._choose(account.agent)
         first = candidates[0]
         account.ask(first)
@@ -107,7 +110,7 @@ class Exchange:
         try:
             await self._answer(call, candidates)
         finally:
-            announce(call)  # when nobody was asked
+            service.dispatcher.announce(call)  # when nobody was asked
 
     async def _answer(self, call: Call, candidates: tuple[Candidate, ...]) -> None:
         """Answer by an estimate, from the cache, or with what a provider says."""
@@ -183,19 +186,17 @@ class Exchange:
     def _announcement(self, first: Candidate) -> list[str]:
         """Count the override, if any; return the log's lines about it and about the route."""
         service, account = self._service, self._account
-        agent = account.agent.type if account.agent is not None else "unknown"
-        lines = [_route_line(agent, first.link.name, first.reason)]
+        lines = [account.told.route]
         if account.skipped is not None:
             reason = account.skipped
             lines.append(f"Model override left out: reason={reason} request_id={account.id}")
         if first.adaptation.changes:
-            words = _line(",".join(first.adaptation.words))
+            words = line(",".join(first.adaptation.words))
             lines.append(f"Request adapted: changes={words} request_id={account.id}")
         if account.overridden and not account.counting:
             service.counts.overrides += 1
             if service.log_overrides:
-                source, target = _line(account.requested or ""), _line(first.chosen)
-                lines.append(f"Model override: {source} → {target}")
+                lines.append(account.told.override)
                 lines.append(f"Override count: {service.counts.overrides}")
         return lines
 
@@ -207,7 +208,7 @@ class Exchange:
             log.info("Request sent again on a new connection: request_id=%s", account.id)
         if sent.candidate.chosen != first.chosen:
             account.skipped = INEXPRESSIBLE if sent.after == INEXPRESSIBLE else "target_down"
-            names = (_line(first.chosen), _line(sent.candidate.chosen))
+            names = (line(first.chosen), line(sent.candidate.chosen))
             log.warning("Model override reverted: %s → %s request_id=%s", *names, account.id)
 
     def _delivery(self) -> Delivery:
@@ -226,7 +227,7 @@ class Exchange:
         account = self._account
         data = to_json({"input_tokens": estimate.input_tokens(body)})
         await committed(self._service.ledger, self._record(200))
-        headers = (*account.names(), account.id_header, (b"x-gateway-estimate", b"true"))
+        headers = (*account.told.headers, account.id_header, (b"x-gateway-estimate", b"true"))
         self._responder.reply(200, data, headers=headers)
 
     # -- refusals
@@ -272,13 +273,3 @@ class Exchange:
             self._recorded = self._service.ledger.record(entry)
             self._whole = entry.success and entry.status == 200
         return self._recorded
-
-
-def _route_line(agent: str, provider: str, reason: str) -> str:
-    agent, reason = _line(agent), _line(reason)
-    return f"Routing request: agent_type={agent}, provider={provider}, reason={reason}"
-
-
-def _line(text: str) -> str:
-    """Return a name for a log line, on one line whatever it holds."""
-    return text if text.isprintable() else redact(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import random
 import time
 from dataclasses import dataclass, field
@@ -17,12 +18,15 @@ from gateway.cache.answers import AnswerCache
 from gateway.candidates import Policy, open_policy
 from gateway.config.settings import LimitSettings, Settings
 from gateway.dispatch import Dispatcher
+from gateway.log_lines import writer
 from gateway.metrics.meters import Metrics
 from gateway.operator.answers import Parts
 from gateway.sessions import Sessions
 from gateway.store.ledger import Ledger
 from gateway.sub_agents import SubAgents
 from gateway.translate import TRANSLATORS
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -66,6 +70,7 @@ def open_service(settings: Settings, parts: Parts) -> Service:
             jitter=random.random,
             circuits=parts.circuits,
             translators=TRANSLATORS,
+            say=writer(log),
         ),
         clients=Clients(settings.clients),
         limiter=_limiter(settings, parts),

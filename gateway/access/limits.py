@@ -100,6 +100,7 @@ class RateLimiter:
             if entry != LimitSettings()
         }
         self._clock, self._on_refusal = clock, on_refusal
+        self._unlimited = Admission(None, clock)
 
     def admit(self, client: str | None, *, aside: bool = False) -> Admission:
         """Let a request in; the caller must release what is returned.
@@ -112,12 +113,13 @@ class RateLimiter:
         Raises OverLimit.
         """
         found = self._clients.get(client)
-        if found is not None:
-            try:
-                found.enter(self._clock(), aside=aside)
-            except OverLimit as refusal:
-                self._on_refusal(refusal.limit)
-                raise
+        if found is None:
+            return self._unlimited
+        try:
+            found.enter(self._clock(), aside=aside)
+        except OverLimit as refusal:
+            self._on_refusal(refusal.limit)
+            raise
         return Admission(found, self._clock)
 
 

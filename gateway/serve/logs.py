@@ -77,11 +77,14 @@ class LineHandler(logging.Handler):
         except Exception:  # noqa: BLE001  # a log line must not end what it tells of
             self.handleError(record)
             return
-        self._waiting.append(line)
-        self._size += len(line)
-        urgent = record.levelno >= logging.WARNING or self._size > MAX_WAITING_BYTES
-        if urgent or not (self._scheduled or self._schedule()):
-            self.flush()
+        self._keep(line, urgent=record.levelno >= logging.WARNING)
+
+    def take(self, lines: Lines) -> None:
+        """Write lines of level INFO: what a request leaves needs no record around it."""
+        with self._writing:
+            begin = self._begin(time.time(), "INFO")
+            text = f"\n{begin}".join(lines)
+            self._keep(f"{begin}{text}\n".encode(errors="backslashreplace"), urgent=False)
 
     def flush(self) -> None:
         """Write out what waits. A descriptor that takes nothing any more loses it."""
@@ -107,13 +110,14 @@ class LineHandler(logging.Handler):
         self._scheduled = False
         self.flush()
 
+    def _keep(self, data: bytes, *, urgent: bool) -> None:
+        self._waiting.append(data)
+        self._size += len(data)
+        if urgent or self._size > MAX_WAITING_BYTES or not (self._scheduled or self._schedule()):
+            self.flush()
+
     def _line(self, record: logging.LogRecord) -> bytes:
-        second, part = divmod(record.created, 1)
-        if second != self._second:
-            self._second, moment = second, datetime.fromtimestamp(second, UTC)
-            self._second_text = moment.isoformat(timespec="seconds")[:-6]
-        level = _LEVELS.get(record.levelno, record.levelno)
-        begin = f"{self._second_text}.{int(part * 1000):03d}Z {level} "
+        begin = self._begin(record.created, _LEVELS.get(record.levelno, str(record.levelno)))
         message: object = record.msg
         if type(message) is Lines:
             text = f"\n{begin}".join(message)
@@ -122,3 +126,10 @@ class LineHandler(logging.Handler):
         if record.exc_info:
             text = f"{text}\n{logging.Formatter().formatException(record.exc_info)}"
         return f"{begin}{text}\n".encode(errors="backslashreplace")
+
+    def _begin(self, at: float, level: str) -> str:
+        second = at // 1
+        if second != self._second:
+            self._second, moment = second, datetime.fromtimestamp(second, UTC)
+            self._second_text = moment.isoformat(timespec="seconds")[:-6]
+        return f"{self._second_text}.{int((at - second) * 1000):03d}Z {level} "

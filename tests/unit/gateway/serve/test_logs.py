@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.log_lines import Lines
+from gateway.log_lines import Lines, writer
 from gateway.serve.logs import MAX_WAITING_BYTES, LineHandler
 
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (INFO|WARNING|ERROR) (.*)")
@@ -60,6 +60,29 @@ def test_several_lines_of_one_message_have_each_their_time_and_level(written: Wr
     texts = ["Routing request: 100 %s", "Override count: 1", "no"]
     assert [match and match[2] for match in found] == texts
     assert (rest, str(Lines(("a", "b")))) == ("lines", "a\nb")
+
+
+def test_lines_that_are_taken_are_written_as_a_record_would_be(written: Written) -> None:
+    lines = Lines(("Model override: a → b", "half a pair \ud800"))
+    (handler,) = written.log.handlers
+    assert isinstance(handler, LineHandler)
+    handler.take(lines)
+    written.log.info(lines)
+    assert [line.split(" ", 1)[1] for line in written.lines()] == [
+        "INFO Model override: a → b",
+        "INFO half a pair \\ud800",
+    ] * 2
+
+
+def test_writer_goes_straight_to_the_handler_that_takes_lines(written: Written) -> None:
+    (handler,) = written.log.handlers
+    assert writer(written.log) == written.log.info
+    written.log.root.addHandler(handler)
+    try:
+        writer(written.log)(Lines(("one", "two")))
+    finally:
+        written.log.root.removeHandler(handler)
+    assert [line.split()[-1] for line in written.lines()] == ["one", "two"]
 
 
 def test_lines_of_one_turn_are_written_together_in_their_order(written: Written) -> None:
