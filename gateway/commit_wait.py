@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
+from asyncio import Future
 
+from gateway.store import deadlines
 from gateway.store.ledger import Ledger
 
-COMMIT_WAIT_S = 0.25
+COMMIT_WAIT_S = deadlines.WAIT_S
 """Longest time the last byte of an answer waits for its record."""
 
 
-async def committed(ledger: Ledger, future: asyncio.Future[bool]) -> None:
-    """Wait for a record; one that takes too long is counted as late."""
-    waiting = future.get_loop().create_future()
+def committed(ledger: Ledger, future: Future[bool]) -> Future[bool]:
+    """Return what to wait for: a record, as `record` of this ledger gave it, or until it is late.
 
-    def over(_: object = None) -> None:
-        if not waiting.done():
-            waiting.set_result(None)
-
-    # As asyncio.wait does it, without what is needed for several: each answer passes here.
-    future.add_done_callback(over)
-    timer = future.get_loop().call_later(COMMIT_WAIT_S, over)
-    try:
-        await waiting
-    finally:
-        timer.cancel()
-        future.remove_done_callback(over)
-    ledger.late += not future.done()
+    Whoever stops waiting cancels the future; the record is written all the same.
+    """
+    ledger.wait_for(future)
+    return future

@@ -21,6 +21,9 @@ PICO = 10**12
 MAX_COST = 2**63 - 1
 """More picodollars are no answer's cost, and no ledger's integer."""
 
+_MAX_DATED = 256
+"""So many ids with a date are remembered beside those of the table."""
+
 
 class Pricing:
     """A price table. A model is found by its id, else by its id without `-YYYYMMDD`, else not.
@@ -30,12 +33,13 @@ class Pricing:
         regions: What a region multiplies the price of every token by.
     """
 
-    __slots__ = ("_regions", "_table")
+    __slots__ = ("_known", "_regions", "_table")
 
     def __init__(
         self, table: Mapping[str, Tariff], regions: Mapping[str, Decimal] | None = None
     ) -> None:
-        self._table, self._regions = table, regions or {}
+        self._regions = regions or {}
+        self._table, self._known = table, dict(table)
 
     @classmethod
     def parse(
@@ -55,15 +59,23 @@ class Pricing:
 
     def price(self, model: str) -> Price | None:
         """Return a model's plain price; None when it is not in the table."""
-        tariff = model_ids.find(self._table, model)
+        tariff = self._find(model)
         return None if tariff is None else tariff.price
 
     def cost(self, usage: Usage, model: str) -> int | None:
         """Return picodollars; None when the model, or what the answer says, has no price."""
-        tokens, searches = self._tokens(usage, model), self._searches(usage, model)
-        if tokens is None or searches is None or tokens + searches > MAX_COST:
-            return None
-        return tokens + searches
+        tariff, terms = self._find(model), usage.terms
+        on_terms = None if tariff is None else tariff.on(terms)
+        if usage.steps:
+            cost = self._steps(usage, on_terms)
+        else:
+            cost = None if on_terms is None else on_terms.of(usage)
+        if terms.geo is not None:
+            cost = self._in_region(cost, terms.geo)
+        if cost is not None and usage.web_searches:
+            search = None if tariff is None else tariff.web_search
+            cost = None if search is None else cost + usage.web_searches * search
+        return None if cost is None or cost > MAX_COST else cost
 
     def cost_saved(self, usage: Usage, requested: str, billed: int | None) -> int | None:
         """Return picodollars saved by an override; negative when it cost more.
@@ -80,44 +92,42 @@ class Pricing:
 
         Picodollars a token of such a prompt; zeros when the model has no price.
         """
-        tariff = self._tariff(model, STANDARD)
+        tariff = self._find(model)
         if tariff is None:
             return 0, 0
         price = tariff.at(usage.prompt_tokens)
         return price.cache_write_5m - price.cache_read, price.cache_write_1h - price.cache_read
 
-    def _tokens(self, usage: Usage, model: str) -> int | None:
-        terms = usage.terms
-        total = 0
-        for adviser, step in usage.steps or ((None, usage),):
-            tariff = self._tariff(model, terms) if adviser is None else self._advice(adviser, terms)
-            if tariff is None:
-                return None
-            total += tariff.of(step)
-        if terms.geo is None:
-            return total
-        factor = self._regions.get(terms.geo)
-        if factor is None:
-            return None
-        over, under = factor.as_integer_ratio()
-        return (total * over + under // 2) // under
+    def _find(self, model: str) -> Tariff | None:
+        found = self._known.get(model)
+        if found is None:
+            found = model_ids.find(self._table, model)
+            # Of what comes from outside only ids that have a price are kept, and these are short.
+            if found is not None and len(self._known) < len(self._table) + _MAX_DATED:
+                self._known[model] = found
+        return found
 
-    def _tariff(self, model: str, terms: Terms) -> Tariff | None:
-        tariff = model_ids.find(self._table, model)
-        return None if tariff is None else tariff.on(terms)
+    def _steps(self, usage: Usage, tariff: Tariff | None) -> int | None:
+        """Return what the steps of an answer cost at the tariff of its model, and of advisers."""
+        total = 0
+        for adviser, step in usage.steps:
+            billed = tariff if adviser is None else self._advice(adviser, usage.terms)
+            if billed is None:
+                return None
+            total += billed.of(step)
+        return total
 
     def _advice(self, adviser: str, terms: Terms) -> Tariff | None:
         # Whether an adviser works on the terms of the model it advises, nobody says.
         usual = replace(terms, geo=None) == STANDARD
-        return model_ids.find(self._table, adviser) if usual else None
+        return self._find(adviser) if usual else None
 
-    def _searches(self, usage: Usage, model: str) -> int | None:
-        if not usage.web_searches:
-            return 0
-        tariff = model_ids.find(self._table, model)
-        if tariff is None or tariff.web_search is None:
+    def _in_region(self, cost: int | None, geo: str) -> int | None:
+        factor = self._regions.get(geo)
+        if factor is None or cost is None:
             return None
-        return usage.web_searches * tariff.web_search
+        over, under = factor.as_integer_ratio()
+        return (cost * over + under // 2) // under
 
 
 def usd(pico: int) -> Decimal:

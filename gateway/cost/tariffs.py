@@ -105,7 +105,8 @@ class Tariff:
 
     def of(self, usage: Usage) -> int:
         """Return what the tokens cost."""
-        return self.at(usage.prompt_tokens).of(usage)
+        price = self.price if self.long_prompt is None else self.at(usage.prompt_tokens)
+        return price.of(usage)
 
     def at(self, prompt_tokens: int) -> Price:
         """Return the prices for a prompt of this length."""
@@ -115,7 +116,7 @@ class Tariff:
 
     def on(self, terms: Terms) -> Tariff | None:
         """Return what the model costs on these terms, wherever it runs; None when unknown."""
-        if terms == STANDARD:
+        if terms is STANDARD:
             return self
         plain = structs.replace(terms, geo=None)
         if plain == STANDARD:

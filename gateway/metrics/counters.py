@@ -12,7 +12,7 @@ import contextlib
 import logging
 import mmap
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,11 @@ _CONTROL = dict.fromkeys(range(32), "?")
 
 
 class Counters:
-    """Whole numbers by name, this worker's own; read together with those of the others."""
+    """Whole numbers by name, this worker's own; read together with those of the others.
+
+    Attributes:
+        values: The numbers by slot, to be added to in place.
+    """
 
     def __init__(self, folder: Path, owner: str, boot_id: str) -> None:
         """Create this worker's file, and remove those of other owners.
@@ -51,32 +55,24 @@ class Counters:
         except (OSError, ValueError) as error:
             log.warning("counters are not shared between workers: %s", error)
             self._map = mmap.mmap(-1, _BYTES)
-        self._values = memoryview(self._map).cast("q")
+        self.values = memoryview(self._map).cast("q")
+
+    def slot(self, series: Series) -> int:
+        """Return where a counter stands in `values`, creating it when absent; it never moves."""
+        found = self._slots.get(series)
+        return self._name(series) if found is None else found
 
     def add(self, series: Series, amount: int = 1) -> None:
         """Add to a counter, creating it when absent; 0 makes it visible."""
-        slot = self._slots.get(series)
-        if slot is None:
-            slot = self._name(series)
-        self._values[slot] += amount
-
-    def add_all(self, amounts: Iterable[tuple[Series, int]]) -> None:
-        """Add to several counters, creating those that are absent."""
-        slots, values = self._slots, self._values
-        for series, amount in amounts:
-            slot = slots.get(series)
-            values[self._name(series) if slot is None else slot] += amount
+        self.values[self.slot(series)] += amount
 
     def put(self, series: Series, value: int) -> None:
         """Set a gauge of this process."""
-        slot = self._slots.get(series)
-        if slot is None:
-            slot = self._name(series)
-        self._values[slot] = value
+        self.values[self.slot(series)] = value
 
     def own(self) -> Mapping[Series, int]:
         """Return this process's values."""
-        return {series: self._values[slot] for series, slot in self._slots.items() if slot}
+        return {series: self.values[slot] for series, slot in self._slots.items() if slot}
 
     def by_process(self) -> Mapping[str, Mapping[Series, int]]:
         """Return the values of each process of this owner, by boot id."""
@@ -84,7 +80,7 @@ class Counters:
 
     def close(self) -> None:
         """Release the memory; the file stays, its counts are still part of the sums."""
-        self._values.release()
+        self.values.release()
         self._map.close()
         if self._file is not None:
             os.close(self._file)

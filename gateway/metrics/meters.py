@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Protocol
 
 from gateway.access.limits import Limit
@@ -24,12 +24,19 @@ from gateway.metrics.report import (
     report,
 )
 from gateway.store.records import AuditRecord, Endpoint
-from gateway.wire.usage import Usage
 
 ZERO_RULES = 200
 """So many override rules have a line before they first fire."""
 
 OTHER = "other"
+
+_Rule = tuple[str, str]
+_Labels = tuple[str, str | None, int, bool, _Rule | None, str | None]
+"""Of a request: provider, model, status, stream, the rule that fired, why one did not."""
+
+_NO_RULE: _Rule = (OTHER, OTHER)
+
+_REMEMBERED = 1024
 
 
 class BrokenBy(StrEnum):
@@ -59,48 +66,54 @@ class Meter(Protocol):
     """None until the terminal event was seen."""
 
 
-class Stopwatch:
-    """Tells how much of an exchange's time was the gateway's own; entered to wait for others."""
-
-    __slots__ = ("_clock", "_since", "_start", "_waited")
-
-    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
-        self._clock = clock
-        self._start = self._since = clock()
-        self._waited = 0.0
-
-    def __enter__(self) -> None:
-        self._since = self._clock()
-
-    def __exit__(self, *_: object) -> None:
-        self._waited += self._clock() - self._since
-
-    def own_s(self) -> float:
-        """Return the seconds since the start that were not spent waiting."""
-        return self._clock() - self._start - self._waited
-
-
 class Metrics:
     """What one worker counts. Every method is a handful of additions; none raises."""
 
     def __init__(self, counters: Counters, known: Known) -> None:
         """Create at zero what must be visible from the start."""
-        self._counters = counters
+        self._counters, self._values = counters, counters.values
         self._providers = frozenset(known.providers)
         self._models = frozenset(known.models)
         self._rules = frozenset(known.rules)
         self._streams = 0
         for series in _zeros(known):
             counters.add(series, 0)
+        self._latency = _Histogram(counters, "cco_api_latency", LATENCY_S)
+        self._ttft = _Histogram(counters, "gateway_ttft_seconds", TTFT_S)
+        self._overhead = _Histogram(counters, "gateway_overhead_seconds", OVERHEAD_S)
+        self._cost = counters.slot(("gateway_cost_usd_total",))
+        self._tokens = tuple(counters.slot(_tokens_of(kind)) for kind in TokenKind)
+        # Most requests have the labels of one before, and a counter stays in its slot.
+        self._slots = lru_cache(_REMEMBERED)(self._find)
 
     def observe(self, record: AuditRecord) -> None:
         """Count a request that has ended."""
-        self._counters.add_all(self._counted(record))
+        values, usage = self._values, record.usage
+        generated = record.endpoint is not Endpoint.COUNT_TOKENS
+        rule = None
+        if record.overridden and generated:
+            rule = (record.requested_model or OTHER, record.model or OTHER)
+            rule = rule if rule in self._rules else _NO_RULE
+        provider = record.provider if record.provider in self._providers else OTHER
+        model = record.model if record.model in self._models else OTHER
+        skipped = record.skipped_reason
+        for slot in self._slots((provider, model, record.status, record.stream, rule, skipped)):
+            values[slot] += 1
+        self._latency.add(record.latency_us)
+        if record.ttft_us is not None:
+            self._ttft.add(record.ttft_us)
+        if record.cost_pico:
+            values[self._cost] += record.cost_pico
+        if usage is not None and generated:
+            input_, output, write, read = self._tokens
+            values[input_] += usage.input_tokens
+            values[output] += usage.output_tokens
+            values[write] += usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
+            values[read] += usage.cache_read_tokens
 
     def overhead(self, seconds: float) -> None:
         """Count what the gateway itself added to the time to an answer's first byte."""
-        micros = max(0, round(seconds * 1_000_000))
-        self._counters.add_all(_OVERHEAD.observed(micros))
+        self._overhead.add(max(0, round(seconds * 1_000_000)))
 
     @contextmanager
     def stream(self, meter: Meter) -> Iterator[None]:
@@ -148,26 +161,16 @@ class Metrics:
         """Count no more; what was counted stays in the sums of the other workers."""
         self._counters.close()
 
-    def _counted(self, record: AuditRecord) -> list[tuple[Series, int]]:
-        provider = record.provider if record.provider in self._providers else OTHER
-        model = record.model if record.model in self._models else OTHER
-        stream = "true" if record.stream else "false"
-        series = ("gateway_requests_total", provider, model or OTHER, str(record.status), stream)
-        found: list[tuple[Series, int]] = [(series, 1), *_LATENCY.observed(record.latency_us)]
-        if record.ttft_us is not None:
-            found += _TTFT.observed(record.ttft_us)
-        generated = record.endpoint is not Endpoint.COUNT_TOKENS
-        if record.overridden and generated:
-            rule = (record.requested_model or OTHER, record.model or OTHER)
-            rule = rule if rule in self._rules else (OTHER, OTHER)
-            found.append((("cco_overrides_total", *rule), 1))
-        if record.skipped_reason is not None:
-            found.append((("gateway_overrides_skipped_total", record.skipped_reason), 1))
-        if record.cost_pico:
-            found.append((("gateway_cost_usd_total",), record.cost_pico))
-        if record.usage is not None and generated:
-            found += _tokens(record.usage)
-        return found
+    def _find(self, labels: _Labels) -> tuple[int, ...]:
+        """Return the counters that one more such request raises by one."""
+        provider, model, status, stream, rule, skipped = labels
+        shown = (provider, model or OTHER, str(status), "true" if stream else "false")
+        found: list[Series] = [("gateway_requests_total", *shown)]
+        if rule is not None:
+            found.append(("cco_overrides_total", *rule))
+        if skipped is not None:
+            found.append(("gateway_overrides_skipped_total", skipped))
+        return tuple(map(self._counters.slot, found))
 
     def _count_streams(self, change: int) -> None:
         self._streams += change
@@ -200,25 +203,21 @@ class CacheTotals:
 class _Histogram:
     """The counters of one histogram: how many fell into each bucket, and their sum."""
 
-    def __init__(self, name: str, bounds_s: tuple[float, ...]) -> None:
+    __slots__ = ("_bounds_us", "_buckets", "_sum", "_values")
+
+    def __init__(self, counters: Counters, name: str, bounds_s: tuple[float, ...]) -> None:
+        self._values = counters.values
         self._bounds_us = tuple(round(bound * 1_000_000) for bound in bounds_s)
-        self._buckets: tuple[Series, ...] = tuple(
-            (name, str(bucket)) for bucket in range(len(bounds_s) + 1)
-        )
-        self._sum: Series = (name, "sum")
+        buckets = range(len(bounds_s) + 1)
+        self._buckets = tuple(counters.slot((name, str(bucket))) for bucket in buckets)
+        self._sum = counters.slot((name, "sum"))
 
-    def observed(self, micros: int) -> tuple[tuple[Series, int], ...]:
-        """Return what one more value adds to the counters."""
-        return (self._buckets[bisect_left(self._bounds_us, micros)], 1), (self._sum, micros)
+    def add(self, micros: int) -> None:
+        """Count one more value."""
+        values = self._values
+        values[self._buckets[bisect_left(self._bounds_us, micros)]] += 1
+        values[self._sum] += micros
 
-
-_LATENCY = _Histogram("cco_api_latency", LATENCY_S)
-_TTFT = _Histogram("gateway_ttft_seconds", TTFT_S)
-_OVERHEAD = _Histogram("gateway_overhead_seconds", OVERHEAD_S)
-_INPUT, _OUTPUT, _CACHE_WRITE, _CACHE_READ = (
-    ("gateway_tokens_total", kind.value)
-    for kind in (TokenKind.INPUT, TokenKind.OUTPUT, TokenKind.CACHE_WRITE, TokenKind.CACHE_READ)
-)
 
 _GAUGES = frozenset({("gateway_streams_active",), ("cache_items",), ("cache_bytes",)})
 
@@ -228,7 +227,7 @@ def _zeros(known: Known) -> Iterator[Series]:
     yield from (("gateway_cost_usd_total",), ("gateway_audit_records_total",))
     yield from (("cco_overrides_total", *rule) for rule in dict.fromkeys(known.rules[:ZERO_RULES]))
     yield ("gateway_overrides_skipped_total", "target_down")
-    yield from (("gateway_tokens_total", kind.value) for kind in TokenKind)
+    yield from map(_tokens_of, TokenKind)
     yield from (("gateway_streams_broken_total", cause.value) for cause in BrokenBy)
     yield from (("gateway_limited_total", limit.value) for limit in Limit)
     for provider in known.providers:
@@ -237,10 +236,5 @@ def _zeros(known: Known) -> Iterator[Series]:
     yield from _GAUGES
 
 
-def _tokens(usage: Usage) -> tuple[tuple[Series, int], ...]:
-    return (
-        (_INPUT, usage.input_tokens),
-        (_OUTPUT, usage.output_tokens),
-        (_CACHE_WRITE, usage.cache_write_tokens),
-        (_CACHE_READ, usage.cache_read_tokens),
-    )
+def _tokens_of(kind: TokenKind) -> Series:
+    return ("gateway_tokens_total", kind.value)

@@ -18,9 +18,8 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
-import msgspec
-
 from gateway.store import conversations, links, writing
+from gateway.store.deadlines import Deadlines
 from gateway.store.opening import connect
 from gateway.store.reader import Reader
 from gateway.store.records import AuditRecord
@@ -53,11 +52,8 @@ Task = Callable[[sqlite3.Connection], None]
 _Delete = Callable[[sqlite3.Connection, int, int], int]
 
 
-class _Job(msgspec.Struct, frozen=True):
-    """A record to write, or anything else to do in one transaction."""
-
-    work: AuditRecord | Task
-    future: asyncio.Future[bool]
+_Job = tuple[AuditRecord | Task, asyncio.Future[bool]]
+"""A record to write, or anything else to do in one transaction, and who waits for it."""
 
 
 class Ledger:
@@ -94,20 +90,26 @@ class Ledger:
         self._turn: list[_Job] = []  # of the event loop's present turn
         self._unfinished = 0
         self._loop = asyncio.get_running_loop()
+        self._deadlines = Deadlines(self._count_late)
+        self._open = True
         self._thread = threading.Thread(target=self._write, name="ledger-writer", daemon=True)
         self._thread.start()
 
     def record(self, entry: AuditRecord) -> asyncio.Future[bool]:
         """Queue a record; the future says whether it was committed. It never raises."""
         self.on_record(entry)
-        return self._enqueue(entry, records=1)
+        return self._enqueue(entry)
+
+    def wait_for(self, record: asyncio.Future[bool]) -> None:
+        """Have the future of a record say False, too, once an answer has waited long enough."""
+        self._deadlines.watch(record)
 
     def enqueue(self, task: Task) -> asyncio.Future[bool]:
         """Have a task run in the next transaction; the future says whether it was committed.
 
         It may run twice: a transaction that fails for the fault of another task is undone.
         """
-        return self._enqueue(task, records=0)
+        return self._enqueue(task)
 
     async def write(self, task: Task) -> bool:
         """Run a task in the next transaction, on the writer thread; False when it failed."""
@@ -130,17 +132,18 @@ class Ledger:
         self._reports.close()
         self._writer.close()
         self._spill.release()
+        self._deadlines.close()
 
-    def _enqueue(self, work: AuditRecord | Task, *, records: int) -> asyncio.Future[bool]:
+    def _enqueue(self, work: AuditRecord | Task) -> asyncio.Future[bool]:
         future: asyncio.Future[bool] = self._loop.create_future()
         if self._unfinished >= MAX_QUEUED:
-            self._failed(records, "the queue is full")
+            self._failed(isinstance(work, AuditRecord), "the queue is full")
             future.set_result(False)
             return future
         self._unfinished += 1
         if not self._turn:
             self._loop.call_soon(self._hand_over)
-        self._turn.append(_Job(work, future))
+        self._turn.append((work, future))
         return future
 
     def _hand_over(self) -> None:
@@ -152,51 +155,61 @@ class Ledger:
     # -- the writer thread
 
     def _write(self) -> None:
-        open_ = True
-        while open_:
-            group, open_ = self._next_group()
+        while True:
+            group = self._next_group()
             if group:
                 self._commit(group)
+            if not self._open:
+                return
             due_s = time.monotonic() - self._sweep_at
-            if open_ and due_s >= (0 if not group and self._queue.empty() else _OVERDUE_S):
+            if due_s >= (0 if not group and self._queue.empty() else _OVERDUE_S):
                 self._sweep()
 
-    def _next_group(self) -> tuple[list[_Job], bool]:
-        """Wait for work, but not beyond the next sweep; return what there is, and whether open."""
+    def _next_group(self) -> list[_Job]:
+        """Wait for work, but not beyond the next sweep; return what there is."""
         group: list[_Job] = []
         with contextlib.suppress(Empty):
-            wait_s = self._sweep_at - time.monotonic()
-            jobs = self._queue.get(timeout=wait_s) if wait_s > 0 else self._queue.get_nowait()
-            while jobs is not None:
-                group += jobs
-                if len(group) >= MAX_GROUP:
-                    break
-                jobs = self._queue.get_nowait()
-            return group, jobs is not None
-        return group, True
+            self._take(group, timeout_s=max(0.0, self._sweep_at - time.monotonic()))
+        return group
 
-    def _commit(self, group: list[_Job]) -> None:
+    def _take(self, group: list[_Job], timeout_s: float = 0.0) -> None:
+        """Add what is queued, up to a bound. Raises Empty when nothing comes in time."""
+        while True:
+            jobs = self._queue.get(timeout=timeout_s)
+            if jobs is None:
+                self._open = False
+                return
+            group += jobs
+            if len(group) >= MAX_GROUP or self._queue.empty():
+                return
+
+    def _commit(self, group: list[_Job], *, alone: bool = False) -> None:
+        """Write a group in one transaction, and unless it is to be alone what came meanwhile."""
         try:
-            self._transact([job.work for job in group])
+            self._writer.execute("BEGIN IMMEDIATE")
+            # Other workers may have had the file for a while.
+            if not alone and len(group) < MAX_GROUP and not self._queue.empty():
+                self._take(group)
+            records = self._finish([work for work, _ in group])
         except _BAD_RECORD as error:
             if len(group) > 1:  # one bad record must not take the others with it
                 for job in group:
-                    self._commit([job])
+                    self._commit([job], alone=True)
                 return
             self._failed(len(_records(group)), str(error))
         except sqlite3.Error as error:
-            records = _records(group)
-            aside = f"; {self._set_aside(records)}" if records else ""
-            self._failed(len(records), f"{error}{aside}")
+            lost = _records(group)
+            aside = f"; {self._set_aside(lost)}" if lost else ""
+            self._failed(len(lost), f"{error}{aside}")
         else:
             self.healthy = True
-            self._loop.call_soon_threadsafe(self._committed, group)
+            self._loop.call_soon_threadsafe(self._committed, group, records)
             return
         self._loop.call_soon_threadsafe(self._resolve, group, False)
 
-    def _transact(self, works: Iterable[AuditRecord | Task]) -> None:
-        connection = self._writer
-        connection.execute("BEGIN IMMEDIATE")
+    def _finish(self, works: Iterable[AuditRecord | Task]) -> int:
+        """Do everything and end the transaction; return how many records it wrote."""
+        connection, written = self._writer, 0
         try:
             records: list[AuditRecord] = []
             for work in works:
@@ -204,15 +217,21 @@ class Ledger:
                     records.append(work)
                     continue
                 # A task sees what was queued before it.
-                writing.insert(connection, records, keep_entries=self._keep_entries)
+                written += self._insert(records)
                 records.clear()
                 work(connection)
-            writing.insert(connection, records, keep_entries=self._keep_entries)
+            written += self._insert(records)
             connection.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             raise
+        return written
+
+    def _insert(self, records: list[AuditRecord]) -> int:
+        if records:
+            writing.insert(self._writer, records, keep_entries=self._keep_entries)
+        return len(records)
 
     def _set_aside(self, records: list[AuditRecord]) -> str:
         """Spill records; return what became of them."""
@@ -251,7 +270,8 @@ class Ledger:
             nonlocal deleted
             deleted = delete(connection, before_us, SWEEP_ROWS)
 
-        self._transact([batch])
+        self._writer.execute("BEGIN IMMEDIATE")
+        self._finish([batch])
         return deleted
 
     def _failed(self, count: int, reason: str) -> None:
@@ -267,18 +287,20 @@ class Ledger:
 
     # -- back in the event loop
 
-    def _committed(self, group: list[_Job]) -> None:
-        records = len(_records(group))
+    def _committed(self, group: list[_Job], records: int) -> None:
         if records:
             self.on_commit(records)
         self._resolve(group, True)
 
     def _resolve(self, group: list[_Job], written: bool) -> None:
         self._unfinished -= len(group)
-        for job in group:
-            if not job.future.done():
-                job.future.set_result(written)
+        for _, future in group:
+            if not future.done():
+                future.set_result(written)
+
+    def _count_late(self) -> None:
+        self.late += 1
 
 
 def _records(group: Iterable[_Job]) -> list[AuditRecord]:
-    return [job.work for job in group if isinstance(job.work, AuditRecord)]
+    return [work for work, _ in group if isinstance(work, AuditRecord)]

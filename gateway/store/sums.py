@@ -6,13 +6,19 @@ Deleting old records changes no figure. Every function runs inside the caller's 
 from __future__ import annotations
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import date
 from functools import lru_cache
-from operator import add
 
-from gateway.store.records import AuditRecord
+from gateway.store.records import AuditRecord, Endpoint
 from gateway.wire.usage import Usage
+
+_Group = tuple[int, Endpoint, str, str, str]
+"""A day since the epoch, endpoint, provider, model and agent type."""
+
+_Pair = tuple[str | None, str | None]
+"""The model asked for, and the one sent instead."""
 
 _DAY_US = 86_400_000_000
 _EPOCH = date(1970, 1, 1).toordinal()
@@ -44,17 +50,24 @@ _BASELINE = """INSERT INTO baseline SELECT ?, endpoint, provider, model, agent_t
 
 def add_records(connection: sqlite3.Connection, records: Iterable[AuditRecord]) -> None:
     """Add records to the sums; each sum is changed once, however many records it takes."""
-    totals, overrides = _Sums(), _Sums()
+    totals: defaultdict[_Group, list[tuple[int, ...]]] = defaultdict(list)
+    overrides: defaultdict[_Pair, list[tuple[int, ...]]] = defaultdict(list)
     for record in records:
-        totals.add(_group(record), _counts(record))
+        group, counts = _counted(record)
+        totals[group].append(counts)
         if record.overridden and record.counted:
             saved = record.saved_pico
             pair = (record.requested_model, record.model)
-            overrides.add(pair, (1, saved is not None, saved or 0))
+            overrides[pair].append((1, saved is not None, saved or 0))
         if record.project_id is not None:
             connection.execute(_PROJECTS, _project(record))
-    connection.executemany(_TOTALS, totals.rows())
-    connection.executemany(_OVERRIDES, overrides.rows())
+    rows = (
+        (_date(day), str(endpoint), *group, *_added(counts))
+        for (day, endpoint, *group), counts in totals.items()
+    )
+    connection.executemany(_TOTALS, rows)
+    pairs = ((*pair, *_added(counts)) for pair, counts in overrides.items())
+    connection.executemany(_OVERRIDES, pairs)
 
 
 def set_baseline(connection: sqlite3.Connection, at_us: int) -> None:
@@ -64,35 +77,23 @@ def set_baseline(connection: sqlite3.Connection, at_us: int) -> None:
     connection.execute("UPDATE projects SET baseline_pico = cost_pico")
 
 
-class _Sums:
-    """Numbers added up by group."""
-
-    def __init__(self) -> None:
-        self._found: dict[tuple[str | None, ...], tuple[int, ...]] = {}
-
-    def add(self, group: tuple[str | None, ...], numbers: tuple[int, ...]) -> None:
-        before = self._found.get(group)
-        self._found[group] = numbers if before is None else tuple(map(add, before, numbers))
-
-    def rows(self) -> Iterator[tuple[object, ...]]:
-        return ((*group, *numbers) for group, numbers in self._found.items())
-
-
-def _group(record: AuditRecord) -> tuple[str, ...]:
-    """Return the row of `totals` that a record belongs to."""
-    day, agent_type = _date(record.at_us // _DAY_US), record.agent_type or ""
-    return (day, record.endpoint.value, record.provider, record.model or "", agent_type)
+def _counted(record: AuditRecord) -> tuple[_Group, tuple[int, ...]]:
+    """Return the row of `totals` that a record belongs to, and what it adds to it."""
+    usage, cost = record.usage, record.cost_pico
+    unpriced = cost is None and usage is not None
+    if usage is None:
+        usage = _NO_USAGE
+    model, agent_type = record.model or "", record.agent_type or ""
+    return (record.at_us // _DAY_US, record.endpoint, record.provider, model, agent_type), (
+        1, record.success, record.stream, usage.input_tokens, usage.output_tokens,
+        usage.cache_write_5m_tokens + usage.cache_write_1h_tokens, usage.cache_read_tokens,
+        cost or 0, unpriced, record.latency_us,
+    )  # fmt: skip  # in the order of the columns
 
 
-def _counts(record: AuditRecord) -> tuple[int, ...]:
-    """Return what a record adds to its row of `totals`."""
-    usage = record.usage or _NO_USAGE
-    unpriced = record.usage is not None and record.cost_pico is None
-    return (
-        *(1, record.success, record.stream, usage.input_tokens, usage.output_tokens),
-        usage.cache_write_tokens,
-        *(usage.cache_read_tokens, record.cost_pico or 0, unpriced, record.latency_us),
-    )
+def _added(counts: Iterable[tuple[int, ...]]) -> Iterator[int]:
+    """Return the sum of each column."""
+    return map(sum, zip(*counts, strict=True))
 
 
 @lru_cache(16)

@@ -14,7 +14,6 @@ from msgspec.structs import replace
 from gateway.redact import redact_body
 from gateway.store import conversations, sums
 from gateway.store.records import AuditRecord
-from gateway.wire.usage import Usage
 
 _COLUMNS = tuple(
     """request_id boot_id seq at_us endpoint provider model requested_model status success
@@ -28,10 +27,16 @@ _INSERT = (
     f"INSERT INTO audit ({', '.join(_COLUMNS)})"  # noqa: S608  # fixed names
     f" VALUES ({', '.join('?' * len(_COLUMNS))})"
 )
-_BODIES = "INSERT INTO bodies VALUES (last_insert_rowid(), ?, ?)"
+_BODIES = "INSERT INTO bodies SELECT id, ?, ? FROM audit WHERE request_id = ?"
 _RATE_LIMITS = """INSERT INTO rate_limits VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET at_us = excluded.at_us, limits = excluded.limits
     WHERE limits <> excluded.limits OR at_us < excluded.at_us - 60000000"""
+
+# SQLite stores NaN as NULL, and takes a float as it is. For a None or a bool sqlite3 looks for an
+# adapter first, which costs several times what another value does.
+_NULL = float("nan")
+
+_encode = msgspec.json.Encoder().encode
 
 
 def insert(
@@ -42,13 +47,13 @@ def insert(
     Args:
         keep_entries: Whether each request leaves an entry; the sums are kept in any case.
     """
-    settled = [_settled(connection, record) for record in records]
-    for record in settled:
-        if keep_entries:
-            _insert_entry(connection, record)
-        if record.limits:
-            limits = (record.provider, record.model, record.at_us, _json(dict(record.limits)))
-            connection.execute(_RATE_LIMITS, limits)
+    settled = [
+        record if record.session_id is None else _settled(connection, record) for record in records
+    ]
+    if keep_entries:
+        connection.executemany(_INSERT, map(_row, settled))
+        connection.executemany(_BODIES, filter(None, map(_bodies, settled)))
+    connection.executemany(_RATE_LIMITS, [_limits(record) for record in settled if record.limits])
     sums.add_records(connection, settled)
 
 
@@ -72,39 +77,53 @@ def _settled(connection: sqlite3.Connection, record: AuditRecord) -> AuditRecord
     return replace(record, saved_pico=record.saved_pico - record.written_again_pico(again))
 
 
-def _insert_entry(connection: sqlite3.Connection, record: AuditRecord) -> None:
-    connection.execute(_INSERT, _row(record))
-    if record.request_body is not None or record.response_body is not None:
-        bodies = (redact_body(record.request_body), redact_body(record.response_body))
-        connection.execute(_BODIES, bodies)
-
-
 def _row(record: AuditRecord) -> tuple[object, ...]:
-    usage = record.usage
-    counts: tuple[int | None, ...] = (None,) * 5 if usage is None else _counts(usage)
+    usage, cache = record.usage, record.cache
+    if usage is None:
+        input_ = output = write_5m = write_1h = read = _NULL
+    else:
+        input_, output, read = usage.input_tokens, usage.output_tokens, usage.cache_read_tokens
+        write_5m, write_1h = usage.cache_write_5m_tokens, usage.cache_write_1h_tokens
+    # By fives. The bools are made ints and what is mostly None a _NULL: see there.
     return (
-        *(record.request_id, record.boot_id, record.seq, record.at_us, record.endpoint.value),
-        *(record.provider, record.model, record.requested_model, record.status, record.success),
-        *(record.partial, record.stream, record.overridden, record.latency_us, record.ttft_us),
-        *counts,
-        *(record.cost_pico, record.saved_pico, record.agent_type, record.agent_source),
-        *(record.project_id, record.session_id, record.client, record.billing),
-        *(record.error_message, record.upstream_request_id, _json(record.shape), record.user),
-        *(record.route_reason, _json(record.adapted), record.skipped_reason),
-        *(record.cache and record.cache.value, record.agent_id, record.chosen),
-        _json([] if usage is None else usage.unusual),
-    )
+        record.request_id, record.boot_id, record.seq, record.at_us, str(record.endpoint),
+        record.provider, record.model, record.requested_model, record.status, +record.success,
+        +record.partial, +record.stream, +record.overridden, record.latency_us, record.ttft_us,
+        input_, output, write_5m, write_1h, read,
+        record.cost_pico,
+        _NULL if record.saved_pico is None else record.saved_pico,
+        record.agent_type,
+        record.agent_source,
+        _NULL if record.project_id is None else record.project_id,
+        _NULL if record.session_id is None else record.session_id,
+        record.client,
+        record.billing,
+        _NULL if record.error_message is None else record.error_message,
+        _NULL if record.upstream_request_id is None else record.upstream_request_id,
+        _encode(record.shape).decode(),
+        _NULL if record.user is None else record.user,
+        record.route_reason,
+        _words(record.adapted),
+        _NULL if record.skipped_reason is None else record.skipped_reason,
+        _NULL if cache is None else str(cache),
+        _NULL if record.agent_id is None else record.agent_id,
+        record.chosen,
+        "[]" if usage is None else _words(usage.unusual),
+    )  # fmt: skip  # 40 lines otherwise
 
 
-def _counts(usage: Usage) -> tuple[int, ...]:
-    return (
-        usage.input_tokens,
-        usage.output_tokens,
-        usage.cache_write_5m_tokens,
-        usage.cache_write_1h_tokens,
-        usage.cache_read_tokens,
-    )
+def _words(words: tuple[str, ...]) -> str:
+    return _encode(words).decode() if words else "[]"
 
 
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()
+def _bodies(record: AuditRecord) -> tuple[str | None, str | None, str] | None:
+    """Return the bodies of a record without what is secret; None when it has none."""
+    if record.request_body is None and record.response_body is None:
+        return None
+    kept = (redact_body(record.request_body), redact_body(record.response_body))
+    return (*kept, record.request_id)
+
+
+def _limits(record: AuditRecord) -> tuple[object, ...]:
+    limits = _encode(dict(record.limits)).decode()
+    return (record.provider, record.model, record.at_us, limits)

@@ -53,9 +53,27 @@ _decode_message = msgspec.json.Decoder(Message).decode
 
 def read_message(body: bytes) -> Reading:
     """Return what a complete JSON answer says; an empty reading when it is no message."""
-    tally = Tally()
-    model = tally.read(body)
-    return Reading(tally.usage(), model)
+    try:
+        message = _decode_message(body)
+    except UNREADABLE:
+        return Reading()
+    usage = message.usage
+    return Reading(None if usage is None else counted(usage), message.model)
+
+
+def counted(usage: MessageUsage) -> Usage:
+    """Return what one usage object says; cache writes of no stated lifetime are for 5 minutes."""
+    tools, steps = usage.server_tool_use, usage.iterations
+    searches = 0 if tools is None else tools.web_search_requests or 0
+    terms = _terms(usage.service_tier, usage.speed, usage.inference_geo)
+    if not steps:
+        return Usage(*_tokens(usage), searches, terms)
+    strange = [step.type or "nameless" for step in steps if step.type not in _STEPS]
+    if strange:
+        terms = replace(terms, other=strange[0])
+    several = len(steps) > 1 or any(step.type != "message" for step in steps)
+    taken = tuple(_step(step) for step in steps) if several else ()
+    return Usage(*_tokens(usage), searches, terms, taken)
 
 
 class Tally:
@@ -65,17 +83,10 @@ class Tally:
     the input counts, leaves them out, or (after server tools) raises them.
     """
 
-    __slots__ = (
-        *("_cached", "_hour", "_input", "_minutes", "_output", "_read", "_searches"),
-        *("_seen", "_steps", "_terms"),
-    )
+    __slots__ = ("_sum",)
 
     def __init__(self) -> None:
-        self._seen = False
-        self._input = self._output = self._cached = self._minutes = self._hour = self._read = 0
-        self._searches = 0
-        self._steps: tuple[_Step, ...] = ()
-        self._terms = STANDARD
+        self._sum: MessageUsage | None = None
 
     def read(self, data: bytes) -> str | None:
         """Add the `usage` of a message or event, if any, and return its `model`, None if unsaid."""
@@ -89,64 +100,76 @@ class Tally:
 
     def add(self, usage: MessageUsage) -> None:
         """Add one usage object."""
-        self.add_tokens(usage)
-        if usage.server_tool_use is not None:
-            searches = usage.server_tool_use.web_search_requests or 0
-            self._searches = max(self._searches, searches)
-        if usage.service_tier or usage.speed or usage.inference_geo:
-            self._terms = _terms(usage, self._terms)
-        self._steps = usage.iterations or self._steps
-
-    def add_tokens(self, tokens: _Tokens) -> None:
-        """Add the tokens of one usage object, or of one step."""
-        self._seen = True
-        if tokens.output_tokens is not None:
-            self._output = tokens.output_tokens
-        self._input = max(self._input, tokens.input_tokens or 0)
-        self._cached = max(self._cached, tokens.cache_creation_input_tokens or 0)
-        self._read = max(self._read, tokens.cache_read_input_tokens or 0)
-        creation = tokens.cache_creation
-        if creation is not None:
-            self._minutes = max(self._minutes, creation.ephemeral_5m_input_tokens or 0)
-            self._hour = max(self._hour, creation.ephemeral_1h_input_tokens or 0)
+        self._sum = usage if self._sum is None else _merged(self._sum, usage)
 
     def usage(self) -> Usage | None:
-        """Return the sum; cache writes without a stated lifetime count as five minutes.
-
-        None when no usage object was added.
-        """
-        if not self._seen:
-            return None
-        minutes = max(self._minutes, self._cached - self._hour)
-        tokens = (self._input, self._output, minutes, self._hour, self._read)
-        steps, terms = self._steps, self._terms
-        strange = [step.type or "nameless" for step in steps if step.type not in _STEPS]
-        if strange:
-            terms = replace(terms, other=strange[0])
-        several = len(steps) > 1 or any(step.type != "message" for step in steps)
-        taken = tuple(_step(step) for step in steps) if several else ()
-        return Usage(*tokens, web_searches=self._searches, terms=terms, steps=taken)
+        """Return the sum; None when no usage object was added."""
+        return None if self._sum is None else counted(self._sum)
 
 
-_USUAL = frozenset({"standard", "global", "not_available"})
+_USUAL = frozenset({None, "", "standard", "global", "not_available"})
 _STEPS = frozenset({"message", "compaction", "advisor_message"})
 """Steps of an answer that cost what their tokens cost; a way back to another model does not."""
 
 
-def _terms(usage: MessageUsage, before: Terms) -> Terms:
-    """Return the terms a usage object tells; what it does not name stays as before."""
-    told = (usage.service_tier, usage.speed, usage.inference_geo)
-    known = (before.tier, before.speed, before.geo)
-    return Terms(
-        *(
-            old if not new else None if new in _USUAL else new
-            for new, old in zip(told, known, strict=True)
-        )
+def _merged(old: MessageUsage, new: MessageUsage) -> MessageUsage:
+    """Return what two usage objects of one answer say together."""
+    output = old.output_tokens if new.output_tokens is None else new.output_tokens
+    return MessageUsage(
+        input_tokens=_larger(old.input_tokens, new.input_tokens),
+        output_tokens=output,
+        cache_creation_input_tokens=_larger(
+            old.cache_creation_input_tokens, new.cache_creation_input_tokens
+        ),
+        cache_read_input_tokens=_larger(old.cache_read_input_tokens, new.cache_read_input_tokens),
+        cache_creation=_written(old.cache_creation, new.cache_creation),
+        server_tool_use=_searched(old.server_tool_use, new.server_tool_use),
+        service_tier=new.service_tier or old.service_tier,
+        speed=new.speed or old.speed,
+        inference_geo=new.inference_geo or old.inference_geo,
+        iterations=new.iterations or old.iterations,
     )
+
+
+def _larger(one: int | None, other: int | None) -> int:
+    return max(one or 0, other or 0)
+
+
+def _written(old: _Creation | None, new: _Creation | None) -> _Creation | None:
+    if old is None or new is None:
+        return old or new
+    return _Creation(
+        _larger(old.ephemeral_5m_input_tokens, new.ephemeral_5m_input_tokens),
+        _larger(old.ephemeral_1h_input_tokens, new.ephemeral_1h_input_tokens),
+    )
+
+
+def _searched(old: _ServerTools | None, new: _ServerTools | None) -> _ServerTools | None:
+    if old is None or new is None:
+        return old or new
+    return _ServerTools(_larger(old.web_search_requests, new.web_search_requests))
+
+
+def _tokens(told: _Tokens) -> tuple[int, int, int, int, int]:
+    """Return input, output, cache writes for 5 minutes and for an hour, and cache reads."""
+    cached, creation = told.cache_creation_input_tokens or 0, told.cache_creation
+    minutes = hour = 0
+    if creation is not None:
+        minutes = creation.ephemeral_5m_input_tokens or 0
+        hour = creation.ephemeral_1h_input_tokens or 0
+    if cached > minutes + hour:
+        minutes = cached - hour
+    input_, output = told.input_tokens or 0, told.output_tokens or 0
+    return input_, output, minutes, hour, told.cache_read_input_tokens or 0
+
+
+def _terms(tier: str | None, speed: str | None, geo: str | None) -> Terms:
+    if tier in _USUAL and speed in _USUAL and geo in _USUAL:
+        return STANDARD
+    return Terms(*(None if word in _USUAL else word for word in (tier, speed, geo)))
 
 
 def _step(step: _Step) -> tuple[str | None, Usage]:
     """Return one step; only an adviser is another model than the one that answered."""
-    tally = Tally()
-    tally.add_tokens(step)
-    return step.model or "" if step.type == "advisor_message" else None, tally.usage() or Usage()
+    adviser = step.model or "" if step.type == "advisor_message" else None
+    return adviser, Usage(*_tokens(step))

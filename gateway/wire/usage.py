@@ -55,12 +55,15 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     @property
     def prompt_tokens(self) -> int:
         """The whole prompt, cached or not."""
-        return self.input_tokens + self.cache_write_tokens + self.cache_read_tokens
+        written = self.cache_write_5m_tokens + self.cache_write_1h_tokens
+        return self.input_tokens + written + self.cache_read_tokens
 
     @property
     def unusual(self) -> tuple[str, ...]:
         """What, beside the tokens, decides its price, one word each; empty for most answers."""
         terms = self.terms
+        if terms is STANDARD and not self.web_searches and not self.steps:
+            return ()
         words = [word for word in (terms.tier, terms.speed, terms.geo, terms.other) if word]
         words += ["web_search"] if self.web_searches else []
         return (*words, "steps") if self.steps else tuple(words)

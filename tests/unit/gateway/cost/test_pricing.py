@@ -190,3 +190,38 @@ def test_terms_do_not_depend_on_the_region() -> None:
     assert price is not None
     tariff = Tariff(price)
     assert tariff.on(Terms(geo="us")) is tariff
+
+
+COUNTS = st.integers(0, 10**7)
+
+
+@given(
+    usages=st.lists(st.builds(Usage, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS), min_size=1),
+    model=st.sampled_from(["plain", "plain-20250101", "long", "long-20250101", "full", "nothing"]),
+)
+def test_tokens_cost_their_price_however_often_a_model_was_asked_for(
+    usages: list[Usage], model: str
+) -> None:
+    again = Pricing.parse(TABLE)
+    tariff = again._table.get(model.removesuffix("-20250101"))
+    for usage in usages:
+        price = None if tariff is None else tariff.at(usage.prompt_tokens)
+        expected = price and (
+            usage.input_tokens * price.input
+            + usage.output_tokens * price.output
+            + usage.cache_write_5m_tokens * price.cache_write_5m
+            + usage.cache_write_1h_tokens * price.cache_write_1h
+            + usage.cache_read_tokens * price.cache_read
+        )
+        assert again.cost(usage, model) == Pricing.parse(TABLE).cost(usage, model) == expected
+
+
+def test_only_so_many_ids_are_remembered_and_none_without_a_price() -> None:
+    pricing = Pricing.parse(TABLE)
+    held = len(pricing._known)
+    for number in range(2000):
+        assert pricing.cost(USAGE, f"plain-{number:08d}") == pricing.cost(USAGE, "plain")
+        assert pricing.cost(USAGE, f"nothing-{number:08d}") is None
+    found = pricing._known.keys() - pricing._table.keys()
+    assert 0 < len(found) <= len(pricing._known) - held <= 256
+    assert all(model.startswith("plain-") for model in found)

@@ -103,9 +103,13 @@ def test_file_just_begun_is_passed_over(tmp_path: Path, content: bytes) -> None:
     own.close()
 
 
-def test_several_counters_are_added_to_at_once(tmp_path: Path) -> None:
-    own = Counters(tmp_path, "7", "own")
-    own.add(("a",))
-    own.add_all([(("a",), 2), (("b", "x"), 0), (("c",), 5), (("a",), 1)])
-    assert own.own() == {("a",): 4, ("b", "x"): 0, ("c",): 5}
+def test_counter_stays_in_its_slot(tmp_path: Path) -> None:
+    own, other = Counters(tmp_path, "7", "own"), Counters(tmp_path, "7", "other")
+    slots = [own.slot((name,)) for name in ("a", "b", "c")]
+    own.values[slots[0]] += 4
+    own.values[own.slot(("c",))] += 5
+    own.add(("c",))
+    assert [own.slot((name,)) for name in ("a", "b", "c")] == slots
+    assert own.own() == other.by_process()["own"] == {("a",): 4, ("b",): 0, ("c",): 6}
     own.close()
+    other.close()

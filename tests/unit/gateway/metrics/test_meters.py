@@ -6,18 +6,40 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from gateway.metrics import meters
 from gateway.metrics.counters import Counters
 from gateway.metrics.exposition import render
-from gateway.metrics.meters import Known, Metrics, Stopwatch
+from gateway.metrics.meters import Known, Metrics
 from gateway.metrics.report import Facts
 from gateway.store.records import AuditRecord, Endpoint
 from gateway.wire.usage import Usage
 
 KNOWN = Known(("p", "q"), ("a", "b"), (("a", "b"), ("c", "d"), ("a", "z")))
+
+RECORD = AuditRecord(
+    request_id="r1",
+    boot_id="boot",
+    seq=1,
+    at_us=1,
+    endpoint=Endpoint.MESSAGES,
+    provider="p",
+    model="b",
+    requested_model="a",
+    status=200,
+    success=True,
+    partial=False,
+    stream=False,
+    overridden=True,
+    counted=True,
+    latency_us=1,
+)
 
 
 @pytest.fixture
@@ -175,9 +197,52 @@ def test_cache_totals_are_those_of_all_workers(pair: tuple[Metrics, Metrics]) ->
     assert lines(two, "two")["cco_cache_hit_rate"] == "0.5"
 
 
-def test_waiting_is_not_the_gateways_own_time() -> None:
-    now = iter((0.0, 1.0, 11.0, 13.0))
-    watch = Stopwatch(lambda: next(now))
-    with watch:
-        pass  # from 1 to 11
-    assert watch.own_s() == 3.0
+@given(st.data())
+def test_request_like_one_before_counts_like_the_first(data: st.DataObject) -> None:
+    names = st.sampled_from(["a", "b", "c", "d", "p", "q", "x", None])
+    changes = st.fixed_dictionaries(
+        {
+            "provider": st.sampled_from(["p", "q", "x"]),
+            "model": names,
+            "requested_model": names,
+            "status": st.sampled_from([200, 429]),
+            "stream": st.booleans(),
+            "overridden": st.booleans(),
+            "endpoint": st.sampled_from(list(Endpoint)),
+            "skipped_reason": st.sampled_from([None, "target_down"]),
+            "latency_us": st.integers(0, 400_000_000),
+            "ttft_us": st.none() | st.integers(0, 400_000_000),
+            "usage": st.none() | st.just(Usage(1, 2, 3, 4, 5)),
+            "cost_pico": st.none() | st.integers(0, 10),
+        }
+    )
+    seen = [replace(RECORD, **change) for change in data.draw(st.lists(changes, max_size=12))]
+    with TemporaryDirectory() as folder:
+        one = Metrics(Counters(Path(folder), "7", "one"), KNOWN)
+        for each in seen:
+            one.observe(each)
+        together = lines(one, "one")
+        one.close()
+    with TemporaryDirectory() as folder:
+        # Each worker sees one request, so that nothing is remembered.
+        workers = [Metrics(Counters(Path(folder), "7", f"w{n}"), KNOWN) for n in range(len(seen))]
+        reader = Metrics(Counters(Path(folder), "7", "reader"), KNOWN)
+        for worker, each in zip(workers, seen, strict=True):
+            worker.observe(each)
+        assert lines(reader, "reader") == together
+        for worker in (*workers, reader):
+            worker.close()
+
+
+def test_more_kinds_of_requests_than_are_remembered_are_counted(
+    tmp_path: Path, record: AuditRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(meters, "_REMEMBERED", 4)
+    one = Metrics(Counters(tmp_path, "7", "one"), KNOWN)
+    for status in (*range(200, 220), *range(200, 220)):
+        one.observe(replace(record, status=status))
+    found = lines(one, "one")
+    for status in range(200, 220):
+        labels = f'provider="p",model="b",status="{status}",stream="true"'
+        assert found[f"gateway_requests_total{{{labels}}}"] == "2"
+    one.close()

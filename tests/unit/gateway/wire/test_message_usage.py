@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gateway.wire.message_usage import read_message
+from gateway.wire.message_usage import Tally, read_message
 from gateway.wire.usage import Reading, Terms, Usage
 
 
@@ -97,3 +100,65 @@ def test_way_back_to_another_model_is_told_as_a_term() -> None:
     found = usage_of(iterations=[step("message", 9), step("fallback_message", 8)])
     assert found is not None
     assert found.terms == Terms(other="fallback_message")
+
+
+COUNTS = st.none() | st.integers(0, 9)
+TERMS = st.sampled_from([None, "", "standard", "fast", "batch", "us"])
+USAGES = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(("input_tokens", "output_tokens"), COUNTS),
+        **dict.fromkeys(("cache_creation_input_tokens", "cache_read_input_tokens"), COUNTS),
+        "cache_creation": st.none()
+        | st.fixed_dictionaries(
+            {},
+            optional={f"ephemeral_{life}_input_tokens": COUNTS for life in ("5m", "1h")},
+        ),
+        "server_tool_use": st.none() | st.fixed_dictionaries({"web_search_requests": COUNTS}),
+        **dict.fromkeys(("service_tier", "speed", "inference_geo"), TERMS),
+        "iterations": st.none() | st.just([]) | st.just([step("compaction", 3)]),
+    },
+)
+
+
+@given(st.lists(USAGES, min_size=1, max_size=4))
+def test_several_usage_objects_say_the_largest_counts_and_the_last_words(
+    told: list[dict[str, Any]],
+) -> None:
+    tally = Tally()
+    for one in told:
+        tally.read(json.dumps({"usage": one}).encode())
+
+    def largest(name: str, *within: str) -> int:
+        parts = told
+        for part in within:
+            parts = [one.get(part) or {} for one in parts]
+        return max(one.get(name) or 0 for one in parts)
+
+    def last(name: str) -> Any:  # Any: JSON
+        return next((one[name] for one in reversed(told) if one.get(name)), None)
+
+    outputs = [one["output_tokens"] for one in told if one.get("output_tokens") is not None]
+    minutes, hour = (
+        largest(f"ephemeral_{life}_input_tokens", "cache_creation") for life in ("5m", "1h")
+    )
+    words = (last(name) for name in ("service_tier", "speed", "inference_geo"))
+    found = tally.usage()
+    assert found == Usage(
+        largest("input_tokens"),
+        outputs[-1] if outputs else 0,
+        max(minutes, largest("cache_creation_input_tokens") - hour),
+        hour,
+        largest("cache_read_input_tokens"),
+        largest("web_search_requests", "server_tool_use"),
+        Terms(*(None if word == "standard" else word for word in words)),
+        ((None, Usage(3, 1, 5, 0, 6)),) if last("iterations") else (),
+    )
+
+
+@given(USAGES)
+def test_one_usage_object_says_what_it_says_twice(told: dict[str, Any]) -> None:
+    body = json.dumps({"model": "m", "usage": told}).encode()
+    tally = Tally()
+    assert [tally.read(body), tally.read(body)] == ["m", "m"]
+    assert read_message(body) == Reading(tally.usage(), "m")
