@@ -43,6 +43,8 @@ async def pass_through(
 
 def forwarded_headers(answer: Answer) -> list[Header]:
     """Return the provider's headers for the client: all, but none that pose as the gateway's."""
+    if b"x-gateway-" not in b"\n".join(answer.first):
+        return list(answer.headers)
     return [header for header in answer.headers if header[0][:10] != b"x-gateway-"]
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from fuzz.targets.case import pieces
 from gateway.errors import UpstreamError, UpstreamFault
+from gateway.upstream.answer_parser import AnswerParser
 from gateway.upstream.connection import Connection
+from gateway.upstream.head import AnswerHead, Begun, HeadReader, PlainHeads
 from gateway.wire.http import Header
 
 REQUEST = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n"
@@ -16,7 +18,12 @@ TIMEOUT_S = 600.0
 
 
 def answer(data: bytes) -> None:
-    """Deliver a provider's bytes: one whole answer or an UpstreamError, the same at any split."""
+    """Deliver a provider's bytes: one whole answer or an UpstreamError, the same at any split.
+
+    What is read without httptools must be what httptools reads, piece by piece.
+    """
+    for parts in ([data], list(pieces(data))):
+        assert list(_parsed(parts, PlainHeads())) == list(_parsed(parts, _Unread()))
     whole = asyncio.run(_delivered([data]))
     assert whole == asyncio.run(_delivered(pieces(data)))
     assert whole.fault in (None, UpstreamFault.CUT, UpstreamFault.PROTOCOL)
@@ -38,6 +45,17 @@ class Delivered:
     headers: tuple[Header, ...] = ()
     body: bytes = b""
     fault: UpstreamFault | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a parser tells after a piece."""
+
+    head: AnswerHead | None
+    body: bytes
+    error: str
+    finished: bool
+    kept: bool
 
 
 @dataclass(slots=True)
@@ -82,13 +100,30 @@ class _Wire(asyncio.Transport):
         self.open = False
 
 
+class _Unread:
+    """Leaves every answer to httptools."""
+
+    def read(self, data: bytes) -> Begun | None:
+        return None
+
+
+def _parsed(parts: Iterable[bytes], plain: HeadReader) -> Iterator[Parsed]:
+    parser = AnswerParser(plain)
+    for part in parts:
+        if parser.finished or parser.error is not None:
+            return
+        body = parser.feed(part)
+        kept = parser.finished and parser.keep_alive
+        yield Parsed(parser.head, body, str(parser.error), finished=parser.finished, kept=kept)
+
+
 async def _delivered(parts: Iterable[bytes]) -> Delivered:
-    connection, wire, sink, found = Connection(_Pool()), _Wire(), _Sink(), Delivered()
+    connection, wire, sink, found = Connection(_Pool(), PlainHeads()), _Wire(), _Sink(), Delivered()
     connection.connection_made(wire)
     reading = asyncio.ensure_future(_read(connection, sink, found))
     await asyncio.sleep(0)  # the request is sent
     for part in parts:
-        if wire.open and not connection.finished:
+        if wire.open and not connection.parser.finished:
             connection.data_received(part)
         await asyncio.sleep(0)  # the reader has its turn between two segments
     if wire.open:
@@ -101,8 +136,8 @@ async def _delivered(parts: Iterable[bytes]) -> Delivered:
 
 async def _read(connection: Connection, sink: _Sink, found: Delivered) -> None:
     try:
-        await connection.request(REQUEST, b"", TIMEOUT_S)
-        found.status, found.headers = connection.status, tuple(connection.headers)
+        head = await connection.request(REQUEST, b"", TIMEOUT_S)
+        found.status, found.headers = head.status, head.headers
         await connection.deliver(sink, TIMEOUT_S)
     except UpstreamError as error:
         found.fault = error.fault

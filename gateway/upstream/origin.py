@@ -13,12 +13,15 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from gateway.errors import UpstreamError, UpstreamFault
+from gateway.upstream.answer import Answer
 from gateway.upstream.connection import Connection, Sink
-from gateway.wire.hops import HOP_BY_HOP, end_to_end
-from gateway.wire.http import Header, ReadSide, all_values
+from gateway.upstream.head import PlainHeads
+from gateway.wire.hops import HOP_BY_HOP
+from gateway.wire.http import Header
 
 __all__ = ["Answer", "Origin", "Sink"]
 
+_BODILESS = (b"GET ", b"DELETE ", b"OPTIONS ")  # of these, an empty body is no body
 _OURS = HOP_BY_HOP | {b"host", b"content-length", b"expect"}
 _RESEND_WITHIN_S = 1.0
 
@@ -57,6 +60,7 @@ class Origin:
         self._host = b"host: " + authority
         self._connect_timeout_s = connect_timeout_s
         self._idle_timeout_s, self._max_idle = idle_timeout_s, max_idle
+        self._plain_heads = PlainHeads()
         self._idle: deque[Connection] = deque()
         self._closed = False
 
@@ -74,34 +78,60 @@ class Origin:
         *,
         head_timeout_s: float,
     ) -> Answer:
-        """Send a request and return once the head of its answer is in; the caller must release it.
+        """Send a request made for this once; see `head` and `ask`."""
+        head = self.head(method, target, headers)
+        return await self.ask(head, body, head_timeout_s=head_timeout_s)
+
+    def head(self, method: bytes, target: bytes, headers: Sequence[Header]) -> bytes:
+        """Return the head of a request, to be sent with `ask` as often as need be.
 
         Args:
             target: Path and query, appended to the base URL's path.
-            headers: End-to-end headers; host and content-length are added, hop-by-hop ones dropped.
+            headers: End-to-end headers; host is added, and hop-by-hop ones are dropped.
+
+        Raises ValueError for HEAD (its answers cannot be framed) and for a header or target with a
+        line break in it.
+        """
+        if method == b"HEAD":
+            raise ValueError("HEAD is never sent upstream")
+        lines = [b"%b %b%b HTTP/1.1" % (method, self._prefix, target), self._host]
+        if not _OURS.isdisjoint(dict(headers)):
+            headers = [header for header in headers if header[0] not in _OURS]
+        lines += map(b": ".join, headers)
+        head = b"\r\n".join(lines) + b"\r\n"
+        breaks = len(lines)
+        if head.count(b"\n") != breaks or head.count(b"\r") != breaks:
+            raise ValueError("the target or a header holds a line break")
+        return head
+
+    async def ask(self, head: bytes, body: bytes, *, head_timeout_s: float) -> Answer:
+        """Send a request and return once the head of its answer is in; the caller must release it.
+
+        Args:
+            head: What `head` returned; content-length is added.
             head_timeout_s: From the end of connecting to the end of the answer's head.
 
-        Raises UpstreamError; ValueError for HEAD (its answers cannot be framed) and for a header
-        or target with a line break in it.
+        Raises UpstreamError.
         """
-        head = self._head(method, target, headers, len(body))
+        head = _sized(head, len(body))
         connection = self._pooled() or await self._connect()
-        pooled = connection.used
-        begun = asyncio.get_running_loop().time()
         try:
-            await connection.request(head, body, head_timeout_s)
-            return Answer(connection, resent=False)
-        except UpstreamError:
-            # A provider may close an idle connection just as the request goes out. After a second,
-            # or any byte of an answer, it may have been working on the request: to send it again
-            # could bill twice.
-            waited_s = asyncio.get_running_loop().time() - begun
-            if not (pooled and connection.died_silently and waited_s < _RESEND_WITHIN_S):
+            answer = await connection.request(head, body, head_timeout_s)
+        except BaseException as error:
+            connection.release()
+            if not isinstance(error, UpstreamError) or not _may_resend(connection):
                 raise
+        else:
+            return Answer(connection, answer, resent=False)
+        left_s = head_timeout_s - connection.waited_s()
         self.resent += 1
         connection = await self._connect()
-        await connection.request(head, body, head_timeout_s - waited_s)
-        return Answer(connection, resent=True)
+        try:
+            answer = await connection.request(head, body, left_s)
+        except BaseException:
+            connection.release()
+            raise
+        return Answer(connection, answer, resent=True)
 
     def sweep(self, now: float) -> None:
         """Close the oldest idle connections; call about once a second with event-loop time."""
@@ -145,7 +175,7 @@ class Origin:
         try:
             async with asyncio.timeout(self._connect_timeout_s):
                 _, connection = await loop.create_connection(
-                    lambda: Connection(self),
+                    lambda: Connection(self, self._plain_heads),
                     self._name,
                     self._port,
                     ssl=self._tls,
@@ -159,106 +189,18 @@ class Origin:
             raise UpstreamError(UpstreamFault.CONNECT, message) from error
         return connection
 
-    def _head(
-        self, method: bytes, target: bytes, headers: Sequence[Header], body_bytes: int
-    ) -> bytes:
-        if method == b"HEAD":
-            raise ValueError("HEAD is never sent upstream")
-        lines = [b"%b %b%b HTTP/1.1" % (method, self._prefix, target), self._host]
-        if not _OURS.isdisjoint(dict(headers)):
-            headers = [header for header in headers if header[0] not in _OURS]
-        lines += map(b": ".join, headers)
-        if body_bytes or method not in (b"GET", b"DELETE", b"OPTIONS"):
-            lines.append(b"content-length: %d" % body_bytes)
-        head = b"\r\n".join(lines) + b"\r\n\r\n"
-        breaks = len(lines) + 1
-        if head.count(b"\n") != breaks or head.count(b"\r") != breaks:
-            raise ValueError("the target or a header holds a line break")
-        return head
+
+def _sized(head: bytes, body_bytes: int) -> bytes:
+    """Return the head with its length and its end."""
+    if body_bytes or not head.startswith(_BODILESS):
+        return b"%bcontent-length: %d\r\n\r\n" % (head, body_bytes)
+    return head + b"\r\n"
 
 
-class Answer:
-    """A response whose head is in and whose body is still to be taken.
+def _may_resend(connection: Connection) -> bool:
+    """Return whether a request that failed here can be sent again.
 
-    Attributes:
-        status: 200 or above.
-        headers: Names in lower case; hop-by-hop headers are dropped, trailers never included.
-        resent: Whether the request was sent twice because a pooled connection had just died.
+    A provider may close an idle connection just as the request goes out. After a second, or any
+    byte of an answer, it may have been working on the request: to send it again could bill twice.
     """
-
-    __slots__ = ("_connection", "_first", "headers", "resent", "status")
-
-    def __init__(self, connection: Connection, *, resent: bool) -> None:
-        headers, self._first = connection.headers, connection.first
-        named = all_values(headers, self._first, b"connection")
-        self.status, self.resent = connection.status, resent
-        self.headers = end_to_end(headers, named)
-        self._connection: Connection | None = connection
-
-    def header(self, name: bytes) -> bytes | None:
-        """Return the first value of a header (name in lower case), or None."""
-        return self._first.get(name)
-
-    @property
-    def read_side(self) -> ReadSide:
-        """What `Responder.throttle` pauses; has no effect after `release`."""
-        return self
-
-    def pause_reading(self) -> None:
-        """Deliver nothing until `resume_reading`."""
-        if self._connection is not None:
-            self._connection.set_throttled(throttled=True)
-
-    def resume_reading(self) -> None:
-        """Deliver again."""
-        if self._connection is not None:
-            self._connection.set_throttled(throttled=False)
-
-    async def read(self, limit: int, *, idle_timeout_s: float = 300) -> tuple[bytes, bool]:
-        """Buffer up to `limit` bytes; return them and whether they are all there is.
-
-        What is beyond them can then be pumped. Raises UpstreamError as `pump` does.
-        """
-        buffer = _Buffer(self._held(), limit)
-        if not self._held().finished:
-            await self._held().deliver(buffer, idle_timeout_s)
-        return self._held().split(buffer.parts, limit)
-
-    async def pump(self, sink: Sink, *, idle_timeout_s: float) -> None:
-        """Push the body into the sink until the message ends.
-
-        Args:
-            idle_timeout_s: Longest pause between two pieces, while nobody throttles.
-
-        Raises UpstreamError (CUT, TIMEOUT or PROTOCOL); whatever came before has been pushed.
-        """
-        await self._held().deliver(sink, idle_timeout_s)
-
-    def release(self) -> None:
-        """Give the connection back when the message ended cleanly, else cut it. Idempotent.
-
-        Cutting is what makes a provider stop working on an answer nobody wants.
-        """
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.release()
-
-    def _held(self) -> Connection:
-        if self._connection is None:
-            raise RuntimeError("the answer has been released")
-        return self._connection
-
-
-class _Buffer:
-    """A sink that stops its connection when it holds `limit` bytes."""
-
-    def __init__(self, connection: Connection, limit: int) -> None:
-        self.parts: list[bytes] = []
-        self._connection, self._left = connection, limit
-
-    def body(self, data: bytes) -> None:
-        """Take a piece, and ask for no more when there is one byte too many."""
-        self.parts.append(data)
-        self._left -= len(data)
-        if self._left < 0:
-            self._connection.hand_back()
+    return connection.used and connection.died_silently and connection.waited_s() < _RESEND_WITHIN_S

@@ -13,6 +13,7 @@ from gateway.wire.http import Header
 if TYPE_CHECKING:
     from tests.unit.gateway.upstream.conftest import Answering, Post
 
+DEADLINE_S = 30.0
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
 
@@ -59,6 +60,30 @@ def test_head_and_line_breaks_are_never_sent(
             with pytest.raises(ValueError, match=r"HEAD|line break"):
                 await origin.send(method, target, headers, b"", head_timeout_s=1)
             assert made.connections == 0
+
+    uvloop.run(test())
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "length"),
+    [
+        (b"POST", b"", b"content-length: 0\r\n"),
+        (b"POST", b"abc", b"content-length: 3\r\n"),
+        (b"GET", b"", b""),
+        (b"GET", b"abc", b"content-length: 3\r\n"),
+    ],
+)
+def test_head_made_once_is_sent_with_the_length_of_each_body(
+    provider: Answering, method: bytes, body: bytes, length: bytes
+) -> None:
+    async def test() -> None:
+        async with provider(OK, OK) as (made, origin):
+            head = origin.head(method, b"/v1/m", ((b"x-api-key", b"k"),))
+            for _ in range(2):
+                answer = await origin.ask(head, body, head_timeout_s=DEADLINE_S)
+                assert await answer.read(100) == (b"hello", True)
+                answer.release()
+            assert made.heads == [head + length + b"\r\n"] * 2
 
     uvloop.run(test())
 
