@@ -118,7 +118,7 @@ class Application:
     ) -> None:
         service = self._service
         try:
-            user = service.clients.authenticate(request.headers)
+            user = service.clients.sender(request.head)
             admission = service.limiter.admit(user, aside=True)
         except RequestError as error:
             refuse(responder, error, request_id)

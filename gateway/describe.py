@@ -6,12 +6,12 @@ from urllib.parse import quote
 
 import msgspec
 
-from gateway.agents.identity import agent_id_of, session_of
+from gateway.agents.identity import claims
 from gateway.overrides.shape import header_name, name
 from gateway.providers.anthropic import OAUTH_PREFIX
 from gateway.redact import redact
 from gateway.wire.body import Body
-from gateway.wire.http import Header, Request
+from gateway.wire.http import Head, Header, Request, per_head
 
 _RATE_LIMITS = {
     b"anthropic-ratelimit-requests-limit": "requests",
@@ -42,13 +42,10 @@ class Sender(msgspec.Struct, frozen=True, gc=False):
 
 def sender(request: Request, body: Body | None = None) -> Sender:
     """Return who sent a request. What a readable body says of its project counts first."""
-    project = None if body is None else body.project_id
-    return Sender(
-        session_id=session_of(request),
-        agent_id=agent_id_of(request),
-        client=header_name(request, b"user-agent"),
-        project_id=header_name(request, b"x-project-id") if project is None else name(project),
-    )
+    found = _sender(request.head)
+    if body is None or body.project_id is None:
+        return found
+    return msgspec.structs.replace(found, project_id=name(body.project_id))
 
 
 def billing(request: Request, key: str | None) -> str:
@@ -57,10 +54,7 @@ def billing(request: Request, key: str | None) -> str:
     Args:
         key: The gateway's own key; None when the client's credential is forwarded.
     """
-    if key is None:
-        credential = (request.header(b"authorization") or b"").decode("latin-1")
-        key = credential.partition(" ")[2].strip()
-    return "subscription" if key.startswith(OAUTH_PREFIX) else "metered"
+    return _billing(request.head) if key is None else _paid_by(key)
 
 
 def rate_limits(headers: tuple[Header, ...]) -> tuple[tuple[str, int], ...]:
@@ -90,3 +84,24 @@ def error_text(status: int, body: bytes) -> str:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, LookupError, TypeError):
         message = ""
     return redact(f"HTTP {status}: {message}" if message else f"HTTP {status}")
+
+
+@per_head
+def _sender(head: Head) -> Sender:
+    told = claims(head)
+    return Sender(
+        session_id=told.session_id,
+        agent_id=told.agent_id,
+        client=header_name(head, b"user-agent"),
+        project_id=header_name(head, b"x-project-id"),
+    )
+
+
+@per_head
+def _billing(head: Head) -> str:
+    credential = head.first.get(b"authorization", b"").decode("latin-1")
+    return _paid_by(credential.partition(" ")[2].strip())
+
+
+def _paid_by(key: str) -> str:
+    return "subscription" if key.startswith(OAUTH_PREFIX) else "metered"

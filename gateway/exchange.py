@@ -95,7 +95,7 @@ class Exchange:
     async def _serve(self, target: bytes) -> None:
         service, account = self._service, self._account
         request = account.request
-        account.user = service.clients.authenticate(request.headers)
+        account.user = service.clients.sender(request.head)
         self._admission = service.limiter.admit(account.user, aside=account.counting)
         body = account.parse()
         sub_agents = service.sub_agents

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+
+import msgspec
 
 from fuzz.targets import standard
 from fuzz.targets.standard import Members, member
@@ -13,6 +16,7 @@ from gateway.overrides.shape import read_shape
 from gateway.wire.body import Body
 from gateway.wire.edits import EACH, Edit
 from gateway.wire.http import Head, Request
+from gateway.wire.outline import outline, read_messages
 
 MODEL = 'another-"modèl"'
 SINGULAR = ("model", "stream", "agent_type")
@@ -96,6 +100,17 @@ def _look_at(data: bytes, found: Body) -> None:
     asked = Asked(("p",), found.model, b"/v1/messages", b"")
     key = cache_key(data, asked, any_temperature=True)
     assert key == cache_key(found.forwarded(found.model), asked, any_temperature=True)
+    assert _parts(data, least=0) == _parts(data, least=len(data) + 1)
+
+
+def _parts(data: bytes, *, least: int) -> tuple[object, ...]:
+    """Return what is found in a body whose messages are cut out, or are not, by its length."""
+    found = outline(data, least=least)
+    messages = found.messages
+    with contextlib.suppress(msgspec.DecodeError):
+        messages = messages or read_messages(found.values.get("messages", b""))
+    values = [(name, bytes(value)) for name, value in found.values.items()]
+    return values, found.members(), messages
 
 
 def _usable(document: Members) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from gateway.config.settings import ClientSettings
 from gateway.errors import RequestError
-from gateway.wire.http import Header
+from gateway.wire.http import Head, Header, per_head
 
 _BASIC, _BEARER = b"basic ", b"bearer "
 
@@ -17,13 +17,22 @@ _BASIC, _BEARER = b"basic ", b"bearer "
 class Clients:
     """Who may use the gateway. Without any client everybody may."""
 
-    __slots__ = ("_digests",)
+    __slots__ = ("_digests", "_known")
 
     def __init__(self, clients: Iterable[ClientSettings]) -> None:
         self._digests = tuple((bytes.fromhex(entry.token_sha256), entry.name) for entry in clients)
+        # A head's sender stays the same as long as there are these clients.
+        self._known = per_head(lambda head: self.authenticate(head.headers))
 
     def __bool__(self) -> bool:
         return bool(self._digests)
+
+    def sender(self, head: Head) -> str | None:
+        """Return the client's name as `authenticate` does; a head that passed once is known.
+
+        Raises RequestError (401) for a missing or unknown token.
+        """
+        return self._known(head) if self._digests else None
 
     def authenticate(self, headers: tuple[Header, ...]) -> str | None:
         """Return the client's name; None when no tokens are configured.

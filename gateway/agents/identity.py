@@ -18,7 +18,7 @@ from gateway.agents.links import Key
 from gateway.overrides.shape import header_name
 from gateway.overrides.shape import name as clean
 from gateway.wire.body import Body
-from gateway.wire.http import Request
+from gateway.wire.http import Head, Request, per_head
 
 MAIN, SUBAGENT = "main", "subagent"
 
@@ -47,6 +47,24 @@ class Agent(msgspec.Struct, frozen=True, gc=False):
 
     type: str
     source: AgentSource
+
+
+class Claims(msgspec.Struct, frozen=True, gc=False):
+    """What a request's headers say of its agent.
+
+    Attributes:
+        session_id: The client's own; None when it sends none.
+        agent_id: The client's own id of a sub-agent; None for a session's main thread.
+        explicit: Whom the header for it names; None when it is not there.
+        hint: What kind of sub-agent the client says this is; None when it does not.
+        thread: What is left when nothing names the agent.
+    """
+
+    session_id: str | None
+    agent_id: str | None
+    explicit: Agent | None
+    hint: Agent | None
+    thread: Agent
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,27 +130,24 @@ def identify(
         linked: What is known of the sub-agent `sub_agent` returns: its name so far, or the one its
             parent gave it; None when nothing is.
     """
-    explicit = _explicit(request, body)
+    told = claims(request.head)
+    explicit = told.explicit or _from_body(body)
     if explicit is not None:
         return explicit
-    found = linked or _hinted(request) or _prompted(body, known)
-    if found is not None:
-        return found
-    alone = agent_id_of(request) is None
-    return Agent(MAIN if alone else SUBAGENT, AgentSource.THREAD)
+    return linked or told.hint or _prompted(body, known) or told.thread
 
 
 def sub_agent(request: Request, body: Body) -> Key | None:
     """Return the sub-agent a request comes from; None for a main thread, or an explicit name."""
-    agent_id = agent_id_of(request)
-    if agent_id is None or _explicit(request, body) is not None:
+    told = claims(request.head)
+    if told.agent_id is None or told.explicit is not None or body.agent_type is not None:
         return None
-    return Key(session_of(request) or "", agent_id)
+    return Key(told.session_id or "", told.agent_id)
 
 
 def hinted(request: Request) -> bool:
     """Return whether the client itself says what kind of sub-agent this is."""
-    return _hinted(request) is not None
+    return claims(request.head).hint is not None
 
 
 def first_prompt(body: Body) -> str | None:
@@ -152,28 +167,25 @@ def first_prompt(body: Body) -> str | None:
     return None
 
 
-def session_of(request: Request) -> str | None:
-    """Return the client's session id, or None."""
-    return header_name(request, b"x-claude-code-session-id")
+@per_head
+def claims(head: Head) -> Claims:
+    """Return what a request's headers say of its agent."""
+    explicit = header_name(head, b"x-agent-type")
+    hint = header_name(head, b"x-claude-code-agent-type")
+    agent_id = header_name(head, b"x-claude-code-agent-id")
+    thread = MAIN if agent_id is None else SUBAGENT
+    return Claims(
+        session_id=header_name(head, b"x-claude-code-session-id"),
+        agent_id=agent_id,
+        explicit=None if explicit is None else Agent(explicit, AgentSource.HEADER),
+        hint=None if hint is None or hint == _CUSTOM else Agent(hint, AgentSource.HINT),
+        thread=Agent(thread, AgentSource.THREAD),
+    )
 
 
-def agent_id_of(request: Request) -> str | None:
-    """Return the client's own id of a sub-agent; None for a session's main thread."""
-    return header_name(request, b"x-claude-code-agent-id")
-
-
-def _explicit(request: Request, body: Body) -> Agent | None:
-    header = header_name(request, b"x-agent-type")
-    if header is not None:
-        return Agent(header, AgentSource.HEADER)
-    if body.agent_type is not None:
-        return Agent(clean(body.agent_type), AgentSource.BODY)
-    return None
-
-
-def _hinted(request: Request) -> Agent | None:
-    name = header_name(request, b"x-claude-code-agent-type")
-    return None if name is None or name == _CUSTOM else Agent(name, AgentSource.HINT)
+def _from_body(body: Body) -> Agent | None:
+    agent_type = body.agent_type
+    return None if agent_type is None else Agent(clean(agent_type), AgentSource.BODY)
 
 
 def _prompted(body: Body, known: DefinitionIndex) -> Agent | None:

@@ -35,12 +35,12 @@ _FILE = re.compile(
 
 def input_tokens(body: Body) -> int:
     """Return the estimated input tokens of a request, at least 1."""
-    size = sum(map(body.size, _COUNTED))
-    tokens = size / ASCII_PER_TOKEN
+    tokens = body.size(_COUNTED) / ASCII_PER_TOKEN
     if not body.ascii:
         other = sum(len(body.raw(name).translate(None, _ASCII)) for name in _COUNTED)
         tokens += other / OTHER_PER_TOKEN - other / ASCII_PER_TOKEN
-    if body.mentions(b"base64"):
+    # Its rarest character first: that is found, or not, a multiple faster than a word.
+    if body.mentions(b"6") and body.mentions(b"base64"):
         tokens += sum(_files(body.raw("messages")))
     return max(1, round(tokens))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 import msgspec
@@ -10,7 +10,8 @@ import msgspec
 from gateway.cost.estimate import input_tokens
 from gateway.redact import redact
 from gateway.wire.body import Body
-from gateway.wire.http import Request
+from gateway.wire.http import Head, Request, all_values, per_head
+from gateway.wire.outline import Message, OutputConfig
 
 MAX_NAME_CHARS = 200
 """Longer names are cut: the fields hold words of an API, and text must not get in."""
@@ -18,8 +19,10 @@ MAX_NAME_CHARS = 200
 SAMPLING: Mapping[str, float | None] = {"temperature": 1, "top_p": 1, "top_k": None}
 """Fields that steer sampling, with the value that changes nothing; None: every value does."""
 
-_BETA = b"anthropic-beta"
-_INSTRUCTING = ("system", "developer")
+_EFFORTS = ("output_config", "reasoning_effort")
+_LIMITS = ("max_completion_tokens", "max_tokens")
+_SAID = frozenset({"thinking", "tool_choice", *_EFFORTS, *_LIMITS, *SAMPLING})
+_INSTRUCTING = frozenset({"system", "developer"})
 
 
 class Shape(msgspec.Struct, frozen=True, gc=False):
@@ -60,22 +63,21 @@ read_stored = msgspec.json.Decoder(Shape).decode
 
 def read_shape(request: Request, body: Body) -> Shape:
     """Return what a request asked for; a field of an unexpected type counts as not said."""
-    thinking = body.value("thinking")
-    messages = _read_messages(body)
-    limit = _whole(body.value("max_completion_tokens"))
-    effort = _word(_member(body.value("output_config"), "effort"))
+    said = body.said(_SAID)
+    thinking, choice = said.get("thinking"), said.get("tool_choice")
+    count, system, efforts = _messages(body)
     return Shape(
-        effort=effort or _word(body.value("reasoning_effort")),
-        message_efforts=messages.efforts,
-        thinking=_word(_member(thinking, "type")),
-        thinking_budget=_whole(_member(thinking, "budget_tokens")),
-        betas=_betas(request),
-        max_tokens=_whole(body.value("max_tokens")) if limit is None else limit,
-        sampling=_sampling(body),
-        tool_choice=_tool_choice(body.value("tool_choice")),
+        effort=None if said.keys().isdisjoint(_EFFORTS) else _effort(said),
+        message_efforts=efforts,
+        thinking=None if thinking is None else _word(_member(thinking, "type")),
+        thinking_budget=None if thinking is None else _whole(_member(thinking, "budget_tokens")),
+        betas=betas(request.head),
+        max_tokens=_limit(said),
+        sampling=() if said.keys().isdisjoint(SAMPLING) else _sampling(said),
+        tool_choice=None if choice is None else _tool_choice(choice),
         tools=body.count("tools"),
-        messages=messages.count,
-        system_messages=messages.system,
+        messages=count,
+        system_messages=system,
         context_tokens=input_tokens(body),
     )
 
@@ -85,57 +87,60 @@ def name(text: str) -> str:
     return _known(text) if len(text) <= MAX_NAME_CHARS else redact(text)[:MAX_NAME_CHARS]
 
 
-def header_name(request: Request, header: bytes) -> str | None:
+def header_name(head: Head, header: bytes) -> str | None:
     """Return what a header (its name in lower case) calls something; None when it is not there."""
-    value = request.header(header)
+    value = head.first.get(header)
     return name(value.decode("latin-1")) if value else None
+
+
+@per_head
+def betas(head: Head) -> tuple[str, ...]:
+    """Return the values of every `anthropic-beta` header, in order."""
+    given = b",".join(all_values(head.headers, head.first, b"anthropic-beta"))
+    return tuple(map(name, filter(None, map(str.strip, given.decode("latin-1").split(",")))))
 
 
 # Clients, betas and sessions come again and again, and looking for secrets is not cheap.
 _known = lru_cache(4096)(redact)
 
 
-class _OutputConfig(msgspec.Struct, gc=False):
-    effort: str | None = None
+def _messages(body: Body) -> tuple[int | None, int | None, tuple[str, ...]]:
+    """Return a shape's `messages`, `system_messages` and `message_efforts`."""
+    found = body.messages()
+    if found is None:
+        return body.count("messages"), None, ()
+    configs = [message.output_config for message in found if message.output_config is not None]
+    roles = {message.role for message in found}
+    system = 0 if _INSTRUCTING.isdisjoint(roles) else _instructing_later(found)
+    return len(found), system, _message_efforts(configs) if configs else ()
 
 
-class _Message(msgspec.Struct, gc=False):
-    role: str | None = None
-    output_config: _OutputConfig | None = None
+def _instructing_later(messages: Sequence[Message]) -> int:
+    """Return how many instructions stand behind a message that is none."""
+    turns = [message.role in _INSTRUCTING for message in messages]
+    return sum(turns) - (turns.index(False) if False in turns else len(turns))
 
 
-_decode_messages = msgspec.json.Decoder(list[_Message]).decode
-
-
-class _Messages(msgspec.Struct, frozen=True, gc=False):
-    count: int | None = None
-    system: int | None = None
-    efforts: tuple[str, ...] = ()
-
-
-def _read_messages(body: Body) -> _Messages:
-    try:
-        found = _decode_messages(body.view("messages"))
-    except msgspec.DecodeError:
-        return _Messages(body.count("messages"))
-    turns = [message.role not in _INSTRUCTING for message in found]
-    start = turns.index(True) if True in turns else len(turns)
-    configs = [config for message in found if (config := message.output_config)]
+def _message_efforts(configs: Iterable[OutputConfig]) -> tuple[str, ...]:
     efforts = dict.fromkeys([config.effort for config in configs if config.effort])
-    return _Messages(len(found), turns[start:].count(False), tuple(map(name, efforts)))
+    return tuple(map(name, efforts))
 
 
-def _betas(request: Request) -> tuple[str, ...]:
-    """Return the values of every `anthropic-beta` header, in order."""
-    if request.header(_BETA) is None:
-        return ()
-    given = b",".join([value for key, value in request.headers if key == _BETA])
-    return tuple(map(name, filter(None, map(str.strip, given.decode("latin-1").split(",")))))
+def _effort(said: Mapping[str, object]) -> str | None:
+    """Return how hard the model is asked to try, in either wire format."""
+    own = _word(_member(said.get("output_config"), "effort"))
+    return own or _word(said.get("reasoning_effort"))
 
 
-def _sampling(body: Body) -> tuple[str, ...]:
+def _limit(said: Mapping[str, object]) -> int | None:
+    """Return how long an answer may be; a chat completion's newer field counts first."""
+    limit = _whole(said["max_completion_tokens"]) if "max_completion_tokens" in said else None
+    return _whole(said.get("max_tokens")) if limit is None else limit
+
+
+def _sampling(said: Mapping[str, object]) -> tuple[str, ...]:
     fields = SAMPLING.items()
-    return tuple([field for field, usual in fields if body.value(field) not in (None, usual)])
+    return tuple([field for field, usual in fields if said.get(field) not in (None, usual)])
 
 
 def _tool_choice(value: object) -> str | None:

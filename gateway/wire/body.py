@@ -7,13 +7,14 @@ and refusing fields that stand twice, leaves no second `model` for the provider 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from gateway.errors import RequestError
-from gateway.wire.decoding import members
-from gateway.wire.edits import Edit, edited, members_of, refuse_twice
+from gateway.wire.edits import Edit, edited
+from gateway.wire.layout import bytes_of, refuse_twice
+from gateway.wire.outline import Message, Outline, outline, read_messages
 
 _string = msgspec.json.Decoder(str).decode
 _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -32,28 +33,20 @@ class Body:
         ascii: Whether every byte is.
     """
 
-    __slots__ = (
-        "_data",
-        "_layout",
-        "_values",
-        "agent_type",
-        "ascii",
-        "model",
-        "project_id",
-        "stream",
-    )
+    __slots__ = ("_data", "_parts", "agent_type", "ascii", "model", "project_id", "stream")
 
     def __init__(self, data: bytes) -> None:
         """Parse a body. Raises RequestError (400) when it is no request with a model."""
         self._data = data
         self.ascii = data.isascii()
-        self._values = _parse(data, ascii_only=self.ascii)
-        self._layout = members_of(data, self._values)
-        self._refuse_twice(_SINGULAR)
+        self._parts = parts = _parse(data, ascii_only=self.ascii)
+        values = parts.values
+        if parts.layout is not None:
+            self._refuse_twice(_SINGULAR)
         self.model = self._text("model")
-        self.stream = bytes(self._values.get("stream", b"")) == b"true"
-        self.agent_type = self._text("agent_type") if "agent_type" in self._values else None
-        self.project_id = self._text("project_id") if "project_id" in self._values else None
+        self.stream = "stream" in values and bytes(values["stream"]) == b"true"
+        self.agent_type = self._text("agent_type") if "agent_type" in values else None
+        self.project_id = self._text("project_id") if "project_id" in values else None
 
     def forwarded(self, model: str, edits: Sequence[Edit] = ()) -> bytes:
         """Return the body to send: this model, edited, without what is meant for the gateway.
@@ -62,17 +55,29 @@ class Body:
             RequestError: It is to be edited and a field stands twice (400): a reader may take
                 either, so that what the edits were decided by may not be what counts.
         """
+        if not edits and self.agent_type is None and self.project_id is None:
+            return self._data if model == self.model else self._renamed(model)
         if edits:
             self._refuse_twice()
         made = list(edits)
         if model != self.model:
             made.append(Edit(("model",), model))
-        made += [Edit((name,), None) for name in _OURS if name in self._values]
-        return edited(self._data, self._layout, made)
+        made += [Edit((name,), None) for name in _OURS if name in self._parts.values]
+        return edited(self._data, self._parts.members(), made)
+
+    def messages(self) -> list[Message] | None:
+        """Return what is looked at of the messages; None when one is of an unexpected type."""
+        parts = self._parts
+        if parts.messages is not None:
+            return parts.messages
+        try:
+            return read_messages(parts.values.get("messages", b""))
+        except msgspec.DecodeError:
+            return None
 
     def count(self, name: str) -> int | None:
         """Return how many items a top-level array has; None when it is absent or no array."""
-        raw = self._values.get(name)
+        raw = self._parts.values.get(name)
         if raw is None:
             return None
         try:
@@ -85,30 +90,33 @@ class Body:
         # From behind the search skips by the first byte: five times as fast for "base64".
         return self._data.rfind(text) >= 0
 
-    def size(self, name: str) -> int:
-        """Return how many bytes a top-level value takes; 0 when it is absent."""
-        return len(memoryview(self._values.get(name, b"")))
+    def size(self, names: Iterable[str]) -> int:
+        """Return how many bytes these top-level values take together; absent ones take none."""
+        return bytes_of(filter(None, map(self._parts.values.get, names)))
 
     def raw(self, name: str) -> bytes:
         """Return a top-level value as it stands in the body; empty when it is absent."""
-        return bytes(self._values.get(name, b""))
-
-    def view(self, name: str) -> memoryview:
-        """Return a top-level value as `raw` does, without copying it."""
-        return memoryview(self._values.get(name, b""))
+        return bytes(self._parts.values.get(name, b""))
 
     def value(self, name: str) -> object:
         """Return a small top-level value, decoded; None when absent or out of range (1e999)."""
-        raw = self._values.get(name)
-        if raw is None:
-            return None
-        try:
-            return msgspec.json.decode(raw)
-        except msgspec.ValidationError:
-            return None
+        raw = self._parts.values.get(name)
+        return None if raw is None else _decoded(raw)
+
+    def said(self, names: frozenset[str]) -> Mapping[str, object]:
+        """Return those of some small top-level values that are there, decoded; 1e999 is None."""
+        values = self._parts.values
+        return {name: _decoded(values[name]) for name in names & values.keys()}
+
+    def _renamed(self, model: str) -> bytes:
+        """Return the body with another model, copied once."""
+        parts, view = self._parts, memoryview(self._data)
+        start = parts.start_of("model")
+        end = start + len(memoryview(parts.values["model"]))
+        return b"".join((view[:start], msgspec.json.encode(model), view[end:]))
 
     def _text(self, name: str) -> str:
-        raw = self._values.get(name)
+        raw = self._parts.values.get(name)
         if raw is None:
             raise _invalid(f"{name}: field required")
         try:
@@ -121,21 +129,28 @@ class Body:
 
     def _refuse_twice(self, names: frozenset[str] | None = None) -> None:
         """Raise RequestError when one of these fields, or any field, stands twice."""
-        if len(self._layout) > len(self._values):
-            refuse_twice(self._layout, names)
+        if self._parts.layout is not None and self._parts.repeats:
+            refuse_twice(self._parts.layout, names)
 
 
-def _parse(data: bytes, *, ascii_only: bool) -> Mapping[str, msgspec.Raw]:
+def _parse(data: bytes, *, ascii_only: bool) -> Outline:
     try:
         if not ascii_only:
             data.decode()  # nested strings are skipped over below, their encoding is not looked at
-        return members(data)
+        return outline(data)
     except msgspec.ValidationError:
         raise _invalid("the request body is not a JSON object") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise _invalid("the request body is not valid JSON") from None
     except RecursionError:
         raise _invalid("the request body is nested too deeply") from None
+
+
+def _decoded(raw: msgspec.Raw) -> object:
+    try:
+        return msgspec.json.decode(raw)
+    except msgspec.ValidationError:
+        return None
 
 
 def _invalid(message: str) -> RequestError:

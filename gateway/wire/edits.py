@@ -1,29 +1,28 @@
-"""Find and change members of a JSON value by their offsets; every other byte stays. Pure.
+"""Change members of a JSON value by their offsets; every other byte stays. Pure.
 
-The value is known to be valid. Nested values that nobody asks for stay slices of the input, so that
-a walk costs what the members of one level cost.
+The value is known to be valid.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from gateway.errors import RequestError
 from gateway.wire.decoding import members
-
-_string = msgspec.json.Decoder(str).decode
-_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_BLANK = re.compile(rb"[ \t\n\r]*")
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
-_SCALAR = re.compile(rb"[^ \t\n\r,}\]]+")
-_NESTING = re.compile(_STRING.pattern + rb"|[][{}]")
-_NO_CONTENT = (b"[]", b'""', b"null")
+from gateway.wire.layout import (
+    Member,
+    compact_layout,
+    is_compact,
+    item_layout,
+    refuse_twice,
+    walked_layout,
+)
 
 EACH = "*"
 """In a path: every item of an array."""
+
+_NO_CONTENT = (b"[]", b'""', b"null")
 
 
 class Edit(msgspec.Struct, frozen=True, gc=False):
@@ -41,64 +40,6 @@ class Edit(msgspec.Struct, frozen=True, gc=False):
     path: tuple[str, ...]
     value: str | int | None
     add: bool = False
-
-
-class Member(msgspec.Struct, frozen=True, gc=False):
-    """Where one member of an object, or one item of an array, stands, in byte offsets."""
-
-    name: str
-    at: int
-    start: int
-    end: int
-
-
-def members_of(data: bytes, values: Mapping[str, msgspec.Raw]) -> tuple[Member, ...]:
-    """Return where the members stand, in order. `data` is known to be a valid JSON object.
-
-    Args:
-        values: Its members, each name once, in the order of their first places.
-    """
-    return _compact(data, values) or tuple(_walk(data, values))
-
-
-def _compact(data: bytes, values: Mapping[str, msgspec.Raw]) -> tuple[Member, ...] | None:
-    """Return the members of an object without blanks, by adding up lengths; None for others.
-
-    When names, values, quotes, colons, commas and braces make up every byte, there is no room for
-    a blank, an escape in a name, or a member that stands twice: each would make the whole longer.
-    """
-    found, at = [], 1
-    for name, value in values.items():
-        start = at + len(name) + 3
-        end = start + len(memoryview(value))
-        found.append(Member(name, at, start, end))
-        at = end + 1
-    return tuple(found) if at == len(data) else None
-
-
-def _walk(data: bytes, values: Mapping[str, msgspec.Raw]) -> Iterator[Member]:
-    """Return where the members stand, in order. `data` is known to be a valid JSON object."""
-    seen: set[str] = set()
-    at = _skip(data, _skip(data, 0) + 1)
-    while data[at] != ord("}"):
-        colon = _string_end(data, at)
-        name = _string(data[at:colon])
-        start = _skip(data, _skip(data, colon) + 1)
-        # Each value is compared once, whatever stands twice: the walk stays linear.
-        end = _measure(data, start) if name in seen else _end(data, start, bytes(values[name]))
-        seen.add(name)
-        yield Member(name, at, start, end)
-        at = _next(data, end)
-
-
-def refuse_twice(layout: Sequence[Member], names: frozenset[str] | None = None) -> None:
-    """Raise RequestError (400) when one of these names stands twice; None means any name."""
-    seen: set[str] = set()
-    for member in layout:
-        if member.name in seen and (names is None or member.name in names):
-            text = f"{member.name}: stands twice in the request body"
-            raise RequestError(400, "invalid_request_error", text)
-        seen.add(member.name)
 
 
 def edited(data: bytes, layout: Sequence[Member], edits: Sequence[Edit]) -> bytes:
@@ -166,8 +107,11 @@ def _layout(value: bytes, *, array: bool) -> tuple[Member, ...] | None:
     if value[0] != (ord("[") if array else ord("{")):
         return None
     if array:
-        return tuple(_walk_items(value))
-    layout = members_of(value, members(value))
+        return item_layout(value, EACH)
+    values = members(value)
+    if is_compact(value, values):
+        return compact_layout(values)
+    layout = walked_layout(value, values)
     refuse_twice(layout)
     return layout
 
@@ -199,52 +143,3 @@ def _additions(layout: Sequence[Member], edits: Sequence[Edit]) -> Iterator[tupl
             end = layout[-1].end
             member = msgspec.json.encode(edit.path[0]) + b":" + msgspec.json.encode(edit.value)
             yield end, end, b"," + member
-
-
-def _walk_items(data: bytes) -> Iterator[Member]:
-    """Return where the items stand. `data` is known to be a valid JSON array."""
-    at = _skip(data, _skip(data, 0) + 1)
-    for item in _items(data):
-        end = at + len(memoryview(item))
-        yield Member(EACH, at, at, end)
-        at = _next(data, end)
-
-
-def _next(data: bytes, end: int) -> int:
-    """Return where the member after the one that ends here begins, or the closing bracket."""
-    after = _skip(data, end)
-    return _skip(data, after + 1) if data[after] == ord(",") else after
-
-
-def _end(data: bytes, start: int, value: bytes) -> int:
-    """Return where the value at `start` ends; `value` is that of the last field of this name."""
-    end = start + len(value)
-    if data.startswith(value, start) and data[_skip(data, end)] in b",}":
-        return end
-    return _measure(data, start)  # the name stands again further on, with another value
-
-
-def _measure(data: bytes, start: int) -> int:
-    """Return where the value at `start` ends, by its own bytes. `data` is valid JSON."""
-    if data[start] == ord('"'):
-        return _string_end(data, start)
-    if data[start] not in b"[{":
-        scalar = _SCALAR.match(data, start)
-        return start if scalar is None else scalar.end()
-    depth, end = 0, start
-    for token in _NESTING.finditer(data, start):
-        depth += (token[0] in (b"[", b"{")) - (token[0] in (b"]", b"}"))
-        if depth == 0:
-            end = token.end()
-            break
-    return end
-
-
-def _string_end(data: bytes, start: int) -> int:
-    string = _STRING.match(data, start)
-    return start if string is None else string.end()
-
-
-def _skip(data: bytes, at: int) -> int:
-    blank = _BLANK.match(data, at)
-    return at if blank is None else blank.end()

@@ -1,0 +1,98 @@
+"""What is found out from a head alone is found once, and is the same on every look."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import describe
+from gateway.access.clients import Clients
+from gateway.agents.identity import claims
+from gateway.config.settings import ClientSettings
+from gateway.errors import RequestError
+from gateway.overrides.shape import betas
+from gateway.wire.body import Body
+from gateway.wire.http import Head, Header, Request
+
+NAMES = st.sampled_from(
+    [
+        b"x-agent-type",
+        b"x-claude-code-agent-id",
+        b"x-claude-code-agent-type",
+        b"x-claude-code-session-id",
+        b"anthropic-beta",
+        b"authorization",
+        b"user-agent",
+        b"x-api-key",
+        b"x-project-id",
+    ]
+)
+VALUES = st.sampled_from([b"", b"custom", b"Bearer sk-ant-oat01-x", b"Bearer token", b"a, b,,"])
+HEADERS = st.lists(st.tuples(NAMES, VALUES | st.binary(max_size=5)), max_size=6).map(tuple)
+
+
+def request(headers: tuple[Header, ...]) -> Request:
+    return Request(Head(b"POST", b"/v1/messages", headers), b"", 0.0)
+
+
+def found(request: Request) -> tuple[object, ...]:
+    """Return everything that is said of a request by its head alone."""
+    body = Body(b'{"model":"m"}')
+    return (
+        claims(request.head),
+        betas(request.head),
+        describe.sender(request),
+        describe.sender(request, body),
+        describe.billing(request, None),
+    )
+
+
+@given(headers=HEADERS, others=HEADERS)
+def test_known_head_says_what_a_new_one_says(
+    headers: tuple[Header, ...], others: tuple[Header, ...]
+) -> None:
+    known = request(headers)
+    first = found(known)
+    assert found(request(others)) == found(request(others))
+    assert found(known) == first == found(request(headers))
+    assert all(again is one for again, one in zip(found(known), first, strict=True))
+
+
+def test_project_of_a_body_stays_with_its_request() -> None:
+    known = request(((b"x-project-id", b"head"), (b"user-agent", b"a")))
+    named = Body(b'{"model":"m","project_id":"body"}')
+    plain = Body(b'{"model":"m"}')
+    projects = [describe.sender(known, body).project_id for body in (plain, named, None, plain)]
+    assert projects == ["head", "body", "head", "head"]
+    assert describe.sender(known, named).client == "a"
+
+
+def test_key_of_the_gateway_pays_whatever_the_head_shows() -> None:
+    known = request(((b"authorization", b"Bearer sk-ant-oat01-x"),))
+    kinds = [describe.billing(known, key) for key in (None, "sk-x", "", None)]
+    assert kinds == ["subscription", "metered", "metered", "subscription"]
+
+
+def clients(**tokens: bytes) -> Clients:
+    return Clients(
+        ClientSettings(name=name, token_sha256=hashlib.sha256(token).hexdigest())
+        for name, token in tokens.items()
+    )
+
+
+def test_sender_of_a_known_head_is_who_these_clients_say() -> None:
+    head = request(((b"x-api-key", b"t"),)).head
+    one, other, none = clients(ann=b"t"), clients(ben=b"t"), clients()
+    assert [who.sender(head) for who in (one, other, none, one)] == ["ann", "ben", None, "ann"]
+    assert one.authenticate(head.headers) == "ann"
+
+
+def test_refused_head_is_refused_each_time() -> None:
+    head = request(((b"x-api-key", b"wrong"),)).head
+    for _ in range(2):
+        with pytest.raises(RequestError) as caught:
+            clients(ann=b"t").sender(head)
+        assert caught.value.status == 401
