@@ -47,7 +47,8 @@ class Circuit:
 
     def succeeded(self) -> None:
         """Close: the provider answered."""
-        self.state, self._failures, self._open_s = CircuitState.CLOSED, 0, FIRST_OPEN_S
+        if self._failures:  # else it has not been open since it was last closed
+            self.state, self._failures, self._open_s = CircuitState.CLOSED, 0, FIRST_OPEN_S
 
     def failed(self, now: float) -> None:
         """Count a failure, and open when it was one too many."""
@@ -69,15 +70,14 @@ class Circuits:
 
     def of(self, provider: str, model: str) -> Circuit:
         """Return the circuit of a provider and model."""
-        key = (provider, model)
-        found = self._circuits.get(key)
-        if found is None:
-            found = self._circuits[key] = Circuit()
-            if len(self._circuits) > MAX_CIRCUITS:
-                self._circuits.popitem(last=False)
-        else:
-            self._circuits.move_to_end(key)
-        return found
+        key, circuits = (provider, model), self._circuits
+        try:
+            circuits.move_to_end(key)
+        except KeyError:
+            circuits[key] = Circuit()
+            if len(circuits) > MAX_CIRCUITS:
+                circuits.popitem(last=False)
+        return circuits[key]
 
     def states(self, provider: str) -> Mapping[str, CircuitState]:
         """Return the state of each model that was asked of a provider."""
@@ -104,7 +104,8 @@ class RetryBudget:
 
     def earn(self) -> None:
         """Count a request."""
-        self._left = min(self._burst, self._left + self._share)
+        if self._left < self._burst:
+            self._left = min(self._burst, self._left + self._share)
 
     def spend(self) -> bool:
         """Return whether one more retry is allowed, and count it."""

@@ -1,7 +1,8 @@
 """Decide which model a request is for and who may be asked, in order. Pure.
 
 What is decided for a request depends on what the audit record keeps of it and on nothing else, so
-the same decision can be made again from recorded traffic.
+the same decision can be made again from recorded traffic. What depends on no more than the agent,
+the model and who pays is decided once and remembered.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from msgspec.structs import replace
 from gateway.agents.identity import Agent, AgentSource
 from gateway.config.settings import Credentials, OnTargetDown, Settings
 from gateway.links import Link
-from gateway.overrides.adaptation import Adaptation, adapt
+from gateway.overrides.accepted import Accepted, accepted
+from gateway.overrides.adaptation import UNCHANGED, Adaptation, adapt
 from gateway.overrides.capabilities import Capabilities, Capability
 from gateway.overrides.rollout import ApplyTo, Left, Rollout
 from gateway.overrides.rules import Overrides
@@ -25,10 +27,11 @@ from gateway.routing import RequestFacts, Router
 MAX_KNOWN, MAX_KNOWN_CHARS = 1024, 200
 """How many decisions are kept, and the longest model name among them: clients choose the names."""
 
-Key = tuple[str, bool, str, str, bool]
-"""Agent type, whether it is inferred, requested and chosen model, whether a subscriber pays."""
+MAX_PLANS = 8
+"""How many chosen models are kept of one decision: conversations may run on older targets."""
 
-_UNCHANGED = Adaptation()
+Key = tuple[str, bool, str, bool]
+"""Agent type, whether it is inferred, requested model, whether a subscriber pays."""
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -65,7 +68,7 @@ class Candidate(msgspec.Struct, frozen=True):
     chosen: str
     reason: str
     retries: int
-    adaptation: Adaptation = _UNCHANGED
+    adaptation: Adaptation = UNCHANGED
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -78,6 +81,30 @@ class Choice(msgspec.Struct, frozen=True):
 
     candidates: tuple[Candidate, ...]
     left: str | None = None
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """Who is asked for a chosen model, before anybody looks at what a request asks for.
+
+    Attributes:
+        accepted: What fits all of them as it is; None when it need not be looked at.
+        choice: What is decided for a request that fits.
+    """
+
+    accepted: Accepted | None
+    choice: Choice
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What the rules say of the requests of one `Key`.
+
+    Attributes:
+        target: The model to send instead; None when no rule changes it.
+        plans: By the model that is chosen in the end.
+    """
+
+    target: str | None
+    plans: dict[str, Plan]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +124,7 @@ class Policy:
     capabilities: Capabilities = field(default_factory=lambda: Capabilities({}))
     reverts: bool = True
     subscription_fallback: bool = False
-    known: dict[Key, tuple[Candidate, ...]] = field(default_factory=dict, repr=False)
+    known: dict[Key, Known] = field(default_factory=dict, repr=False)
 
     def asks_for_binding(self, asked: Asked) -> bool:
         """Return whether it matters which model the request's conversation runs on."""
@@ -111,16 +138,16 @@ class Policy:
         Args:
             bound: The model the conversation runs on; None when it is new, or does not matter.
         """
-        chosen, passed_over = self._model(asked, bound)
-        left = None if passed_over is None else passed_over.value
-        candidates = self._candidates(asked, chosen)
-        if all(candidate.model == asked.requested for candidate in candidates):
-            return Choice(candidates, left)  # nobody asks a model that the client did not ask for
-        fitted = self._fitted(asked, candidates)
-        if chosen == asked.requested or (fitted and fitted[0].chosen == chosen):
-            return Choice(fitted, left)
-        left = self._adaptation(asked, candidates[0]).skipped
-        return Choice(self._fitted(asked, self._candidates(asked, asked.requested)), left)
+        known = self._known(asked)
+        chosen, left = known.target, None
+        if chosen is None:
+            chosen = asked.requested
+        elif bound is not None or not self.rollout.everybody:
+            chosen, left = self._reached(asked, chosen, bound)
+        plan = known.plans.get(chosen) or self._plan(asked, chosen, known)
+        if plan.accepted is not None and not plan.accepted.takes(asked.shape):
+            return self._adapted(asked, chosen, left, known)
+        return plan.choice if left is None else Choice(plan.choice.candidates, left)
 
     def capability(self, candidate: Candidate) -> Capability | None:
         """Return what the model asked of a provider accepts; None when nobody knows."""
@@ -128,31 +155,41 @@ class Policy:
         # A provider may call a model by a name of its own.
         return self.capabilities.of(candidate.chosen) if found is None else found
 
-    def _model(self, asked: Asked, bound: str | None) -> tuple[str, Left | None]:
-        """Return the model the rules choose, and why a matching rule was passed over."""
-        requested = asked.requested
-        target = self.overrides.target(requested, asked.agent.type)
-        if target is None:
-            return requested, None
-        left = self.rollout.leaves_out(asked.unit, asked.agent.type, asked.project)
-        if left is not None:
-            return requested, left
-        if bound is not None and bound != target:
-            return bound, Left.LIVE
-        return target, None
-
-    def _candidates(self, asked: Asked, chosen: str) -> tuple[Candidate, ...]:
-        agent = asked.agent
-        inferred = agent.source is AgentSource.MARKER
-        key = (agent.type, inferred, asked.requested, chosen, asked.subscription)
+    def _known(self, asked: Asked) -> Known:
+        agent, requested = asked.agent, asked.requested
+        key = (agent.type, agent.source is AgentSource.MARKER, requested, asked.subscription)
         found = self.known.get(key)
         if found is None:
-            found = self._decide(asked, chosen)
+            found = Known(self.overrides.target(requested, agent.type), {})
             if len(self.known) >= MAX_KNOWN:
                 self.known.clear()
-            if len(asked.requested) <= MAX_KNOWN_CHARS:
+            if len(requested) <= MAX_KNOWN_CHARS:
                 self.known[key] = found
         return found
+
+    def _reached(self, asked: Asked, target: str, bound: str | None) -> tuple[str, str | None]:
+        """Return the model of a request that a rule matches, and why it keeps another than its."""
+        left = self.rollout.leaves_out(asked.unit, asked.agent.type, asked.project)
+        if left is not None:
+            return asked.requested, left.value
+        if bound is not None and bound != target:
+            return bound, Left.LIVE.value
+        return target, None
+
+    def _plan(self, asked: Asked, chosen: str, known: Known) -> Plan:
+        """Return whom to ask for a model."""
+        plan = known.plans.get(chosen)
+        if plan is None:
+            candidates = self._decide(asked, chosen)
+            # A model that the client itself asks for gets the request as it is.
+            foreign = [one for one in candidates if one.model != asked.requested]
+            limits = [self._limits(asked, one) for one in foreign]
+            told = accepted(limit for limit in limits if limit is not None)
+            plan = Plan(told if foreign else None, Choice(candidates))
+            if len(known.plans) >= MAX_PLANS:
+                known.plans.clear()
+            known.plans[chosen] = plan
+        return plan
 
     def _decide(self, asked: Asked, chosen: str) -> tuple[Candidate, ...]:
         agent, requested = asked.agent, asked.requested
@@ -175,6 +212,16 @@ class Policy:
         retries = link.settings.max_retries if retry else 0
         return Candidate(link, link.names.name(model), model, reason, retries)
 
+    def _adapted(self, asked: Asked, chosen: str, left: str | None, known: Known) -> Choice:
+        """Return the choice for a request that may not fit every candidate as it is."""
+        candidates = self._plan(asked, chosen, known).choice.candidates
+        fitted = self._fitted(asked, candidates)
+        if chosen == asked.requested or (fitted and fitted[0].chosen == chosen):
+            return Choice(fitted, left)
+        left = self._adaptation(asked, candidates[0]).skipped
+        own = self._plan(asked, asked.requested, known).choice.candidates
+        return Choice(self._fitted(asked, own), left)
+
     def _fitted(self, asked: Asked, candidates: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
         """Return the candidates with what each needs changed, without those that cannot serve.
 
@@ -192,10 +239,14 @@ class Policy:
 
     def _adaptation(self, asked: Asked, candidate: Candidate) -> Adaptation:
         if candidate.model == asked.requested:
-            return _UNCHANGED
+            return UNCHANGED
+        limits = self._limits(asked, candidate)
+        return adapt(asked.shape, limits, self.capabilities.of(asked.requested))
+
+    def _limits(self, asked: Asked, candidate: Candidate) -> Capability | None:
+        """Return what a model accepts that the client did not ask for; None when nobody knows."""
         own = candidate.chosen == asked.requested
-        known = self.capabilities.of(candidate.model) if own else self.capability(candidate)
-        return adapt(asked.shape, known, self.capabilities.of(asked.requested))
+        return self.capabilities.of(candidate.model) if own else self.capability(candidate)
 
 
 def open_policy(

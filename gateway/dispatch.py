@@ -165,13 +165,8 @@ class Dispatcher:
     async def _once(self, prepared: ProviderRequest, circuit: Circuit) -> Sent | UpstreamError:
         link = prepared.candidate.link
         try:
-            answer = await link.origin.send(
-                b"POST",
-                prepared.target,
-                prepared.headers,
-                prepared.body,
-                head_timeout_s=link.settings.timeout_s,
-            )
+            timeout_s = link.settings.timeout_s
+            answer = await link.origin.ask(prepared.head, prepared.body, head_timeout_s=timeout_s)
         except UpstreamError as error:
             circuit.failed(self.clock())
             return error

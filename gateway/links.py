@@ -18,13 +18,15 @@ from gateway.wire.body import Body
 from gateway.wire.formats import Wire
 from gateway.wire.http import Header
 
-_WIRE_VENDOR = {Wire.MESSAGES: "anthropic", Wire.CHAT: "openai", Wire.RESPONSES: "openai"}
+_ANTHROPIC = "anthropic"
+_WIRE_VENDOR = {Wire.CHAT: "openai", Wire.RESPONSES: "openai"}
+_NO_KEY = "it has no key of the gateway's, and another vendor's key is not sent to it"
 _COMMON = frozenset({b"user-agent", b"accept"})  # what is sent on in another wire format
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Link:
-    """One provider, ready to be asked.
+    """One provider, ready to be asked. Compared by identity: there is one of each in a worker.
 
     Attributes:
         key: The gateway's own key; None forwards the client's credential where it fits.
@@ -32,6 +34,8 @@ class Link:
         problem: Why the provider cannot be used; None when it can.
         names: What it calls the models.
         wire: The format it speaks.
+        name: The provider's name in the configuration.
+        takes_all: Whether a request can be sent here whatever key its client shows.
     """
 
     settings: ProviderSettings
@@ -43,11 +47,13 @@ class Link:
     extra: tuple[Header, ...] = field(repr=False)
     names: ModelNames = field(repr=False)
     wire: Wire
+    name: str = field(init=False)
+    takes_all: bool = field(init=False, repr=False)
 
-    @property
-    def name(self) -> str:
-        """The provider's name in the configuration."""
-        return self.settings.name
+    def __post_init__(self) -> None:
+        takes_all = self.problem is None and (self.key is not None or not self.dialect.needs_key)
+        object.__setattr__(self, "name", self.settings.name)
+        object.__setattr__(self, "takes_all", takes_all)
 
     def refusal(self, vendor: str | None) -> str | None:
         """Return why a request cannot be sent here; None when it can.
@@ -55,11 +61,9 @@ class Link:
         Args:
             vendor: Whose key the client shows, see `key_vendor`.
         """
-        if self.problem is not None:
-            return self.problem
-        if self.key is None and self.dialect.needs_key and self.dialect.key_vendor != vendor:
-            return "it has no key of the gateway's, and another vendor's key is not sent to it"
-        return None
+        if self.takes_all or (self.problem is None and self.dialect.key_vendor == vendor):
+            return None
+        return self.problem or _NO_KEY
 
     def ready(self, vendor: str | None) -> None:
         """Raise RequestError (503) when a request cannot be sent here."""
@@ -94,7 +98,7 @@ class Link:
 
         The answer then carries a chunk that is not meant for the client.
         """
-        if client is not Wire.CHAT or self.wire is not Wire.CHAT:
+        if client is not Wire.CHAT or self.wire is not Wire.CHAT or not body.stream:
             return False
         told = self.settings.stream_usage
         takes = self.dialect.takes_stream_options(self.settings, body) if told is None else told
@@ -111,11 +115,11 @@ def key_vendor(headers: tuple[Header, ...], client: Wire, *, authenticated: bool
     """
     if authenticated:
         return None
-    if client is not Wire.MESSAGES:
-        prefix = KEY_PREFIX.encode()
-        if any(token.startswith(prefix) for token in presented(headers)):
-            return _WIRE_VENDOR[Wire.MESSAGES]
-    return _WIRE_VENDOR.get(client)
+    if client is Wire.MESSAGES:
+        return _ANTHROPIC
+    prefix = KEY_PREFIX.encode()
+    shown = any(token.startswith(prefix) for token in presented(headers))
+    return _ANTHROPIC if shown else _WIRE_VENDOR.get(client)
 
 
 def open_links(

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import msgspec
 
 from gateway.candidates import Candidate
 from gateway.errors import NoRoom, RequestError
+from gateway.links import Link
 from gateway.translate import usage_chunk
 from gateway.wire.body import Body
 from gateway.wire.formats import Translator, Wire
-from gateway.wire.http import Header, Request
+from gateway.wire.http import Request
 
 Translators = Mapping[tuple[Wire, Wire], Translator]
 """By the client's format and the provider's."""
+
+MAX_WAYS = 4
+"""How many providers' heads are kept with a client's head: most meet one candidate or two."""
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -37,19 +42,20 @@ class Call(msgspec.Struct, frozen=True):
     announcement: list[str] = msgspec.field(default_factory=list)
 
 
-class ProviderRequest(msgspec.Struct, frozen=True):
-    """What one provider is sent.
+class ProviderRequest(msgspec.Struct, frozen=True, eq=False):
+    """What one provider is sent; holds keys, and shows none of them when it is printed.
 
     Attributes:
-        target: Path and query in the provider's API.
+        head: All of the request's head but the length of the body, see `Origin.head`.
         translator: Turns the answer into the client's format; None when it is.
     """
 
     candidate: Candidate
-    target: bytes
-    headers: tuple[Header, ...]
+    head: bytes
     body: bytes
     translator: Translator | None
+
+    __repr__ = object.__repr__
 
 
 def prepare(call: Call, candidate: Candidate, translators: Translators) -> ProviderRequest:
@@ -58,12 +64,63 @@ def prepare(call: Call, candidate: Candidate, translators: Translators) -> Provi
     Raises RequestError: 400 for what the provider's format cannot say, 503 when the provider lacks
     a key or the worker the memory.
     """
-    link, adaptation = candidate.link, candidate.adaptation
+    way = _way(call, candidate, translators)
+    body = call.body.forwarded(candidate.model, candidate.adaptation.edits)
+    if way.translator is not None:
+        body = way.translator.request(body, candidate.model)
+    elif candidate.link.adds_usage(call.wire, call.body):
+        body = usage_chunk.added(body)
+    if body is not call.request.body and not call.request.memory.try_more(len(body)):
+        raise NoRoom("there is no room for the request as its provider needs it")
+    return ProviderRequest(candidate, way.head, body, way.translator)
+
+
+_Key = tuple[Link, str, tuple[str, ...], str | None]
+"""The provider, its name of the model, the betas left out, whose key the client shows."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class _Way:
+    """How requests of one client's head are put to a candidate: all but the body. Holds keys.
+
+    Attributes:
+        wire, target, translators: What it was found out for, beside the head and the key.
+    """
+
+    wire: Wire
+    target: bytes
+    translators: Translators
+    translator: Translator | None
+    head: bytes
+
+
+def _way(call: Call, candidate: Candidate, translators: Translators) -> _Way:
+    """Return the way to a candidate, noted on the head that the client sends again and again.
+
+    Raises RequestError when there is none, each time.
+    """
+    notes = call.request.head.notes
+    key: _Key = (candidate.link, candidate.model, candidate.adaptation.betas, call.vendor)
+    way: _Way | None = notes.get(key)
+    if (
+        way is not None
+        and way.wire is call.wire
+        and way.target == call.target
+        and way.translators is translators
+    ):
+        return way
+    way = _found(call, candidate, translators)
+    ways = [key for key, note in notes.items() if isinstance(note, _Way)]
+    if len(ways) >= MAX_WAYS:
+        del notes[ways[0]]
+    notes[key] = way
+    return way
+
+
+def _found(call: Call, candidate: Candidate, translators: Translators) -> _Way:
+    link, translator = candidate.link, None
     link.ready(call.vendor)
-    headers = adaptation.headers(call.request.headers)
-    body = call.body.forwarded(candidate.model, adaptation.edits)
     path, _, query = call.target.partition(b"?")
-    translator = None
     if link.wire is not call.wire:
         translator = translators.get((call.wire, link.wire))
         if translator is None:
@@ -71,11 +128,9 @@ def prepare(call: Call, candidate: Candidate, translators: Translators) -> Provi
                 f"provider {link.name} speaks {link.wire}, which {call.wire} is not translated to"
             )
             raise RequestError(400, "invalid_request_error", text)
-        body, path, query = translator.request(body, candidate.model), translator.path, b""
-    elif link.adds_usage(call.wire, call.body):
-        body = usage_chunk.added(body)
-    if body is not call.request.body and not call.request.memory.try_more(len(body)):
-        raise NoRoom("there is no room for the request as its provider needs it")
+        path, query = translator.path, b""
     target = link.dialect.target(link.settings, path, query, candidate.model)
+    headers = candidate.adaptation.headers(call.request.headers)
     sent = link.headers(headers, call.wire, call.vendor)
-    return ProviderRequest(candidate, target, sent, body, translator)
+    head = link.origin.head(b"POST", target, sent)
+    return _Way(call.wire, call.target, translators, translator, head)

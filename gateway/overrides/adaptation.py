@@ -30,7 +30,8 @@ in a request that somebody waits for."""
 
 _BETA = b"anthropic-beta"
 _INTERLEAVED = "interleaved-thinking-2025-05-14"
-_FORCED = frozenset({"any", "tool", "required", "function"})
+FORCED = frozenset({"any", "tool", "required", "function"})
+"""Tool choices that leave the model no other way than to use one."""
 
 
 class Thinking(StrEnum):
@@ -84,25 +85,25 @@ class Adaptation(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         changes: In a fixed order; empty when the request fits as it is.
         skipped: Why no change would do, an `Obstacle`; None when the request can be sent.
+        words: The changes, one word each, as the audit record has them; follows from them.
+        edits: What to do to the body; follows from them.
+        betas: What to leave out of `anthropic-beta`; follows from them.
     """
 
     changes: tuple[Change, ...] = ()
     skipped: str | None = None
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """The changes, one word each, as the audit record has them."""
-        return tuple(change.word for change in self.changes)
-
-    @property
-    def edits(self) -> tuple[Edit, ...]:
-        """What to do to the body."""
-        return tuple(edit for change in self.changes for edit in change.edits)
+    words: tuple[str, ...] = ()
+    edits: tuple[Edit, ...] = ()
+    betas: tuple[str, ...] = ()
 
     def headers(self, headers: tuple[Header, ...]) -> tuple[Header, ...]:
         """Return a request's headers without the betas that the model does not take."""
-        gone = {change.beta.encode("latin-1") for change in self.changes if change.beta is not None}
+        gone = {beta.encode("latin-1") for beta in self.betas}
         return tuple(_without(headers, gone)) if gone else headers
+
+
+UNCHANGED = Adaptation()
+"""Of a request that fits as it is."""
 
 
 def adapt(shape: Shape, target: Capability | None, own: Capability | None = None) -> Adaptation:
@@ -114,12 +115,23 @@ def adapt(shape: Shape, target: Capability | None, own: Capability | None = None
             to stay with it.
     """
     if target is None:
-        return Adaptation()
+        return UNCHANGED
     shared = () if own is None else tuple(_obstacles(shape, own))
     obstacle = next((one for one in _obstacles(shape, target) if one not in shared), None)
     if obstacle is not None:
         return Adaptation(skipped=obstacle.value)
-    return Adaptation(tuple(_changes(shape, target)))
+    return _of(tuple(_changes(shape, target)))
+
+
+def _of(changes: tuple[Change, ...]) -> Adaptation:
+    if not changes:
+        return UNCHANGED
+    return Adaptation(
+        changes,
+        words=tuple(change.word for change in changes),
+        edits=tuple(edit for change in changes for edit in change.edits),
+        betas=tuple(change.beta for change in changes if change.beta is not None),
+    )
 
 
 def _obstacles(shape: Shape, target: Capability) -> Iterator[Obstacle]:
@@ -130,7 +142,7 @@ def _obstacles(shape: Shape, target: Capability) -> Iterator[Obstacle]:
         yield Obstacle.SYSTEM_MESSAGES
     if shape.sampling and target.sampling is False:
         yield Obstacle.SAMPLING
-    if shape.tool_choice in _FORCED and target.forced_tool_choice is False:
+    if shape.tool_choice in FORCED and target.forced_tool_choice is False:
         yield Obstacle.TOOL_CHOICE
 
 
@@ -184,7 +196,7 @@ def _thinking(shape: Shape, target: Capability, limit: int | None) -> _NewThinki
     if kind is not Thinking.ENABLED:
         return _NewThinking(kind, (_kind(kind), _budget(None)))
     budget = _chosen_thinking(target, limit)
-    if budget < MIN_THINKING_TOKENS or shape.tool_choice in _FORCED:
+    if budget < MIN_THINKING_TOKENS or shape.tool_choice in FORCED:
         return _NewThinking(None, (Edit(("thinking",), None),))
     return _NewThinking(kind, (_kind(kind), _budget(budget)))
 

@@ -7,7 +7,7 @@ session.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 
@@ -39,6 +39,7 @@ class Rollout:
         agents: Only these agent types, in any case of letters; empty for all.
         projects: Only these; empty for all.
         idle_s: After so many seconds without a request a session counts as ended.
+        everybody: Whether rules apply to all traffic, with nothing to draw; follows from the rest.
     """
 
     apply_to: ApplyTo = ApplyTo.ALL
@@ -47,6 +48,11 @@ class Rollout:
     agents: tuple[str, ...] = ()
     projects: tuple[str, ...] = ()
     idle_s: float = 3600
+    everybody: bool = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        drawn = self.percent != 100 or self.holdout_percent != 0
+        object.__setattr__(self, "everybody", not (drawn or self.agents or self.projects))
 
     def leaves_out(self, unit: str, agent: str, project: str | None) -> Left | None:
         """Return why a request keeps its model; None when the rules apply to it.

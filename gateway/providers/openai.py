@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from gateway.config.settings import ProviderSettings
@@ -13,7 +14,12 @@ OWN_DOMAIN = "openai.com"
 
 def takes_stream_options(settings: ProviderSettings, _: Body) -> bool:
     """Return whether it is OpenAI itself: of those that answer like it some refuse the field."""
-    host = urlsplit(settings.base_url).hostname or ""
+    return _is_own(settings.base_url)
+
+
+@lru_cache(256)
+def _is_own(base_url: str) -> bool:
+    host = urlsplit(base_url).hostname or ""
     return host == OWN_DOMAIN or host.endswith(f".{OWN_DOMAIN}")
 
 

@@ -32,14 +32,15 @@ _decode = msgspec.json.Decoder(_Chunk).decode
 
 def wanted(body: Body) -> bool:
     """Return whether a client asks for the chunk with the usage."""
-    options = body.value(_OPTIONS)
-    return isinstance(options, dict) and options.get("include_usage") is True
+    return _asks(body.value(_OPTIONS))
 
 
 def can_be_added(body: Body) -> bool:
     """Return whether the gateway can ask in addition: the client streams, and has not asked."""
+    if not body.stream:
+        return False
     options = body.value(_OPTIONS)
-    return body.stream and not wanted(body) and (options is None or isinstance(options, dict))
+    return options is None or (isinstance(options, dict) and not _asks(options))
 
 
 def added(request: bytes) -> bytes:
@@ -98,6 +99,10 @@ class UsageFilter:
             return event
         self.reading = read_chat(payload)
         return event[: len(event) - len(event.lstrip(b"\r\n"))]
+
+
+def _asks(options: object) -> bool:
+    return isinstance(options, dict) and options.get("include_usage") is True
 
 
 def _is_usage(payload: bytes) -> bool:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gateway.agents.identity import Agent, AgentSource
-from gateway.candidates import MAX_KNOWN, Asked, Policy
+from gateway.candidates import MAX_KNOWN, MAX_PLANS, Asked, Policy
 from gateway.config.settings import ProviderSettings, RoutingSettings
 from gateway.links import open_links
+from gateway.overrides.adaptation import UNCHANGED, adapt
 from gateway.overrides.capabilities import Capabilities, Capability
 from gateway.overrides.rollout import ApplyTo, Rollout
 from gateway.overrides.rules import Overrides
@@ -159,3 +164,64 @@ def test_binding_is_asked_for_only_where_it_matters(
 ) -> None:
     rules = policy(rollout=Rollout(apply_to))
     assert rules.asks_for_binding(replace(ASKED, requested=model)) is asks
+
+
+AGENTS = (
+    Agent("main", AgentSource.THREAD),
+    Agent("reviewer", AgentSource.HEADER),
+    Agent("reviewer", AgentSource.MARKER),
+)
+ASKING = st.builds(
+    Asked,
+    agent=st.sampled_from(AGENTS),
+    requested=st.sampled_from(["claude-opus", "claude-haiku", "big", "other"]),
+    shape=st.builds(
+        Shape,
+        thinking=st.sampled_from([None, "adaptive", "disabled"]),
+        max_tokens=st.sampled_from([None, 64, 65]),
+        context_tokens=st.sampled_from([None, 10, 11, 1000, 1001, 4000, 4001]),
+    ),
+    unit=st.sampled_from([f"session-{number}" for number in range(8)]),
+    subscription=st.booleans(),
+)
+TURNS = st.lists(st.tuples(ASKING, st.sampled_from([None, "claude-opus", "older"])), max_size=12)
+ROLLOUTS = (
+    Rollout(),
+    Rollout(percent=50),
+    Rollout(ApplyTo.NEW_SESSIONS),
+    Rollout(agents=("main",)),
+)
+
+
+@given(rollout=st.sampled_from(ROLLOUTS), turns=TURNS)
+def test_remembered_decision_is_the_same_as_a_new_one(
+    rollout: Rollout, turns: list[tuple[Asked, str | None]]
+) -> None:
+    seasoned = policy(rollout=rollout)
+    for asked, bound in turns:
+        fresh = forgetful(seasoned)
+        assert seasoned.choose(asked, bound) == fresh.choose(asked, bound)
+
+
+def forgetful(rules: Policy) -> Policy:
+    """Return the same rules with nothing remembered."""
+    return dataclasses.replace(rules, known={})
+
+
+@given(asked=ASKING)
+def test_whoever_is_asked_gets_what_it_needs_changed(asked: Asked) -> None:
+    rules = policy()
+    for one in rules.choose(asked).candidates:
+        known = None if one.model == asked.requested else rules.capability(one)
+        needed = adapt(asked.shape, known, KNOWN.of(asked.requested))
+        unfit = needed.skipped is not None and one.chosen == asked.requested
+        assert one.adaptation == (UNCHANGED if unfit else needed)
+
+
+def test_models_that_conversations_still_run_on_are_remembered_within_bounds() -> None:
+    rules = policy(rollout=Rollout(ApplyTo.NEW_SESSIONS))
+    asked = replace(ASKED, requested="claude-opus")
+    for number in range(3 * MAX_PLANS):
+        choice = rules.choose(asked, f"older-{number}")
+        assert choice.candidates[0].chosen == f"older-{number}"
+    assert [0 < len(known.plans) <= MAX_PLANS for known in rules.known.values()] == [True]

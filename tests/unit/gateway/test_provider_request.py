@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import json
+from msgspec.structs import replace
 
 from gateway.candidates import Candidate
 from gateway.config.settings import ProviderSettings
 from gateway.errors import RequestError
 from gateway.links import open_links
-from gateway.provider_request import Call, Translators, prepare
+from gateway.overrides.adaptation import adapt
+from gateway.overrides.capabilities import Capability
+from gateway.overrides.shape import Shape
+from gateway.provider_request import MAX_WAYS, Call, ProviderRequest, Translators, prepare
 from gateway.translate import TRANSLATORS
 from gateway.wire.body import Body
 from gateway.wire.formats import Wire
 from gateway.wire.http import UNBOUNDED, Head, Memory, Request
 
 BODY = b'{"model": "m", "max_tokens": 9,  "messages": [{"role": "user", "content": "hi"}]}'
+PARSED = Body(BODY)
 
 
 class Full:
@@ -36,19 +45,23 @@ def candidate(kind: str, *, key: str | None = "env:KEY", model: str = "m") -> Ca
     return Candidate(open_links([settings], {"KEY": "own"})[kind], model, model, "default", 0)
 
 
+def line(sent: ProviderRequest) -> bytes:
+    return sent.head.partition(b"\r\n")[0]
+
+
 def test_request_in_the_clients_format_is_sent_as_it_came() -> None:
     sent = prepare(call(Full()), candidate("anthropic", key=None), TRANSLATORS)
     assert sent.body is BODY
-    assert (sent.target, sent.translator) == (b"/v1/messages?beta=true", None)
-    assert (b"x-api-key", b"sk-ant-client") in sent.headers
+    assert (line(sent), sent.translator) == (b"POST /v1/messages?beta=true HTTP/1.1", None)
+    assert b"\r\nx-api-key: sk-ant-client\r\n" in sent.head
 
 
 def test_request_in_another_format_is_translated() -> None:
     sent = prepare(call(), candidate("openai", model="gpt"), TRANSLATORS)
     assert json.decode(sent.body)["model"] == "gpt"
-    assert sent.target == b"/v1/chat/completions"
+    assert line(sent) == b"POST /v1/chat/completions HTTP/1.1"
     assert sent.translator is TRANSLATORS[Wire.MESSAGES, Wire.CHAT]
-    assert b"sk-ant-client" not in b"".join(value for _, value in sent.headers)
+    assert b"sk-ant-client" not in sent.head
 
 
 @pytest.mark.parametrize(
@@ -69,3 +82,92 @@ def test_what_cannot_be_sent_is_refused(
     assert caught.value.status == status
     waits = [name for name, _ in caught.value.headers] == [b"retry-after"]
     assert waits is (text == "no room")
+
+
+# -- what is remembered of a client's head
+
+BETAS = (b"anthropic-beta", b"a,b")
+HEADERS = ((b"x-api-key", b"sk-ant-client"), (b"user-agent", b"u"), BETAS)
+WITHOUT_BETA = adapt(Shape(betas=("a", "b")), Capability(unsupported_betas=("a",)))
+KEYLESS, OWN, DEPLOYED = (
+    candidate("anthropic", key=None),
+    candidate("anthropic"),
+    candidate("azure"),
+)
+GROUPS = (
+    (KEYLESS, candidate("openai", key=None)),
+    (OWN, replace(OWN, model="other"), replace(OWN, adaptation=WITHOUT_BETA)),
+    (DEPLOYED, replace(DEPLOYED, model="two"), candidate("ollama", model="local")),
+)
+
+Turn = tuple[Candidate, Wire, bytes, str | None, Translators]
+
+
+def turns_of(group: tuple[Candidate, ...]) -> list[Turn]:
+    """Return all that may differ between two requests with the same head."""
+    wires, targets = (Wire.MESSAGES, Wire.CHAT), (b"/v1/messages", b"/v1/messages?beta=true")
+    tables: tuple[Translators, ...] = (TRANSLATORS, {})
+    return list(itertools.product(group, wires, targets, (None, "anthropic", "openai"), tables))
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=["keyless", "own-key", "others"])
+def test_every_pair_of_requests_with_one_head_is_sent_as_with_two(
+    group: tuple[Candidate, ...],
+) -> None:
+    turns = turns_of(group)
+    alone = [outcome(new_head(), turn) for turn in turns]
+    for first in turns:
+        for second, expected in zip(turns, alone, strict=True):
+            head = new_head()
+            outcome(head, first)
+            assert outcome(head, second) == expected
+
+
+EVERY_TURN = [turn for group in GROUPS for turn in turns_of(group)]
+
+
+@given(turns=st.lists(st.sampled_from(EVERY_TURN), max_size=3 * MAX_WAYS))
+def test_requests_with_one_head_are_sent_as_with_a_head_each(turns: list[Turn]) -> None:
+    head = new_head()
+    for turn in turns:
+        assert outcome(head, turn) == outcome(new_head(), turn)
+
+
+def new_head() -> Head:
+    return Head(b"POST", b"/v1/messages", HEADERS)
+
+
+def outcome(head: Head, turn: Turn) -> tuple[object, ...]:
+    """Return what a provider is sent, or why it is sent nothing."""
+    chosen, wire, target, vendor, translators = turn
+    asked = Call("gw_1", wire, Request(head, BODY, 0.0), PARSED, target, vendor)
+    try:
+        sent = prepare(asked, chosen, translators)
+    except RequestError as error:
+        return error.status, str(error)
+    return sent.candidate, sent.head, sent.body, sent.translator
+
+
+def test_ways_to_providers_are_kept_within_bounds() -> None:
+    asked = call()
+    for number in range(3 * MAX_WAYS):
+        chosen = candidate("azure", model=f"m{number}")
+        assert prepare(asked, chosen, TRANSLATORS).head is prepare(asked, chosen, TRANSLATORS).head
+    assert len(asked.request.head.notes) == MAX_WAYS
+
+
+def test_other_notes_stay_on_a_head() -> None:
+    asked = call()
+    asked.request.head.notes["other"] = 1
+    for number in range(2 * MAX_WAYS):
+        prepare(asked, candidate("azure", model=f"m{number}"), TRANSLATORS)
+    assert asked.request.head.notes["other"] == 1
+
+
+def test_key_of_the_gateway_is_not_shown() -> None:
+    asked = call()
+    settings = ProviderSettings(name="p", api_key_ref="env:KEY")
+    chosen = Candidate(open_links([settings], {"KEY": "hidden"})["p"], "m", "m", "default", 0)
+    sent = prepare(asked, chosen, TRANSLATORS)
+    assert b"x-api-key: hidden" in sent.head
+    assert "hidden" not in repr((sent, asked.request.head.notes))

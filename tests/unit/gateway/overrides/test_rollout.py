@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from gateway.overrides.rollout import Left, Rollout
+from gateway.overrides.rollout import ApplyTo, Left, Rollout
 
 SESSIONS = tuple(f"session-{number}" for number in range(4000))
 
@@ -32,6 +32,24 @@ def test_leaves_out_names_its_reason(
     rollout: Rollout, agent: str, project: str | None, left: Left | None
 ) -> None:
     assert rollout.leaves_out("session-1", agent, project) is left
+
+
+@pytest.mark.parametrize(
+    ("rollout", "everybody"),
+    [
+        (Rollout(), True),
+        (Rollout(ApplyTo.NEW_SESSIONS), True),
+        (Rollout(percent=99.9), False),
+        (Rollout(holdout_percent=0.1), False),
+        (Rollout(agents=("main",)), False),
+        (Rollout(projects=("a",)), False),
+    ],
+)
+def test_everybody_is_reached_only_where_nothing_is_drawn(
+    rollout: Rollout, *, everybody: bool
+) -> None:
+    assert rollout.everybody is everybody
+    assert not everybody or drawn(rollout) == set(SESSIONS)
 
 
 def test_larger_percentage_keeps_everybody_who_was_drawn() -> None:
