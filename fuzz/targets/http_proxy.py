@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from gateway.errors import RequestError
 from gateway.serve import proxy_request
-from gateway.serve.request_parser import Inbound, Limits, RequestParser
+from gateway.serve.limits import Limits
+from gateway.serve.request_parser import Inbound, RequestParser
 
 _LIMITS = Limits()
 

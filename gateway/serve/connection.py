@@ -7,15 +7,17 @@ import logging
 import socket
 import struct
 from collections.abc import Coroutine
-from enum import Enum
+from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from gateway.wire.http import Handler, ReadSide, Request
 
+from .head_memory import HeadMemory
+from .limits import Limits
 from .memory import MemoryBudget
 from .receiver import Receiver
 from .refusals import reply_refusal
-from .request_parser import Inbound, Limits, Refusal
+from .request_parser import Inbound, Refusal
 from .responder import ConnectionResponder
 
 log = logging.getLogger(__name__)
@@ -26,13 +28,21 @@ _LINGER_S = 2.0  # how long a refused client gets to read why, before the connec
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
-class Ended(Enum):
-    """What a connection reports to its server, to be counted."""
+@dataclass(slots=True)
+class Counts:
+    """What the connections of a server have seen; they add to it.
 
-    REQUEST = "request"  # a handler returned
-    REFUSAL = "refusal"
-    CLIENT_LEFT = "client_left"  # before its answer was complete
-    HANDLER_ERROR = "handler_error"
+    Attributes:
+        requests: Handlers that have returned, well or badly.
+        refusals: Requests that the framing refused.
+        clients_left: Before their answer was complete.
+        handler_errors: Handlers that raised.
+    """
+
+    requests: int = 0
+    refusals: int = 0
+    clients_left: int = 0
+    handler_errors: int = 0
 
 
 class Owner(Protocol):
@@ -41,6 +51,8 @@ class Owner(Protocol):
     limits: Limits
     handler: Handler
     memory: MemoryBudget
+    heads: HeadMemory
+    counts: Counts
     draining: bool
 
     def joined(self, connection: ClientConnection) -> None:
@@ -50,17 +62,18 @@ class Owner(Protocol):
         """Note that it is gone."""
 
     def became_idle(self) -> None:
-        """Note that a connection waits for its next request."""
-
-    def count(self, event: Ended) -> None:
-        """Count an event."""
+        """Note, during a drain, that a connection waits for its next request."""
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Start a request's task. Any: what a coroutine yields and is sent is its loop's affair."""
+        """Start a connection's task. Any: what a coroutine yields is its loop's affair."""
 
 
 class ClientConnection(asyncio.Protocol):
-    """Reads requests, runs one handler at a time, and frames its answers."""
+    """Reads requests, runs one handler at a time, and frames its answers.
+
+    From its first request on a connection has one task, which answers a request and waits for the
+    next one; while there is a responder it is at work.
+    """
 
     def __init__(self, owner: Owner) -> None:
         self.transport: asyncio.Transport  # set by connection_made, before anything else happens
@@ -68,12 +81,12 @@ class ClientConnection(asyncio.Protocol):
         self._owner = owner
         self._loop = asyncio.get_running_loop()
         self._hold = owner.memory.hold(lambda: self._loop.call_soon(self._advance))
-        self._receiver = Receiver(owner.limits, self._hold, self._loop.time())
+        self._receiver = Receiver(owner.limits, self._hold, self._loop.time(), owner.heads)
         self._task: asyncio.Task[None] | None = None
+        self._turn: asyncio.Future[tuple[Request, ConnectionResponder]]  # the task's next one
         self._responder: ConnectionResponder | None = None
         self._reading = self._writable = True
         self._source: ReadSide | None = None
-        self._served = False
         self._leaving_since: float | None = None
         self._buffered, self._buffered_since = 0, 0.0
 
@@ -87,7 +100,7 @@ class ClientConnection(asyncio.Protocol):
     @property
     def idle_since(self) -> float | None:
         """Event-loop time since when nothing is received or answered; None while something is."""
-        idle = self._task is None and self._receiver.idle
+        idle = self._responder is None and self._receiver.idle
         return self._receiver.moved_at if idle else None
 
     @property
@@ -104,7 +117,7 @@ class ClientConnection(asyncio.Protocol):
         elif self._leaving_since is not None:
             if now - self._leaving_since > _LINGER_S:
                 self.transport.close()
-        elif self._task is None and self._writable:
+        elif self._responder is None and self._writable:
             self._check_waiting(now)
 
     # -- asyncio.Protocol
@@ -126,10 +139,12 @@ class ClientConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102 - asyncio's
         self.lost = True
         self._receiver.clear()
+        responder = self._responder
+        if responder is not None and not responder.ended:
+            self._owner.counts.clients_left += 1
         if self._task is None:
             self._hold.release()  # else the request is in memory until its task has ended
-        if self._task is not None and self._responder is not None and not self._responder.ended:
-            self._owner.count(Ended.CLIENT_LEFT)
+        elif responder is None or not responder.ended:
             self._task.cancel()
         self.throttle(None)
         self._owner.left(self)
@@ -143,7 +158,7 @@ class ClientConnection(asyncio.Protocol):
         self._writable = True
         if self._source is not None:
             self._source.resume_reading()
-        if self._task is None:
+        if self._responder is None:
             self._release()
             self._receiver.answered(self._loop.time())
             self._advance()
@@ -171,28 +186,26 @@ class ClientConnection(asyncio.Protocol):
     # -- receiving
 
     def _advance(self) -> None:
-        """Answer what is complete, in order, and read on in between."""
-        while self._may_answer():
-            found = self._receiver.next(self._loop.time())
-            if found is None:
-                if self._receiver.invites():
-                    self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-                break
-            self._answer(found)
-        self._set_reading()
-
-    def _may_answer(self) -> bool:
-        """Return whether it is the next request's turn: not while answers are left unread."""
-        busy = self._task is not None or not self._writable
-        return not (busy or self._leaving_since is not None or self.lost)
+        """Answer the next request when it is complete and its turn; else read on."""
+        receiver = self._receiver
+        # Not while answers are left unread.
+        may_answer = self._responder is None and self._writable and not self.lost
+        if may_answer and self._leaving_since is None:
+            found = receiver.next(self._loop.time())
+            if found is not None:
+                self._answer(found)
+            elif receiver.invites():
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if receiver.unread_bytes or receiver.waits_since is not None or not self._reading:
+            self._set_reading()
 
     def _set_reading(self) -> None:
         """Read no further ahead than there is room; a refused client is read to its end."""
         receiver = self._receiver
         if self.lost or self._leaving_since is not None or self.transport.is_closing():
             return
-        answering = self._task is not None or not self._writable
-        waits = receiver.waits_for_memory
+        answering = self._responder is not None or not self._writable
+        waits = receiver.waits_since is not None
         if self._reading and (waits or (answering and receiver.full)):
             self._reading = False
             self.transport.pause_reading()
@@ -204,35 +217,52 @@ class ClientConnection(asyncio.Protocol):
 
     def _answer(self, inbound: Inbound | Refusal) -> None:
         if isinstance(inbound, Refusal):
-            self._owner.count(Ended.REFUSAL)
-            if inbound.status == 503:
-                memory = self._owner.memory
-                log.warning("no memory for a body used=%d waiting=%d", memory.used, memory.waiting)
-            closing = ConnectionResponder(self, head_only=False, keep_alive=False, http_1_0=False)
-            reply_refusal(closing, inbound)
-            self._leave(unread=True)
+            self._refuse(inbound)
             return
-        responder = ConnectionResponder(
+        responder = self._responder = ConnectionResponder(
             self,
-            head_only=inbound.request.method == b"HEAD",
+            head_only=inbound.request.head.method == b"HEAD",
             keep_alive=inbound.keep_alive,
             http_1_0=inbound.http_1_0,
         )
-        self._responder = responder
-        self._task = self._owner.spawn(self._run(inbound, responder))
+        if self._task is None:
+            self._task = self._owner.spawn(self._serve(inbound.request, responder))
+            self._task.add_done_callback(self._served_last)
+        else:
+            self._turn.set_result((inbound.request, responder))
 
-    async def _run(self, inbound: Inbound, responder: ConnectionResponder) -> None:
-        try:
-            await self._owner.handler(inbound.request, responder)
-        except asyncio.CancelledError:
-            responder.abort()  # only the client's leaving, or the end of a drain, cancels
-            raise
-        except Exception:  # the edge: a request's fault must not take the worker down
-            self._owner.count(Ended.HANDLER_ERROR)
-            log.exception("request failed method=%s", inbound.request.method.decode("latin-1"))
-            self._fail(inbound.request, responder)
-        finally:
-            self._finish(inbound.request, responder)
+    def _refuse(self, refusal: Refusal) -> None:
+        self._owner.counts.refusals += 1
+        if refusal.status == 503:
+            memory = self._owner.memory
+            log.warning("no memory for a body used=%d waiting=%d", memory.used, memory.waiting)
+        closing = ConnectionResponder(self, head_only=False, keep_alive=False, http_1_0=False)
+        reply_refusal(closing, refusal)
+        self._leave(unread=True)
+
+    async def _serve(self, request: Request, responder: ConnectionResponder) -> None:
+        """Answer one request after another; ends when the connection is lost."""
+        while True:
+            try:
+                await self._owner.handler(request, responder)
+            except asyncio.CancelledError:
+                responder.abort()  # only the client's leaving, or the end of a drain, cancels
+                raise
+            except Exception:  # the edge: a request's fault must not take the worker down
+                self._owner.counts.handler_errors += 1
+                log.exception("request failed method=%s", request.method.decode("latin-1"))
+                self._fail(request, responder)
+            finally:
+                self._finish(request, responder)
+            if self.lost:
+                return
+            del request, responder  # a body is large, and the wait may be long
+            if self._turn.done():
+                await asyncio.sleep(0)  # it is another connection's turn first
+            request, responder = await self._turn
+
+    def _served_last(self, _: asyncio.Task[None]) -> None:
+        self._hold.release()  # of a request, too, whose turn never came
 
     def _fail(self, request: Request, responder: ConnectionResponder) -> None:
         if responder.started:
@@ -244,21 +274,26 @@ class ClientConnection(asyncio.Protocol):
             reply_refusal(responder, Refusal(500, text, request.target))
 
     def _finish(self, request: Request, responder: ConnectionResponder) -> None:
-        self._task = self._responder = None
-        self._served = True
-        self._owner.count(Ended.REQUEST)
-        self._release()
+        self._responder = None
+        self._turn = self._loop.create_future()
+        self._owner.counts.requests += 1
+        if self._writable:
+            self._hold.release()
+        else:
+            self._release()
         if self.lost:
             return
-        self.throttle(None)
+        if self._source is not None:
+            self.throttle(None)
         if not responder.ended:  # the handler returned without a complete answer
             self._fail(request, responder)
         if not responder.keep_alive:
             self._leave(unread=self._receiver.partial)
             return
         self._receiver.answered(self._loop.time())
-        self._advance()
-        if self.idle_since is not None:
+        if not (self._reading and self._receiver.idle):
+            self._advance()
+        if self._owner.draining and self.idle_since is not None:
             self._owner.became_idle()
 
     def _leave(self, *, unread: bool) -> None:
@@ -290,7 +325,7 @@ class ClientConnection(asyncio.Protocol):
         if self.idle_since is None:
             return
         limits = self._owner.limits
-        allowed_s = limits.keep_alive_s if self._served else limits.head_timeout_s
+        allowed_s = limits.head_timeout_s if self._task is None else limits.keep_alive_s
         if now - self.idle_since > allowed_s:
             self.transport.close()
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
 
 from gateway.wire.http import Handler
 
-from .connection import ClientConnection, Ended
+from .connection import ClientConnection, Counts
+from .head_memory import HeadMemory
+from .limits import Limits
 from .memory import MemoryBudget
-from .request_parser import Limits
 
 __all__ = ["HttpServer", "Limits"]
 
@@ -29,11 +29,12 @@ class HttpServer:
         self.handler = handler
         self.limits = limits
         self.memory = MemoryBudget(limits.buffered_bytes)
+        self.heads = HeadMemory()
+        self.counts = Counts()
         self.draining = False
         self.accepted = 0
         self._connections: set[ClientConnection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._counts: Counter[Ended] = Counter()
         self._sweeper: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
 
@@ -45,22 +46,22 @@ class HttpServer:
     @property
     def requests(self) -> int:
         """How many requests handlers have finished with, well or badly."""
-        return self._counts[Ended.REQUEST]
+        return self.counts.requests
 
     @property
     def refusals(self) -> int:
         """How many requests the framing refused."""
-        return self._counts[Ended.REFUSAL]
+        return self.counts.refusals
 
     @property
     def clients_left(self) -> int:
         """How many clients left before their answer was complete."""
-        return self._counts[Ended.CLIENT_LEFT]
+        return self.counts.clients_left
 
     @property
     def handler_errors(self) -> int:
         """How many handlers raised."""
-        return self._counts[Ended.HANDLER_ERROR]
+        return self.counts.handler_errors
 
     def protocol(self) -> ClientConnection:
         """Return the protocol of a new connection."""
@@ -110,10 +111,6 @@ class HttpServer:
     def became_idle(self) -> None:
         """Note that a connection waits for its next request."""
         self._changed.set()
-
-    def count(self, event: Ended) -> None:
-        """Count an event."""
-        self._counts[event] += 1
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Start a request's task and keep it until it is done.

@@ -21,19 +21,23 @@ class MemoryBudget:
     """Bytes that are shared out to connections.
 
     Attributes:
+        limit: What may be held by all.
         used: What is held by all.
+        queue: Who waits, in the order in which they came.
     """
 
+    __slots__ = ("_asked", "limit", "queue", "used")
+
     def __init__(self, limit: int) -> None:
+        self.limit = limit
         self.used = 0
-        self._limit = limit
+        self.queue: list[Hold] = []
         self._asked = 0  # numbers those who hold or wait, in the order in which they came
-        self._waiting: list[Hold] = []
 
     @property
     def waiting(self) -> int:
         """How many wait."""
-        return len(self._waiting)
+        return len(self.queue)
 
     def hold(self, granted: Callable[[], object]) -> Hold:
         """Return a holder of nothing yet.
@@ -52,48 +56,30 @@ class MemoryBudget:
         if hold.since is None:
             hold.since = self._asked = self._asked + 1
         hold.wanted = size
-        insort(self._waiting, hold, key=_age)
-        self._settle(asking=hold)
+        insort(self.queue, hold, key=_age)
+        self.settle(asking=hold)
         return hold.held == size
 
-    def take(self, hold: Hold, size: int) -> None:
-        """Let a holder have `size` bytes in all, whether they are there or not."""
-        self.used += size - hold.held
-        hold.held = hold.wanted = size
-
-    def fits(self, size: int) -> bool:
-        """Return whether so many bytes are left, and nobody waits for them."""
-        return not self._waiting and self.used + size <= self._limit
-
-    def give_back(self, hold: Hold, keep: int) -> None:
-        """Take back from a holder all but `keep` bytes, and let others have it."""
-        if hold.wanted > hold.held:
-            self._waiting.remove(hold)
-        self.used -= hold.held - keep
-        hold.held = hold.wanted = keep
-        hold.since = hold.since if keep else None
-        self._settle()
-
-    # -- helpers
-
-    def _settle(self, asking: Hold | None = None) -> None:
+    def settle(self, asking: Hold | None = None) -> None:
         """Grant what can be granted; who is asking right now is not called back."""
-        while self._waiting and (following := self._next()) is not None:
-            self._waiting.remove(following)
-            self.take(following, following.wanted)
+        while self.queue and (following := self._next()) is not None:
+            self.queue.remove(following)
+            following.take(following.wanted)
             if following is not asking:
                 following.granted()
 
+    # -- helpers
+
     def _next(self) -> Hold | None:
         """Return whose turn it is; None while there is no room."""
-        first = self._waiting[0]
-        for hold in self._waiting:
-            room = self.used - hold.held + hold.wanted <= self._limit
+        first = self.queue[0]
+        for hold in self.queue:
+            room = self.used - hold.held + hold.wanted <= self.limit
             if room and (hold is first or hold.wanted <= SMALL_BYTES):
                 return hold
-        if self.used > sum(hold.held for hold in self._waiting):
+        if self.used > sum(hold.held for hold in self.queue):
             return None  # somebody can go on, and will give back what it holds
-        return next((hold for hold in self._waiting if hold.held), first)
+        return next((hold for hold in self.queue if hold.held), first)
 
 
 class Hold:
@@ -121,19 +107,33 @@ class Hold:
     def take(self, size: int) -> None:
         """Hold at least `size` bytes in all: they are in memory already."""
         if size > self.held:
-            self._budget.take(self, size)
+            self._budget.used += size - self.held
+            self.held = self.wanted = size
 
     def try_more(self, size: int) -> bool:
         """Hold `size` bytes beside what is held; return False, and change nothing, without room."""
-        if not self._budget.fits(size):
+        budget = self._budget
+        if budget.queue or budget.used + size > budget.limit:
             return False
-        self._budget.take(self, self.held + size)
+        budget.used += size
+        self.held = self.wanted = self.held + size
         return True
 
     def release(self, keep: int = 0) -> None:
         """Hold no more than `keep` bytes, and wait for nothing."""
-        if self.wanted > keep:
-            self._budget.give_back(self, min(keep, self.held))
+        if self.wanted <= keep:
+            return
+        budget, held = self._budget, self.held
+        if self.wanted > held:
+            budget.queue.remove(self)
+        if held > keep:
+            budget.used -= held - keep
+            self.held = keep
+        self.wanted = self.held
+        if not self.held:
+            self.since = None
+        if budget.queue:
+            budget.settle()
 
 
 def _age(hold: Hold) -> int:

@@ -6,47 +6,17 @@ from collections import deque
 from dataclasses import dataclass
 from enum import Enum
 from itertools import chain
-from typing import NamedTuple
 
 import httptools
 import msgspec
 
-from gateway.wire.hops import end_to_end
-from gateway.wire.http import UNBOUNDED, Head, Header, Memory, Request, all_values, first_values
+from gateway.wire.http import UNBOUNDED, Head, Header, Memory, Request
+
+from .framing import Framing, Unacceptable
+from .head_memory import HeadMemory, Key, cut
+from .limits import Limits
 
 _LARGE_BYTES = 1 << 20  # up to here pieces are kept as they came
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one client connection may cost.
-
-    Attributes:
-        head_bytes: Request line and headers together, and so each single header too.
-        target_bytes: Path and query.
-        body_bytes: Decoded body.
-        head_timeout_s: From the first byte of a head, or the start of a connection, to its end.
-        body_idle_timeout_s: Longest pause between two pieces of a body.
-        body_bytes_per_s: How fast a body arrives at least, on average since its head, counted
-            from `body_idle_timeout_s` on.
-        buffered_bytes: What bodies and buffered answers of all connections may take.
-        memory_wait_s: Longest wait for a part of them.
-        keep_alive_s: How long an idle connection is kept.
-        write_stall_s: How long a client may take nothing of an answer before it is cut off.
-        sweep_s: How often these times are looked at.
-    """
-
-    head_bytes: int = 64 << 10
-    target_bytes: int = 16 << 10
-    body_bytes: int = 32 << 20
-    head_timeout_s: float = 20.0
-    body_idle_timeout_s: float = 60.0
-    body_bytes_per_s: float = 8192.0
-    buffered_bytes: int = 256 << 20
-    memory_wait_s: float = 30.0
-    keep_alive_s: float = 75.0
-    write_stall_s: float = 300.0
-    sweep_s: float = 1.0
 
 
 class Phase(Enum):
@@ -91,14 +61,21 @@ class RequestParser:
     `ready` holds what `feed` completed. After a refusal, or a request that ends its connection,
     the phase is DEAD and further bytes are ignored. Trailers and hop-by-hop headers never reach
     a request.
+
+    A request whose head is remembered is counted off by its length, and httptools never sees it;
+    httptools reads every other one, from its first byte to its last.
     """
 
     __slots__ = (
         "_body_bytes",
         "_completed",
+        "_counted",
         "_fed",
+        "_head",
         "_headers",
+        "_heads",
         "_http_1_0",
+        "_is_plain",
         "_large",
         "_length",
         "_limits",
@@ -110,26 +87,30 @@ class RequestParser:
         "_received",
         "_target",
         "_trailer_bytes",
-        "_travelling",
         "_why",
         "expects_continue",
         "phase",
         "ready",
     )
 
-    def __init__(self, limits: Limits, memory: Memory = UNBOUNDED) -> None:
+    def __init__(
+        self, limits: Limits, memory: Memory = UNBOUNDED, heads: HeadMemory | None = None
+    ) -> None:
         self.ready: deque[Inbound | Refusal] = deque()
         self.phase = _IDLE
         self.expects_continue = False
         self._limits, self._memory = limits, memory
+        self._heads = HeadMemory() if heads is None else heads
         self._parser = httptools.HttpRequestParser(self)
-        self._why: tuple[int, str] | None = None
+        self._why: Unacceptable | None = None
         self._now = self._received = 0.0
         self._fed = self._trailer_bytes = self._body_bytes = 0
         self._completed = self._moved = self._http_1_0 = False
+        self._counted = False  # whether the body under way belongs to a remembered head
+        self._is_plain = False  # whether the head before it may be remembered
         self._target = b""
         self._headers: list[Header] = []
-        self._travelling: tuple[Header, ...] = ()  # those of them that a request is told
+        self._head: Head  # of the body under way
         self._pieces: list[bytes] = []
         self._large = bytearray()
         self._length: int | None = None
@@ -146,11 +127,73 @@ class RequestParser:
             return 0
         return self._body_bytes if self._length is None else self._length
 
-    def feed(self, data: bytes | memoryview, now: float) -> None:
+    def feed(self, data: bytes, now: float) -> None:
         """Parse the next bytes, received at event-loop time `now` (seconds)."""
-        if self.phase is _DEAD:
-            return
-        self._now, self._completed, self._moved = now, False, False
+        self._now = now
+        if self._counted:
+            data = self._count_off(data)
+        if self.phase is _IDLE:
+            data = self._take_remembered(data)
+        if data and self.phase is not _DEAD:
+            self._parse(data)
+
+    def refuse(self, status: int, message: str, retry_after_s: int | None = None) -> None:
+        """Give up on the message being received, e.g. because it is too slow."""
+        self.phase = _DEAD
+        self._pieces, self._large = [], bytearray()
+        self._counted = False
+        self._headers.clear()
+        self.ready.append(Refusal(status, message, self._target, retry_after_s))
+
+    # -- remembered heads
+
+    def _take_remembered(self, data: bytes) -> bytes:
+        """Take the requests whose heads are remembered; return what httptools is to read."""
+        start, size = 0, len(data)
+        while start < size and (found := cut(data, start)) is not None:
+            key, length, body_at = found
+            head = self._heads.known.get(key)
+            if head is None:
+                return self._learn(data, start, key, body_at)
+            if length > self._limits.body_bytes:
+                break
+            start = body_at + length
+            if start > size:
+                self._begin_counted(head, length, data[body_at:])
+                return b""
+            request = Request(head, data[body_at:start], self._now, self._memory)
+            self.ready.append(Inbound(request, True, False))
+        return data[start:]
+
+    def _begin_counted(self, head: Head, length: int, piece: bytes) -> None:
+        self.phase, self._received, self._counted = _BODY, self._now, True
+        self._head, self._target, self._http_1_0 = head, head.target, False
+        self._length, self._body_bytes = length, 0
+        self._count_off(piece)
+
+    def _count_off(self, data: bytes) -> bytes:
+        """Take the body under way as far as it has arrived; return what is behind it."""
+        left = (self._length or 0) - self._body_bytes
+        self.on_body(data[:left])
+        if len(data) < left:
+            return b""
+        self._counted = False
+        self._complete(keep_alive=True)
+        return data[left:]
+
+    def _learn(self, data: bytes, start: int, key: Key, body_at: int) -> bytes:
+        """Let httptools read a head alone, and remember it; return what it is to read on."""
+        if 2 * (body_at - start) > self._limits.head_bytes:
+            return data[start:]  # with a longer length it could be too large
+        self._parse(data[start:body_at])
+        if self.phase is _BODY and self._is_plain and not self._moved:
+            self._heads.keep(key, self._head)
+        return data[body_at:]
+
+    # -- what httptools reads
+
+    def _parse(self, data: bytes) -> None:
+        self._completed = self._moved = False
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -160,14 +203,7 @@ class RequestParser:
         else:
             self._bound(len(data))
 
-    def refuse(self, status: int, message: str, retry_after_s: int | None = None) -> None:
-        """Give up on the message being received, e.g. because it is too slow."""
-        self.phase = _DEAD
-        self._pieces, self._large = [], bytearray()
-        self._headers.clear()
-        self.ready.append(Refusal(status, message, self._target, retry_after_s))
-
-    # -- callbacks of httptools, in the order of a message
+    # Its callbacks, in the order of a message.
 
     def on_message_begin(self) -> None:  # noqa: D102 - named by httptools
         if self.phase is _DEAD:
@@ -190,17 +226,23 @@ class RequestParser:
             self._bound_head(self._trailer_bytes)
 
     def on_headers_complete(self) -> None:  # noqa: D102 - named by httptools
-        version = self._parser.get_http_version()
+        parser, headers, target = self._parser, self._headers, self._target
+        version = parser.get_http_version()
         self._http_1_0 = version == "1.0"
         if version not in ("1.1", "1.0"):
             self._stop(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
-        headers, first = self._headers, first_values(self._headers)
         self._bound_head(sum(map(len, chain.from_iterable(headers))) + 4 * len(headers))
-        framing = _Framing(*[all_values(headers, first, name) for name in _FRAMING])
-        self._check_framing(framing)
-        self._target = self._origin_form(framing)
-        self._travelling = end_to_end(headers, framing.connection)
-        self._length = int(framing.length[0]) if framing.length else None
+        framing = Framing.of(headers)
+        try:
+            self._check(framing)
+            self._target = framing.origin_form(target)
+        except Unacceptable as why:
+            self._why = why
+            raise
+        self._head = Head(parser.get_method(), self._target, framing.end_to_end(headers))
+        last = self._http_1_0 or parser.should_upgrade() or not parser.should_keep_alive()
+        self._is_plain = framing.is_plain and self._target == target and not last
+        self._length = framing.body_bytes
         self.expects_continue = bool(framing.expect) and not self._http_1_0
         self.phase, self._fed = _BODY, 0
 
@@ -217,13 +259,16 @@ class RequestParser:
 
     def on_message_complete(self) -> None:  # noqa: D102 - named by httptools
         parser = self._parser
-        head = Head(parser.get_method(), self._target, self._travelling)
-        request = Request(head, self._body(), self._received, self._memory)
-        keep_alive = parser.should_keep_alive() and not parser.should_upgrade()
+        self._complete(keep_alive=parser.should_keep_alive() and not parser.should_upgrade())
+        self._completed = True
+
+    # -- complete requests
+
+    def _complete(self, *, keep_alive: bool) -> None:
+        request = Request(self._head, self._body(), self._received, self._memory)
         self.ready.append(Inbound(request, keep_alive, self._http_1_0))
         self.phase = _IDLE if keep_alive else _DEAD
         self._target, self._headers, self.expects_continue = b"", [], False
-        self._completed = True
 
     def _body(self) -> bytes:
         """Return the body that has arrived, and forget it."""
@@ -239,11 +284,12 @@ class RequestParser:
     def _fail(self) -> None:
         if self.phase is _DEAD:
             return  # bytes behind a request that ends its connection: that request stays good
-        self.refuse(*(self._why or (400, "this is not a well-formed HTTP/1.1 request")))
+        why = self._why or Unacceptable(400, "this is not a well-formed HTTP/1.1 request")
+        self.refuse(why.status, why.message)
 
     def _stop(self, status: int, message: str) -> None:
-        self._why = status, message
-        raise _Stop
+        self._why = Unacceptable(status, message)
+        raise self._why
 
     def _bound_head(self, size: int) -> None:
         limit = self._limits.head_bytes
@@ -262,38 +308,16 @@ class RequestParser:
             if self._fed > self._limits.head_bytes:
                 self.refuse(400, "the chunk extension or trailer of the body is too large")
 
-    def _check_framing(self, framing: _Framing) -> None:
-        """Refuse what two parties could understand differently (RFC 9112 §6.3, §11.2)."""
-        if len(framing.host) != 1 and not (self._http_1_0 and not framing.host):
-            self._stop(400, "exactly one Host header is needed")
-        if framing.coding:
-            if framing.length or self._http_1_0:
-                self._stop(400, "Transfer-Encoding with Content-Length or HTTP/1.0 is ambiguous")
-            if [value.lower() for value in framing.coding] != [b"chunked"]:
-                self._stop(501, "the only transfer coding understood is: chunked")
-        if len(framing.length) > 1:
-            self._stop(400, "more than one Content-Length")
-        if framing.length and int(framing.length[0]) > self._limits.body_bytes:
-            self._stop(413, self._too_large())
-        if self._parser.should_upgrade() and (framing.length or framing.coding):
-            self._stop(501, "an Upgrade with a body is not supported")
-        if self._parser.get_method() == b"CONNECT":
-            self._stop(501, "this is not a forward proxy")
-        if framing.expect and [value.lower() for value in framing.expect] != [b"100-continue"]:
-            self._stop(417, "the only expectation understood is: 100-continue")
-
-    def _origin_form(self, framing: _Framing) -> bytes:
-        target = self._target
-        if (
-            target[:7].lower() == b"http://"
-        ):  # RFC 9112 §3.2.2: servers must accept the absolute form
-            authority, slash, rest = target[7:].partition(b"/")
-            if framing.host and authority.lower() != framing.host[0].lower():
-                self._stop(400, "Host differs from the host in the URL")
-            target = slash + rest if slash else b"/"
-        if target[:1] != b"/" or target.find(b"#") >= 0:
-            self._stop(400, "the request target must be a path with an optional query")
-        return target
+    def _check(self, framing: Framing) -> None:
+        parser = self._parser
+        framing.check(http_1_0=self._http_1_0)
+        if (framing.body_bytes or 0) > self._limits.body_bytes:
+            raise Unacceptable(413, self._too_large())
+        if parser.should_upgrade() and (framing.length or framing.coding):
+            raise Unacceptable(501, "an Upgrade with a body is not supported")
+        if parser.get_method() == b"CONNECT":
+            raise Unacceptable(501, "this is not a forward proxy")
+        framing.check_expectation()
 
     def _too_large(self) -> str:
         return f"the body is larger than {self._limits.body_bytes} bytes"
@@ -301,16 +325,3 @@ class RequestParser:
 
 class _Stop(Exception):
     """Ends parsing from inside a callback."""
-
-
-class _Framing(NamedTuple):
-    """The headers that decide how a message is read, all their values in order."""
-
-    host: tuple[bytes, ...]
-    length: tuple[bytes, ...]
-    coding: tuple[bytes, ...]
-    connection: tuple[bytes, ...]
-    expect: tuple[bytes, ...]
-
-
-_FRAMING = (b"host", b"content-length", b"transfer-encoding", b"connection", b"expect")

@@ -14,6 +14,8 @@ _STATUS_LINES = {
     for status in HTTPStatus
 }
 
+_CR, _LF = b"\r\n"  # as numbers, which are looked for without an exception on the way
+
 _UNSIZED = HOP_BY_HOP | {b"content-length"}  # what an answer without a body does not say
 _JOIN_BYTES = 8 << 10  # up to here a copy is cheaper than telling the event loop of two pieces
 
@@ -96,7 +98,7 @@ class ConnectionResponder:
         if self.started:
             raise ValueError("the answer has been started already")
         bodiless = status < 200 or status in (204, 304)
-        self._bare, self._chunked = bodiless or self._head_only, False
+        self._bare = bodiless or self._head_only
         given = dict(headers)
         dropped = _UNSIZED if bodiless else HOP_BY_HOP
         if not dropped.isdisjoint(given):
@@ -105,13 +107,20 @@ class ConnectionResponder:
         self._left = None if length is None else int(length)
         lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d Status" % status]
         lines += map(b": ".join, headers)
-        lines += self._connection_lines(bodiless)
-        breaks = len(lines) + 1
-        head = b"\r\n".join(lines) + b"\r\n\r\n"
-        if head.count(b"\n") != breaks or head.count(b"\r") != breaks:
+        said = b"".join(lines)
+        if _LF in said or _CR in said:
             raise ValueError("a header holds a line break")
+        if length is None or self._http_1_0 or not self.keep_alive or self._channel.must_close:
+            lines += self._connection_lines(bodiless)
         self.started = True
-        self._send(head, self._framed(first))
+        first = self._framed(first)
+        joined = len(first) <= _JOIN_BYTES
+        lines += (b"", first if joined else b"")  # the blank line, and what is behind it
+        if not self._channel.lost:
+            transport = self._channel.transport
+            transport.write(b"\r\n".join(lines))
+            if not joined:
+                transport.write(first)
 
     def write(self, data: bytes) -> None:
         """Send a piece of body; empty pieces and pieces after the end are ignored."""
@@ -155,16 +164,6 @@ class ConnectionResponder:
         elif self._http_1_0:
             lines.append(b"connection: keep-alive")
         return lines
-
-    def _send(self, head: bytes, first: bytes) -> None:
-        if self._channel.lost:
-            return
-        transport = self._channel.transport
-        if len(first) <= _JOIN_BYTES:
-            transport.write(head + first)
-        else:
-            transport.write(head)
-            transport.write(first)
 
     def _framed(self, data: bytes) -> bytes:
         if self._bare or not data:

@@ -87,9 +87,10 @@ def per_head(read: Callable[[Head], T]) -> Callable[[Head], T]:
     @wraps(read)
     def noted(head: Head) -> T:
         notes = head.notes
-        if read not in notes:
-            notes[read] = read(head)
-        found: T = notes[read]
+        try:
+            found: T = notes[read]
+        except KeyError:
+            found = notes[read] = read(head)
         return found
 
     return noted

@@ -100,11 +100,24 @@ async def _returns(_: Request, responder: Responder) -> None:
     return
 
 
-async def _injects(_: Request, responder: Responder) -> None:
-    responder.reply(200, b"", headers=((b"x", b"a\r\nset-cookie: b"),))
+def _injects(name: bytes, value: bytes) -> Handler:
+    async def inject(_: Request, responder: Responder) -> None:
+        responder.reply(200, b"", headers=((name, value),))
+
+    return inject
 
 
-@pytest.mark.parametrize(("handler", "errors"), [(_raises, 1), (_returns, 0), (_injects, 1)])
+@pytest.mark.parametrize(
+    ("handler", "errors"),
+    [
+        (_raises, 1),
+        (_returns, 0),
+        (_injects(b"x", b"a\r\nset-cookie: b"), 1),
+        (_injects(b"x", b"a\nset-cookie: b"), 1),
+        (_injects(b"x", b"a\r"), 1),
+        (_injects(b"x\nset-cookie: b", b"a"), 1),
+    ],
+)
 def test_failed_handler_before_the_head_is_500(
     serving: Serving, handler: Handler, errors: int, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from typing import TYPE_CHECKING
 
@@ -120,6 +121,70 @@ def test_departure_after_the_answer_leaves_bookkeeping_alone(
             async with asyncio.timeout(DEADLINE_S):
                 await done.wait()
             assert server.clients_left == 0
+
+    uvloop.run(test())
+
+
+def test_connection_leaves_no_task_and_no_memory_behind(
+    serving: Serving, echo: Handler, until: Until
+) -> None:
+    async def test() -> None:
+        data = b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\n\r\nabc"
+        async with serving(echo) as (server, clients):
+            before = asyncio.all_tasks()
+            silent, kept = await clients.connect(), await clients.connect()
+            for _ in range(2):
+                await kept.ask(data)
+            await until(lambda: server.open_connections == 2)
+            assert len(asyncio.all_tasks() - before) == 1, "the silent one has none"
+            for client in (silent, kept):
+                await client.close()
+            await until(lambda: asyncio.all_tasks() == before)
+            assert (server.memory.used, server.requests, server.clients_left) == (0, 2, 0)
+
+    uvloop.run(test())
+
+
+def test_request_is_forgotten_while_its_connection_waits_for_the_next(
+    serving: Serving, until: Until
+) -> None:
+    async def test() -> None:
+        data = b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 9\r\n\r\nforgotten"
+
+        def kept() -> bool:
+            known = (one for one in gc.get_objects() if isinstance(one, Request))
+            return any(one.body == b"forgotten" for one in known)
+
+        async def answer(_: Request, responder: Responder) -> None:
+            responder.reply(200, json.dumps(kept()).encode())
+
+        async with serving(answer) as (_, clients):
+            client = await clients.connect()
+            for _ in range(2):
+                _, _, body = await client.ask(data)
+                assert json.loads(body), "it is there while it is answered"
+                await until(lambda: not kept())
+
+    uvloop.run(test())
+
+
+def test_request_whose_turn_never_came_leaves_no_memory_behind(
+    serving: Serving, echo: Handler, until: Until
+) -> None:
+    async def test() -> None:
+        data = b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\n\r\nabc"
+        before = asyncio.all_tasks()
+
+        async def last(request: Request, responder: Responder) -> None:
+            await echo(request, responder)
+            server.abort()  # heard of only after the next request's turn has been arranged
+
+        async with serving(last) as (server, clients):
+            client = await clients.connect()
+            client.writer.write(data * 2)
+            await until(lambda: server.accepted == 1 and server.open_connections == 0)
+            await until(lambda: asyncio.all_tasks() == before)
+            assert (server.requests, server.memory.used) == (1, 0)
 
     uvloop.run(test())
 

@@ -36,6 +36,8 @@ def test_drain_answers_a_late_request_of_an_idle_connection_with_close(
             assert await client.rest() == b""
             assert await drain is True
 
+    uvloop.run(test())
+
 
 def test_drain_closes_an_idle_connection_when_its_linger_is_over(
     serving: Serving, until: Until

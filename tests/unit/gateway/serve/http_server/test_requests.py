@@ -117,3 +117,60 @@ def test_http_1_0_keep_alive_with_length_is_kept(serving: Serving) -> None:
                 assert headers["connection"] == "keep-alive"
 
     uvloop.run(test())
+
+
+def test_head_is_remembered_across_connections(serving: Serving, echo: Handler) -> None:
+    async def test() -> None:
+        heads = []
+
+        async def record(request: Request, responder: Responder) -> None:
+            heads.append(request.head)
+            await echo(request, responder)
+
+        async with serving(record) as (server, clients):
+            for _ in range(3):
+                client = await clients.connect()
+                for size in (1, 22, 100_000):
+                    data = b"POST /m HTTP/1.1\r\n" + HOST + b"Content-Length: %d\r\n\r\n" % size
+                    _, _, body = await client.ask(data + b"x" * size)
+                    assert json.loads(body) == ["POST", "/m", size]
+            (known,) = server.heads.known.values()
+            assert all(head is known for head in heads)
+
+    uvloop.run(test())
+
+
+def test_pipelined_requests_of_a_known_head_are_answered_in_order(
+    serving: Serving, echo: Handler
+) -> None:
+    async def test() -> None:
+        head = b"POST /m HTTP/1.1\r\n" + HOST + b"Content-Length: %d\r\n\r\n"
+        sizes = [1, *range(600), 70_000, 3]
+        async with serving(echo) as (_, clients):
+            client = await clients.connect()
+            client.writer.write(b"".join(head % size + b"x" * size for size in sizes))
+            for size in sizes:
+                assert json.loads((await client.answer())[2])[2] == size
+
+    uvloop.run(test())
+
+
+def test_pipelined_requests_leave_the_loop_to_others_between_them(
+    serving: Serving, echo: Handler
+) -> None:
+    async def test() -> None:
+        turns: list[str] = []
+
+        async def note(request: Request, responder: Responder) -> None:
+            turns.append("request")
+            asyncio.get_running_loop().call_soon(turns.append, "other")
+            await echo(request, responder)
+
+        async with serving(note) as (_, clients):
+            client = await clients.connect()
+            client.writer.write(GET * 20)
+            for _ in range(20):
+                await client.answer()
+            assert turns[:40] == ["request", "other"] * 20
+
+    uvloop.run(test())
