@@ -82,19 +82,20 @@ class Application:
         # with the time, so that the ledger's index of names grows at its end.
         at_us, chance = time.time_ns() // 1000, random.getrandbits(_RANDOM_BITS)
         request_id = f"gw_{at_us << _RANDOM_BITS | chance:032x}"
-        path, target = request.path, request.target
-        if path.startswith(b"/v1/v1/"):
+        head = request.head
+        path, target = head.path, head.target
+        if path[:7] == b"/v1/v1/":
             path, target = path[3:], target[3:]
             self._doubled()
         endpoint = ENDPOINTS.get(path)
-        if endpoint is not None and request.method == b"POST":
+        if endpoint is not None and head.method == b"POST":
             exchange = Exchange(self._service, endpoint, request, responder, request_id)
             await exchange.run(target)
         elif endpoint is not None:
             text = "only POST is served at this path"
             kind, wire = "invalid_request_error", WIRES[endpoint]
             reply_error(responder, 405, kind, text, request_id, wire)
-        elif request.method == b"GET" and (path == b"/v1/models" or path[:11] == b"/v1/models/"):
+        elif head.method == b"GET" and (path == b"/v1/models" or path[:11] == b"/v1/models/"):
             await self._models(request, responder, target, request_id)
         elif self._may_operate(request):
             await self._operator.handle(request, responder, request_id)
