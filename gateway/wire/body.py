@@ -65,7 +65,7 @@ class Body:
         made += [Edit((name,), None) for name in _OURS if name in self._parts.values]
         return edited(self._data, self._parts.members(), made)
 
-    def messages(self) -> list[Message] | None:
+    def messages(self) -> Sequence[Message] | None:
         """Return what is looked at of the messages; None when one is of an unexpected type."""
         parts = self._parts
         if parts.messages is not None:

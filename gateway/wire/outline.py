@@ -8,7 +8,8 @@ Where no guess fits, the body is read whole, and its messages a second time when
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import msgspec
 
@@ -40,7 +41,21 @@ class Message(msgspec.Struct, gc=False):
     output_config: OutputConfig | None = None
 
 
-read_messages = msgspec.json.Decoder(list[Message]).decode
+class _UsualMessage(Message, gc=False):
+    # Of a word that is known no new text is made for each message.
+    role: Literal["user", "assistant", "system", "developer", "tool"] | None = None
+
+
+_read_usual = msgspec.json.Decoder(list[_UsualMessage]).decode
+_read_any = msgspec.json.Decoder(list[Message]).decode
+
+
+def read_messages(data: bytes | memoryview | msgspec.Raw) -> Sequence[Message]:
+    """Return what is looked at of an array of messages. Raises DecodeError."""
+    try:
+        return _read_usual(data)
+    except msgspec.ValidationError:
+        return _read_any(data)
 
 
 class Outline(msgspec.Struct, frozen=True, gc=False):
@@ -54,7 +69,7 @@ class Outline(msgspec.Struct, frozen=True, gc=False):
 
     values: Mapping[str, msgspec.Raw]
     layout: tuple[Member, ...] | None
-    messages: list[Message] | None
+    messages: Sequence[Message] | None
 
     @property
     def repeats(self) -> bool:
@@ -127,7 +142,7 @@ def _divided(data: bytes, start: int, end: int) -> Outline | None:
 
 
 def _laid_out(
-    data: bytes, values: dict[str, msgspec.Raw], messages: list[Message] | None = None
+    data: bytes, values: dict[str, msgspec.Raw], messages: Sequence[Message] | None = None
 ) -> Outline:
     layout = None if is_compact(data, values) else walked_layout(data, values)
     return Outline(values, layout, messages)
