@@ -15,7 +15,7 @@ from cco_migrate.checks.client_requests import client_requests
 from cco_migrate.checks.sending import send_requests
 from cco_migrate.config import ConfigName
 from cco_migrate.context import Context
-from cco_migrate.drivers.orphans import adopted, birthmark, carries_mark
+from cco_migrate.drivers.orphans import adopted, birthmark, born_of, carries_mark, ended
 from cco_migrate.drivers.process import ProcessDriver
 from cco_migrate.errors import ToolkitError
 from cco_migrate.model import DriverSpec, Instance
@@ -100,6 +100,7 @@ class Demo:
             ToolkitError: The upstream or the gateway did not start; the message has its last words.
         """
         if not self.exists:
+            self._end_forgotten(say)
             self._create()
             say(f"  created {self.root.name}/ with the gateway on {self.instance().url}")
         context = self._context(waiting)
@@ -136,6 +137,13 @@ class Demo:
             self.world.processes.signal(pid, signal.SIGTERM)
             self.world.clock.wait_until(lambda: self._upstream_pid() is None, 10)
             say(f"stopped the upstream, pid {pid}")
+
+    def _end_forgotten(self, say: Callable[[str], None]) -> None:
+        """End what an earlier demo left running when its folder was removed."""
+        pids = self.world.processes.carrying(born_of(self.home))
+        if pids:
+            ended(pids, self.world)
+            say(f"  ended {len(pids)} processes of an earlier demo whose folder was removed")
 
     def _create(self) -> None:
         files = self.world.files

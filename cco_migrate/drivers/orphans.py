@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 from cco_migrate.context import Context
 from cco_migrate.world import World
@@ -14,7 +15,12 @@ STOP_TIMEOUT_S = 10.0
 
 def birthmark(context: Context) -> Mapping[str, str]:
     """Return the environment that everything started on behalf of a run carries."""
-    return {"CCO_MIGRATE_RUN": context.run, "CCO_MIGRATE_HOME": str(context.instance.home)}
+    return {"CCO_MIGRATE_RUN": context.run, **born_of(context.instance.home)}
+
+
+def born_of(home: Path) -> Mapping[str, str]:
+    """Return what of it everything carries that was started for a state root, by any run."""
+    return {"CCO_MIGRATE_HOME": str(home)}
 
 
 def carries_mark(context: Context, pid: int) -> bool:

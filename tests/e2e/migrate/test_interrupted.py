@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -80,6 +81,15 @@ def test_signal_leaves_the_run_open_and_says_so(demo: Any, signum: int, code: in
     assert stopped(demo, signum, lambda: seen(demo, "enable", "applied")) in {code, 0}
     rest = demo.run("migrate", "--yes", "--fix")
     assert rest.code == 0, rest.err
+
+
+def test_demo_whose_folder_was_removed_while_it_ran_is_made_anew(demo: Any) -> None:
+    assert demo.run("migrate", "--yes", "--fix").code == 0
+    shutil.rmtree(demo.home.parent, ignore_errors=True)  # its gateway writes a file meanwhile
+    again = demo.run("migrate", "--yes", "--fix")
+    assert again.code == 0, again.err
+    assert "3 processes of an earlier demo whose folder was removed" in again.out + again.err
+    assert overrides_enabled(demo)
 
 
 def test_new_run_over_an_unfinished_rollback_is_refused(demo: Any) -> None:
