@@ -14,13 +14,11 @@ class ByHand:
         do: A command for a shell, or what to do in words; $GW is the gateway's base URL.
         see: What is right.
         shell: Whether `do` is a command.
-        not_run: Why the tests cannot run it, for readers too; empty for what they do run.
     """
 
     do: str
     see: str
     shell: bool = True
-    not_run: str = ""
 
 
 def _said(who: str) -> ByHand:
@@ -126,7 +124,6 @@ BY_HAND: Mapping[str, ByHand] = {
         "while sleep 30; do date -u +%T; "
         "curl -so /dev/null -m 5 -w '%{http_code}\\n' $GW/health; done",
         "Each stretch of other answers counts from the last 200 before to the first one after.",
-        not_run="runs until it is stopped",
     ),
     "latency-ratio": ByHand(
         "Send the same streams again and compare the times to the first delta, on logarithms, "

@@ -54,7 +54,6 @@ def _criteria() -> Iterator[str]:
     for name in (*names, OVERRIDES, EARLIER):
         criterion, hand = TABLE[name], BY_HAND[name]
         do = f"```sh\n{hand.do}\n```" if hand.shell else hand.do
-        do += f"\n\n*Not run in the tests: {hand.not_run}.*" if hand.not_run else ""
         yield f"## {name}\n\n{_question(criterion)}\n\n{do}\n\n* You see: {hand.see}"
         yield f"* Why: {criterion.source}.\n"
 

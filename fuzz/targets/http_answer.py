@@ -113,7 +113,7 @@ def _parsed(parts: Iterable[bytes], plain: HeadReader) -> Iterator[Parsed]:
         if parser.finished or parser.error is not None:
             return
         body = parser.feed(part)
-        kept = parser.finished and parser.keep_alive
+        kept = all((parser.finished, parser.keep_alive))
         yield Parsed(parser.head, body, str(parser.error), finished=parser.finished, kept=kept)
 
 

@@ -30,7 +30,7 @@ def told(parser: AnswerParser, pieces: Iterable[bytes]) -> list[Told]:
         if parser.finished or parser.error is not None:
             break
         body = parser.feed(piece)
-        kept = parser.finished and parser.keep_alive
+        kept = all((parser.finished, parser.keep_alive))
         found.append((parser.head, body, str(parser.error), parser.finished, kept))
     return found
 
