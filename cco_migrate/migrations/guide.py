@@ -41,14 +41,15 @@ class Guide:
     if_not: str = ""
 
 
-NO_SYSTEMD = "needs systemd"
+NO_SYSTEMD = "needs systemd, which only the marked tests have"
+_UNITS = "cco-gateway.socket cco-gateway.service"
 _ROUTES = 'jq -c "[.gateway_port, .proxy_port]" "$STATE/daemon.pid"'
 
 
 _STOP = Guide(
     "Stops the gateway after its streams have ended; a bundled gateway needs no stop.",
     "Nothing answers any more, or: not needed.",
-    Commands("systemctl stop cco", not_run=NO_SYSTEMD),
+    Commands(f"systemctl stop {_UNITS}", not_run=NO_SYSTEMD),
     "Still draining: wait, or look who holds the stream; it is never killed by name.",
 )
 
@@ -91,7 +92,7 @@ MODEL_OVERRIDES: Mapping[str, Guide] = {
     "restart": Guide(
         "Starts the gateway, or replaces its workers while the socket stays open.",
         "Ready within seconds, and how long nobody got an answer.",
-        Commands("systemctl start cco", not_run=NO_SYSTEMD),
+        Commands(f"systemctl start {_UNITS}", not_run=NO_SYSTEMD),
         "It dies at start: the old file is put back and the old state started and proved.",
     ),
     "proof": Guide(

@@ -10,6 +10,7 @@ import asyncio
 import http.client
 import io
 import json
+import re
 import shutil
 import signal
 import socket
@@ -30,6 +31,7 @@ from benchmarks.gateway.bodies import Pace
 from benchmarks.gateway.programs import Address, free_port
 from benchmarks.gateway.subjects import paced_upstream
 from benchmarks.gateway.turnover import TurnoverLoad, bear
+from cco_migrate import resources
 
 ROOT = Path(__file__).resolve().parents[2]
 UNITS = ROOT / "templates" / "systemd"
@@ -259,6 +261,17 @@ def test_killed_service_is_started_again_and_the_socket_waits(machine: Machine) 
     until(lambda: machine.show("NRestarts") == "1")
     assert machine.get("/health")["status"] == "ok"  # waits in the socket until it is answered
     until(lambda: machine.show("ActiveState") == "active")
+
+
+def test_commands_of_the_runbooks_stop_and_start_the_service(machine: Machine) -> None:
+    texts = [path.read_text() for path in sorted((resources.ROOT / "runbooks").iterdir())]
+    found = {one for text in texts for one in re.findall(r"^systemctl .+$", text, re.MULTILINE)}
+    start, stop = sorted(found)
+    machine.good("sh", "-c", stop)
+    assert machine.show("ActiveState") == "inactive"
+    machine.good("sh", "-c", start)
+    assert machine.show("ActiveState") == "active"
+    assert machine.get("/health")["status"] == "ok"
 
 
 def test_stop_closes_the_port(machine: Machine) -> None:
