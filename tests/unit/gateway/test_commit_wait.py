@@ -12,7 +12,7 @@ import uvloop
 from msgspec.structs import replace
 
 from gateway.commit_wait import committed
-from gateway.store import opening
+from gateway.store import deadlines, opening
 from gateway.store.ledger import Ledger
 from gateway.store.records import AuditRecord
 
@@ -62,8 +62,11 @@ def test_record_that_is_late_is_counted_and_written(tmp_path: Path, record: Audi
     uvloop.run(main())
 
 
-def test_client_that_leaves_takes_no_record_with_it(tmp_path: Path, record: AuditRecord) -> None:
+def test_client_that_leaves_takes_no_record_with_it(
+    tmp_path: Path, record: AuditRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "ledger.db"
+    monkeypatch.setattr(deadlines, "WAIT_S", 600.0)  # it is the client who does not wait
 
     async def main() -> None:
         ledger = Ledger(path, keep_entries=True)
