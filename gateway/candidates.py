@@ -144,7 +144,7 @@ class Policy:
             chosen = asked.requested
         elif bound is not None or not self.rollout.everybody:
             chosen, left = self._reached(asked, chosen, bound)
-        plan = known.plans.get(chosen) or self._plan(asked, chosen, known)
+        plan = self._plan(asked, chosen, known)
         if plan.accepted is not None and not plan.accepted.takes(asked.shape):
             return self._adapted(asked, chosen, left, known)
         return plan.choice if left is None else Choice(plan.choice.candidates, left)

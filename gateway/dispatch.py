@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from gateway.breakers import Circuit, Circuits, RetryBudget, back_off_s, parse_retry_after
 from gateway.candidates import Candidate
 from gateway.errors import RequestError, UpstreamError, UpstreamFault
-from gateway.log_lines import Lines
+from gateway.log_lines import Say
 from gateway.provider_request import Call, ProviderRequest, Translators, prepare
 from gateway.upstream.origin import Answer
 from gateway.wire.formats import Translator
@@ -73,10 +73,10 @@ class Dispatcher:
 
     clock: Callable[[], float]
     jitter: Callable[[], float]
+    say: Say
     circuits: Circuits = field(default_factory=Circuits)
     budget: RetryBudget = field(default_factory=RetryBudget)
     translators: Translators = field(default_factory=dict)
-    say: Callable[[Lines], None] = log.info
 
     async def send(self, call: Call, candidates: tuple[Candidate, ...]) -> Sent:
         """Return the first good answer, else the first bad one; the caller must release it.
@@ -85,15 +85,10 @@ class Dispatcher:
         """
         self.budget.earn()
         usable = [one for one in candidates if one.link.refusal(call.vendor) is None]
-        outcome: _Outcome | None = None
+        outcome = _Outcome()
         try:
             for choice in self._in_order(usable or candidates[:1]):
-                found = await self._ask(call, choice)
-                if outcome is None:
-                    if isinstance(found, Sent) and not found.in_trouble:
-                        return found
-                    outcome = _Outcome()
-                candidate = choice.candidate
+                found, candidate = await self._ask(call, choice), choice.candidate
                 if outcome.offer(found, overridden=candidate.chosen != call.body.model):
                     break
                 if choice.more:
@@ -101,10 +96,9 @@ class Dispatcher:
                         "Provider in trouble: request_id=%s provider=%s model=%s cause=%s",
                         *(call.request_id, candidate.link.name, candidate.model, _cause(found)),
                     )
-            return (outcome or _Outcome()).result()
+            return outcome.result()
         except BaseException:
-            if outcome is not None:
-                outcome.release()
+            outcome.release()
             raise
 
     def _in_order(self, usable: Sequence[Candidate]) -> Iterator[_Choice]:
@@ -159,7 +153,7 @@ class Dispatcher:
         """Write to the log what was to be said about a request first, and these lines; once."""
         waiting = call.announcement
         if waiting or more:
-            self.say(Lines((*waiting, *more)))
+            self.say((*waiting, *more))
             waiting.clear()
 
     async def _once(self, prepared: ProviderRequest, circuit: Circuit) -> Sent | UpstreamError:

@@ -98,9 +98,7 @@ class Exchange:
         account.user = service.clients.sender(request.head)
         self._admission = service.limiter.admit(account.user, aside=account.counting)
         body = account.parse()
-        sub_agents = service.sub_agents
-        agent = sub_agents.main_thread(request, body)
-        account.agent = await sub_agents.identify(request, body) if agent is None else agent
+        account.agent = await service.sub_agents.identify(request, body)
         candidates = await self._choose(account.agent)
         first = candidates[0]
         account.ask(first)

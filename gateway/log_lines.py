@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
-
-class Lines(tuple[str, ...]):
-    """The message of a log record that becomes several lines, each with its time and its level.
-
-    What it holds is never split: text from outside has to be made fit for one line before.
-    """
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        return "\n".join(self)
+Say = Callable[[Sequence[str]], None]
+"""Writes lines of level INFO. Text from outside has to be made fit for one line before."""
 
 
 @runtime_checkable
 class TakesLines(Protocol):
     """A handler that writes lines of level INFO without a record of `logging` around them."""
 
-    def take(self, lines: Lines) -> None:
-        """Write them."""
+    def take(self, lines: Sequence[str]) -> None:
+        """Write them, each with its time and its level."""
 
 
-def writer(log: logging.Logger) -> Callable[[Lines], None]:
-    """Return what writes lines as `log.info` does: the process's handler itself where it can."""
+def writer(log: logging.Logger) -> Say:
+    """Return what writes lines: the process's handler itself where it can, else `log.info`."""
     direct = [handler.take for handler in log.root.handlers if isinstance(handler, TakesLines)]
-    return direct[0] if direct else log.info
+    return direct[0] if direct else lambda lines: log.info("%s", "\n".join(lines))

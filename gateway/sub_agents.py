@@ -49,12 +49,6 @@ class SubAgents:
         self._clock, self._now_us = clock, now_us
         self._memory = AgentLinks()
 
-    def main_thread(self, request: Request, body: Body) -> Agent | None:
-        """Return the agent of a request that no sub-agent sends; None when `identify` is to."""
-        if agents.sub_agent(request, body) is not None:
-            return None
-        return agents.identify(request, body, self._known)
-
     async def identify(self, request: Request, body: Body) -> Agent:
         """Return the agent of a request; a sub-agent keeps its first name."""
         key = agents.sub_agent(request, body)

@@ -74,7 +74,7 @@ class _Pool:
         pass
 
 
-class _Wire(asyncio.Transport):
+class Wire(asyncio.Transport):
     """A transport to nowhere."""
 
     def __init__(self) -> None:
@@ -82,21 +82,24 @@ class _Wire(asyncio.Transport):
         self.open = True
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        pass
+        """Send nothing."""
 
     def get_write_buffer_size(self) -> int:
+        """Return how much waits to be sent."""
         return 0
 
     def pause_reading(self) -> None:
-        pass
+        """Go on all the same."""
 
     def resume_reading(self) -> None:
-        pass
+        """Go on."""
 
     def is_closing(self) -> bool:
+        """Return whether it was cut."""
         return not self.open
 
     def abort(self) -> None:
+        """Cut it."""
         self.open = False
 
 
@@ -118,7 +121,7 @@ def _parsed(parts: Iterable[bytes], plain: HeadReader) -> Iterator[Parsed]:
 
 
 async def _delivered(parts: Iterable[bytes]) -> Delivered:
-    connection, wire, sink, found = Connection(_Pool(), PlainHeads()), _Wire(), _Sink(), Delivered()
+    connection, wire, sink, found = Connection(_Pool(), PlainHeads()), Wire(), _Sink(), Delivered()
     connection.connection_made(wire)
     reading = asyncio.ensure_future(_read(connection, sink, found))
     await asyncio.sleep(0)  # the request is sent

@@ -8,10 +8,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-
-from gateway.log_lines import Lines
 
 _LEVELS = {level: logging.getLevelName(level) for level in range(0, 60, 10)}
 MAX_WAITING_BYTES = 64 * 1024
@@ -44,8 +42,7 @@ class Record(logging.LogRecord):
         sinfo: str | None = None,
     ) -> None:
         self.name, self.levelno = name, level
-        self.msg: object = msg if type(msg) is Lines else str(msg)
-        self.args, self.exc_info = args, exc_info  # type: ignore[assignment]  # as given
+        self.msg, self.args, self.exc_info = str(msg), args, exc_info  # type: ignore[assignment]  # as given
         self.created = time.time()
 
 
@@ -79,7 +76,7 @@ class LineHandler(logging.Handler):
             return
         self._keep(line, urgent=record.levelno >= logging.WARNING)
 
-    def take(self, lines: Lines) -> None:
+    def take(self, lines: Sequence[str]) -> None:
         """Write lines of level INFO: what a request leaves needs no record around it."""
         with self._writing:
             begin = self._begin(time.time(), "INFO")
@@ -118,11 +115,7 @@ class LineHandler(logging.Handler):
 
     def _line(self, record: logging.LogRecord) -> bytes:
         begin = self._begin(record.created, _LEVELS.get(record.levelno, str(record.levelno)))
-        message: object = record.msg
-        if type(message) is Lines:
-            text = f"\n{begin}".join(message)
-        else:
-            text = record.msg % record.args if record.args else record.msg
+        text = record.msg % record.args if record.args else record.msg
         if record.exc_info:
             text = f"{text}\n{logging.Formatter().formatException(record.exc_info)}"
         return f"{begin}{text}\n".encode(errors="backslashreplace")

@@ -8,7 +8,7 @@ from gateway.store.records import AuditRecord, Endpoint
 from gateway.wire.usage import Usage
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def record() -> AuditRecord:
     """Return an overridden stream that went well; a test replaces what it is about."""
     return AuditRecord(

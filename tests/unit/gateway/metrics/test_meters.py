@@ -23,26 +23,8 @@ from gateway.wire.usage import Usage
 
 KNOWN = Known(("p", "q"), ("a", "b"), (("a", "b"), ("c", "d"), ("a", "z")))
 
-RECORD = AuditRecord(
-    request_id="r1",
-    boot_id="boot",
-    seq=1,
-    at_us=1,
-    endpoint=Endpoint.MESSAGES,
-    provider="p",
-    model="b",
-    requested_model="a",
-    status=200,
-    success=True,
-    partial=False,
-    stream=False,
-    overridden=True,
-    counted=True,
-    latency_us=1,
-)
 
-
-@pytest.fixture
+@pytest.fixture(scope="module")
 def record(record: AuditRecord) -> AuditRecord:
     """Return a stream of two seconds that read most of its prompt from the cache."""
     usage = Usage(10, 20, 1, 2, 30)
@@ -198,7 +180,9 @@ def test_cache_totals_are_those_of_all_workers(pair: tuple[Metrics, Metrics]) ->
 
 
 @given(st.data())
-def test_request_like_one_before_counts_like_the_first(data: st.DataObject) -> None:
+def test_request_like_one_before_counts_like_the_first(
+    record: AuditRecord, data: st.DataObject
+) -> None:
     names = st.sampled_from(["a", "b", "c", "d", "p", "q", "x", None])
     changes = st.fixed_dictionaries(
         {
@@ -216,7 +200,7 @@ def test_request_like_one_before_counts_like_the_first(data: st.DataObject) -> N
             "cost_pico": st.none() | st.integers(0, 10),
         }
     )
-    seen = [replace(RECORD, **change) for change in data.draw(st.lists(changes, max_size=12))]
+    seen = [replace(record, **change) for change in data.draw(st.lists(changes, max_size=12))]
     with TemporaryDirectory() as folder:
         one = Metrics(Counters(Path(folder), "7", "one"), KNOWN)
         for each in seen:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.log_lines import Lines, writer
+from gateway.log_lines import writer
 from gateway.serve.logs import MAX_WAITING_BYTES, LineHandler
 
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (INFO|WARNING|ERROR) (.*)")
@@ -52,37 +52,29 @@ def test_line_outside_of_a_loop_is_written_at_once(written: Written) -> None:
     assert found[2] == "Model override: a → b"
 
 
-def test_several_lines_of_one_message_have_each_their_time_and_level(written: Written) -> None:
-    written.log.info(Lines(("Routing request: 100 %s", "Override count: 1")))
-    written.log.info("no\nlines")
-    first, second, third, rest = written.lines()
-    found = [LINE.fullmatch(line) for line in (first, second, third)]
-    texts = ["Routing request: 100 %s", "Override count: 1", "no"]
-    assert [match and match[2] for match in found] == texts
-    assert (rest, str(Lines(("a", "b")))) == ("lines", "a\nb")
-
-
-def test_lines_that_are_taken_are_written_as_a_record_would_be(written: Written) -> None:
-    lines = Lines(("Model override: a → b", "half a pair \ud800"))
+def test_lines_that_are_taken_have_each_their_time_and_level(written: Written) -> None:
     (handler,) = written.log.handlers
     assert isinstance(handler, LineHandler)
-    handler.take(lines)
-    written.log.info(lines)
-    assert [line.split(" ", 1)[1] for line in written.lines()] == [
-        "INFO Model override: a → b",
-        "INFO half a pair \\ud800",
-    ] * 2
+    handler.take(("Model override: a → b", "100 %s", "half a pair \ud800"))
+    found = [LINE.fullmatch(line) for line in written.lines()]
+    assert [match and match.groups() for match in found] == [
+        ("INFO", "Model override: a → b"),
+        ("INFO", "100 %s"),
+        ("INFO", "half a pair \\ud800"),
+    ]
 
 
 def test_writer_goes_straight_to_the_handler_that_takes_lines(written: Written) -> None:
     (handler,) = written.log.handlers
-    assert writer(written.log) == written.log.info
+    writer(written.log)(("100 %s", "of no handler that takes lines"))
+    assert [line[-6:] for line in written.lines()] == ["100 %s", " lines"]
     written.log.root.addHandler(handler)
     try:
-        writer(written.log)(Lines(("one", "two")))
+        writer(written.log)(("one", "two"))
     finally:
         written.log.root.removeHandler(handler)
-    assert [line.split()[-1] for line in written.lines()] == ["one", "two"]
+    found = [LINE.fullmatch(line) for line in written.lines()]
+    assert [match and match.groups() for match in found] == [("INFO", "one"), ("INFO", "two")]
 
 
 def test_lines_of_one_turn_are_written_together_in_their_order(written: Written) -> None:
@@ -135,14 +127,14 @@ def test_line_that_cannot_be_made_ends_nothing(
 
 PROCESS = """
 import logging
-from gateway.log_lines import Lines
+from gateway import log_lines
 from gateway.serve import logs
 
 logs.to_stderr()
 log = logging.getLogger("gateway.somewhere")
 log.debug("not wanted")
 log.info("Forwarding to provider: %s", "anthropic")
-log.info(Lines(("one", "two")))
+log_lines.writer(log)(("one", "two"))
 log.warning("100 %")
 try:
     int("no number")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from typing import Any
 
 import msgspec
 import pytest
@@ -18,23 +19,6 @@ from gateway.store.opening import connect
 from gateway.store.records import AuditRecord, CacheOutcome, Endpoint
 from gateway.wire.usage import STANDARD, Terms, Usage
 
-RECORD = AuditRecord(
-    request_id="r1",
-    boot_id="boot",
-    seq=1,
-    at_us=1_763_700_000_123_456,
-    endpoint=Endpoint.MESSAGES,
-    provider="p",
-    model="b",
-    requested_model="a",
-    status=200,
-    success=True,
-    partial=False,
-    stream=True,
-    overridden=True,
-    counted=True,
-    latency_us=2500,
-)
 COUNTS = st.integers(0, 10**10)
 TEXTS = st.none() | st.sampled_from(["", "x", "é"])
 USAGES = st.builds(
@@ -85,11 +69,24 @@ def written(
         connection.execute("ROLLBACK")
 
 
+def contents(connection: sqlite3.Connection) -> list[list[tuple[Any, ...]]]:  # Any: of columns
+    """Return all that records leave, table by table."""
+    queries = (
+        "SELECT * FROM totals",
+        "SELECT * FROM overrides",
+        "SELECT * FROM projects",
+        "SELECT * FROM audit",
+        "SELECT * FROM bodies",
+        "SELECT * FROM conversations",
+    )
+    return [[tuple(row) for row in connection.execute(query)] for query in queries]
+
+
 @given(CHANGES)
 def test_record_is_read_back_as_it_was_written(
-    connection: sqlite3.Connection, change: dict[str, object]
+    connection: sqlite3.Connection, record: AuditRecord, change: dict[str, object]
 ) -> None:
-    record = replace(RECORD, **change)
+    record = replace(record, **change)
     with written(connection, [[record]]):
         found = dict(connection.execute("SELECT * FROM audit").fetchone())
         kept = [tuple(row) for row in connection.execute("SELECT * FROM bodies")]
@@ -121,21 +118,15 @@ def test_record_is_read_back_as_it_was_written(
 
 @given(st.lists(CHANGES, max_size=8))
 def test_records_add_up_alike_alone_and_together(
-    connection: sqlite3.Connection, changes: list[dict[str, object]]
+    connection: sqlite3.Connection, record: AuditRecord, changes: list[dict[str, object]]
 ) -> None:
     records = [
-        replace(RECORD, **change, request_id=f"r{number}", at_us=number % 3 * 86_400_000_000)
+        replace(record, **change, request_id=f"r{number}", at_us=number % 3 * 86_400_000_000)
         for number, change in enumerate(changes)
     ]
     found = []
     for groups in ([records], [[record] for record in records]):
         with written(connection, groups):
-            tables = ("totals", "overrides", "projects", "audit", "bodies", "conversations")
-            found.append(
-                [
-                    [tuple(row) for row in connection.execute(f"SELECT * FROM {table}")]  # noqa: S608  # fixed names
-                    for table in tables
-                ]
-            )
+            found.append(contents(connection))
     assert found[0] == found[1]
     assert sum(row[5] for row in found[0][0]) == len(records)

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 import uvloop
 
+from fuzz.targets.http_answer import Wire
 from gateway.errors import UpstreamError, UpstreamFault
 from gateway.upstream.connection import Connection
 from gateway.upstream.head import PlainHeads
@@ -27,32 +28,6 @@ class Pool:
 
     def gone(self, connection: Connection) -> None:
         pass
-
-
-class Wire(asyncio.Transport):
-    """A transport to nowhere."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open = True
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        pass
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def pause_reading(self) -> None:
-        pass
-
-    def resume_reading(self) -> None:
-        pass
-
-    def is_closing(self) -> bool:
-        return not self.open
-
-    def abort(self) -> None:
-        self.open = False
 
 
 class Nowhere:
