@@ -19,7 +19,7 @@ from gateway.overrides.shape import Shape, read_shape
 from gateway.redact import redact
 from gateway.store.conversations import ConversationKey
 from gateway.store.records import AuditRecord, CacheOutcome, Endpoint
-from gateway.told import Choice, Told, tell
+from gateway.told import Told
 from gateway.wire.body import Body
 from gateway.wire.formats import Wire
 from gateway.wire.http import Header, Request
@@ -83,9 +83,9 @@ class Account(msgspec.Struct):
     Attributes:
         id_header: What every answer carries.
         seq: Its number among those of this worker.
+        told: What is said of the choice; empty before there is one.
         taken: `time.perf_counter()` when it was taken.
         begun: The same when its first byte arrived.
-        told: What is said of the choice; empty before there is one.
         requested: The client's model; None before it is known.
         wire: The client's format.
         counting: Whether a token count is asked for: nothing is generated then.
@@ -130,7 +130,9 @@ class Account(msgspec.Struct):
     skipped: str | None = None
 
     @classmethod
-    def open(cls, endpoint: Endpoint, request: Request, request_id: str, seq: int) -> Account:
+    def open(
+        cls, endpoint: Endpoint, request: Request, request_id: str, seq: int, at_us: int
+    ) -> Account:
         """Return the account of a request that has just been taken."""
         # The event loop's clock has steps of a millisecond; it says how long the upload took.
         upload_s = asyncio.get_running_loop().time() - request.received
@@ -141,21 +143,15 @@ class Account(msgspec.Struct):
             request_id,
             (b"x-gateway-request-id", request_id.encode()),
             seq,
-            time.time_ns() // 1000,
+            at_us,
             taken,
             taken - upload_s if upload_s > 0 else taken,
             WIRES[endpoint],
             endpoint is _COUNT_TOKENS,
         )
 
-    @property
-    def session_id(self) -> str | None:
-        """The client's session, or None."""
-        return self.sender.session_id
-
-    @property
     def conversation(self) -> ConversationKey | None:
-        """What keeps its model as long as it lives; None when the client names no session."""
+        """Return what keeps its model as long as it lives; None when the client names none."""
         sender = self.sender
         if sender.session_id is None or self.requested is None:
             return None
@@ -175,29 +171,12 @@ class Account(msgspec.Struct):
 
     def ask(self, candidate: Candidate) -> None:
         """Note who is asked, or who answered. Only once it was parsed."""
-        if candidate is self.candidate:
-            return
-        agent, requested = self.agent, self.requested or ""
-        chosen = candidate.chosen
-        self.candidate, self.overridden = candidate, chosen != requested
-        self.told = tell(
-            Choice(
-                "unknown" if agent is None else agent.type,
-                candidate.link.name,
-                candidate.reason,
-                candidate.model,
-                chosen,
-                requested,
-            )
-        )
+        self.candidate, self.told = candidate, candidate.told
+        self.overridden = candidate.chosen != self.requested
 
     def own_s(self) -> float:
         """Return the seconds since the request was taken that were not spent waiting."""
         return time.perf_counter() - self.taken - self.waited_s
-
-    def keeps_request(self, books: Books) -> bool:
-        """Return whether the record holds what was asked."""
-        return books.log_request_bodies and self._of_logged_project(books)
 
     def keeps_answer(self, books: Books) -> bool:
         """Return whether the record holds what is answered."""
@@ -226,10 +205,11 @@ class Account(msgspec.Struct):
         cost = self.cost_pico = self._cost(reading, books.pricing)
         billing, overridden = self._billing(), self.overridden
         counted = not self.counting and books.track_statistics
+        status, error = outcome.status, outcome.error
         saved, rewrite = None, (0, 0)
         if counted and overridden and billing == "metered":
             saved, rewrite = self._saved(reading.usage, cost, books.pricing)
-        first = self.first_at
+        begun, first, logs = self.begun, self.first_at, books.log_request_bodies
         return AuditRecord(
             request_id=self.id,
             boot_id=books.boot_id,
@@ -239,14 +219,14 @@ class Account(msgspec.Struct):
             provider=candidate.link.name if candidate else books.default_provider,
             model=candidate.model if candidate else None,
             requested_model=self.requested,
-            status=outcome.status,
-            success=outcome.error is None and 200 <= outcome.status < 300,
-            partial=outcome.error is not None and outcome.begun,
+            status=status,
+            success=error is None and 200 <= status < 300,
+            partial=error is not None and outcome.begun,
             stream=outcome.stream or (self.body is not None and self.body.stream),
             overridden=overridden,
             counted=counted,
-            latency_us=_us(time.perf_counter() - self.begun),
-            ttft_us=None if first is None else _us(first - self.begun),
+            latency_us=int((time.perf_counter() - begun) * 1_000_000),
+            ttft_us=None if first is None else int((first - begun) * 1_000_000),
             usage=reading.usage,
             cost_pico=cost,
             saved_pico=saved,
@@ -257,7 +237,7 @@ class Account(msgspec.Struct):
             client=sender.client,
             project_id=sender.project_id,
             billing=billing,
-            error_message=outcome.error,
+            error_message=error,
             upstream_request_id=self._upstream_id(),
             shape=self.shape,
             user=self.user,
@@ -268,7 +248,7 @@ class Account(msgspec.Struct):
             rewrite_pico=rewrite,
             limits=self._limits(),
             cache=self.cache,
-            request_body=self.request.body if self.keeps_request(books) else None,
+            request_body=self.request.body if logs and self._of_logged_project(books) else None,
             response_body=None if self.answer_log is None else self.answer_log.text(),
         )
 
@@ -312,7 +292,3 @@ class Account(msgspec.Struct):
         answer = self.sent.answer
         value = answer.header(b"request-id") or answer.header(b"x-request-id")
         return None if value is None else redact(value.decode("latin-1"))
-
-
-def _us(seconds: float) -> int:
-    return max(0, round(seconds * 1_000_000))

@@ -11,10 +11,11 @@ import os
 import random
 import sqlite3
 import time
+from collections.abc import Awaitable
 from functools import partial
 
 from gateway.access.clients import basic_password, presented
-from gateway.account import WIRES
+from gateway.account import WIRES, Account
 from gateway.config.settings import Settings
 from gateway.errors import RequestError
 from gateway.exchange import Exchange
@@ -26,7 +27,8 @@ from gateway.passthrough import pass_through
 from gateway.service import Service, open_service
 from gateway.store import durations
 from gateway.store.records import Endpoint
-from gateway.wire.answers import refuse, reply_error
+from gateway.wire.answers import refuse
+from gateway.wire.formats import Wire
 from gateway.wire.http import Request, Responder
 from gateway.wire.workers import WorkerDirectory, WorkerIdentity
 
@@ -76,8 +78,8 @@ class Application:
         parts = open_parts(settings, identity, directory, links)
         return cls(open_service(settings, parts), OperatorApi(parts), parts)
 
-    async def handle(self, request: Request, responder: Responder) -> None:
-        """Answer one request, of a client or of the operator."""
+    def handle(self, request: Request, responder: Responder) -> Awaitable[None]:
+        """Return what answers one request, of a client or of the operator."""
         # A name, no secret: it need not come from the system's source of random bytes. It begins
         # with the time, so that the ledger's index of names grows at its end.
         at_us, chance = time.time_ns() // 1000, random.getrandbits(_RANDOM_BITS)
@@ -88,19 +90,19 @@ class Application:
             path, target = path[3:], target[3:]
             self._doubled()
         endpoint = ENDPOINTS.get(path)
-        if endpoint is not None and head.method == b"POST":
-            exchange = Exchange(self._service, endpoint, request, responder, request_id)
-            await exchange.run(target)
-        elif endpoint is not None:
-            text = "only POST is served at this path"
-            kind, wire = "invalid_request_error", WIRES[endpoint]
-            reply_error(responder, 405, kind, text, request_id, wire)
-        elif head.method == b"GET" and (path == b"/v1/models" or path[:11] == b"/v1/models/"):
-            await self._models(request, responder, target, request_id)
-        elif self._may_operate(request):
-            await self._operator.handle(request, responder, request_id)
-        else:
-            refuse(responder, _closed_to(request), request_id)
+        if endpoint is not None:
+            if head.method != b"POST":
+                text = "only POST is served at this path"
+                error = RequestError(405, "invalid_request_error", text)
+                return _refused(responder, error, request_id, WIRES[endpoint])
+            service = self._service
+            account = Account.open(endpoint, request, request_id, next(service.seq), at_us)
+            return Exchange(service, account, responder).run(target)
+        if head.method == b"GET" and (path == b"/v1/models" or path[:11] == b"/v1/models/"):
+            return self._models(request, responder, target, request_id)
+        if self._may_operate(request):
+            return self._operator.handle(request, responder, request_id)
+        return _refused(responder, _closed_to(request), request_id)
 
     def _may_operate(self, request: Request) -> bool:
         """Return whether the caller may see what the gateway did: records, costs, models."""
@@ -172,6 +174,12 @@ class Application:
             await asyncio.sleep(_SWEEP_S)  # a clock, not a wait for something
             for link in self._parts.links.values():
                 link.origin.sweep(loop.time())
+
+
+async def _refused(
+    responder: Responder, error: RequestError, request_id: str, wire: Wire = Wire.MESSAGES
+) -> None:
+    refuse(responder, error, request_id, wire)
 
 
 def _closed_to(request: Request) -> RequestError:

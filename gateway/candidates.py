@@ -23,6 +23,7 @@ from gateway.overrides.rollout import ApplyTo, Left, Rollout
 from gateway.overrides.rules import Overrides
 from gateway.overrides.shape import Shape
 from gateway.routing import RequestFacts, Router
+from gateway.told import Told, tell
 
 MAX_KNOWN, MAX_KNOWN_CHARS = 1024, 200
 """How many decisions are kept, and the longest model name among them: clients choose the names."""
@@ -61,6 +62,7 @@ class Candidate(msgspec.Struct, frozen=True):
         reason: Why this provider.
         retries: Attempts after the first.
         adaptation: What is changed in the request so that the model accepts it.
+        told: What is said about the choice.
     """
 
     link: Link
@@ -69,6 +71,7 @@ class Candidate(msgspec.Struct, frozen=True):
     reason: str
     retries: int
     adaptation: Adaptation = UNCHANGED
+    told: Told = Told()
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -196,21 +199,32 @@ class Policy:
         overridden = chosen != requested
         route = self.router.route(_facts(agent, chosen))
         back = overridden and self.reverts
-        first = self._candidate(route.provider, chosen, route.reason, retry=not back)
+        first = self._candidate(asked, route.provider, chosen, route.reason, retry=not back)
         found = [first]
         if back:
             own = self.router.route(_facts(agent, requested))
-            found.append(self._candidate(own.provider, requested, own.reason))
+            found.append(self._candidate(asked, own.provider, requested, own.reason))
         reason = f"fallback:{route.provider}"
-        found += (self._candidate(name, chosen, reason) for name in route.chain)
+        found += (self._candidate(asked, name, chosen, reason) for name in route.chain)
         if asked.subscription and first.link.key is None and not self.subscription_fallback:
             found = [candidate for candidate in found if candidate.link.key is None]
         return tuple(found)
 
-    def _candidate(self, name: str, model: str, reason: str, *, retry: bool = True) -> Candidate:
-        link = self.links[name]
+    def _candidate(
+        self, asked: Asked, provider: str, chosen: str, reason: str, *, retry: bool = True
+    ) -> Candidate:
+        link = self.links[provider]
+        model = link.names.name(chosen)
         retries = link.settings.max_retries if retry else 0
-        return Candidate(link, link.names.name(model), model, reason, retries)
+        told = tell(
+            agent=asked.agent.type,
+            provider=provider,
+            reason=reason,
+            model=model,
+            chosen=chosen,
+            requested=asked.requested,
+        )
+        return Candidate(link, model, chosen, reason, retries, told=told)
 
     def _adapted(self, asked: Asked, chosen: str, left: str | None, known: Known) -> Choice:
         """Return the choice for a request that may not fit every candidate as it is."""

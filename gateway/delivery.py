@@ -265,9 +265,10 @@ class Delivery(msgspec.Struct, frozen=True):
     def _watched(self) -> str | None:
         """Return the session whose sub-agents this answer may start, or None."""
         account = self.account
-        if account.wire is not _MESSAGES or account.body is None or not account.session_id:
+        session_id = account.sender.session_id
+        if account.wire is not _MESSAGES or account.body is None or not session_id:
             return None
-        return account.session_id if can_spawn(account.body.raw("tools")) else None
+        return session_id if can_spawn(account.body.raw("tools")) else None
 
     def _unsized_headers(self, sent: Sent) -> list[Header]:
         headers = self._headers(sent)

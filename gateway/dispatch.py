@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -84,80 +84,109 @@ class Dispatcher:
         Raises RequestError and UpstreamError when there was no answer at all.
         """
         self.budget.earn()
-        usable = [one for one in candidates if one.link.refusal(call.vendor) is None]
+        turns = self._turns(call, candidates)
+        turn = next(turns)
+        found = await self._ask(call, turn)
+        if isinstance(found, Sent) and not found.in_trouble:
+            return found
+        return await self._best(call, turns, turn, found)
+
+    async def _best(self, call: Call, turns: Iterator[_Turn], turn: _Turn, found: _Found) -> Sent:
+        """Return what is best, or raise, now that the first one asked is in trouble."""
         outcome = _Outcome()
         try:
-            for choice in self._in_order(usable or candidates[:1]):
-                found, candidate = await self._ask(call, choice), choice.candidate
-                if outcome.offer(found, overridden=candidate.chosen != call.body.model):
-                    break
-                if choice.more:
+            while not outcome.offer(found, overridden=turn.candidate.chosen != call.body.model):
+                if turn.more:
+                    name, model = turn.candidate.link.name, turn.candidate.model
                     log.warning(
                         "Provider in trouble: request_id=%s provider=%s model=%s cause=%s",
-                        *(call.request_id, candidate.link.name, candidate.model, _cause(found)),
+                        *(call.request_id, name, model, _cause(found)),
                     )
+                following = next(turns, None)
+                if following is None:
+                    break
+                turn = following
+                found = await self._ask(call, turn)
             return outcome.result()
         except BaseException:
             outcome.release()
             raise
 
-    def _in_order(self, usable: Sequence[Candidate]) -> Iterator[_Choice]:
-        """Yield whom to ask. Open circuits are passed over.
+    def _turns(self, call: Call, candidates: tuple[Candidate, ...]) -> Iterator[_Turn]:
+        """Yield whom to ask. Those that cannot be, and open circuits, are passed over.
 
         When that would leave nobody, the first is asked all the same: a gateway with one provider
         is no better off for not asking it.
         """
+        vendor = call.vendor
+        able = [one for one in candidates if one.link.takes_all or one.link.refusal(vendor) is None]
+        usable = able or candidates[:1]
         asked, last = False, len(usable) - 1
         for index, candidate in enumerate(usable):
             circuit = self.circuits.of(candidate.link.name, candidate.model)
             if circuit.allows(self.clock()):
                 asked = True
-                yield _Choice(candidate, circuit, index < last)
+                yield _Turn(candidate, circuit, index < last)
         if not asked:
             first = usable[0]
-            yield _Choice(first, self.circuits.of(first.link.name, first.model), more=False)
+            yield _Turn(first, self.circuits.of(first.link.name, first.model), more=False)
 
-    async def _ask(self, call: Call, choice: _Choice) -> Sent | RequestError | UpstreamError:
+    async def _ask(self, call: Call, turn: _Turn) -> _Found:
         """Ask one candidate, as often as it is worth it."""
-        candidate = choice.candidate
         try:
-            prepared = prepare(call, candidate, self.translators)
+            prepared = prepare(call, turn.candidate, self.translators)
         except RequestError as error:
             return error
-        name = candidate.link.name
-        held: Sent | None = None
-        attempt = 0
+        found = await self._once(call, prepared, turn.circuit)
+        wait_s = self._wait_s(found, turn, 1)
+        if wait_s is None:
+            return found
+        return await self._again(call, prepared, turn, found, wait_s)
+
+    async def _again(
+        self,
+        call: Call,
+        prepared: ProviderRequest,
+        turn: _Turn,
+        found: Sent | UpstreamError,
+        wait_s: float | None,
+    ) -> Sent | UpstreamError:
+        """Ask the same candidate once more after a wait, and so on; an answer stands over none."""
+        held = found if isinstance(found, Sent) else None
+        attempt = 1
         try:
-            while True:
+            while wait_s is not None:
                 attempt += 1
-                self.announce(call, f"Forwarding to provider: {name}")
-                found = await self._once(prepared, choice.circuit)
+                log.info(
+                    "Retry: request_id=%s provider=%s attempt=%d wait_s=%.3f cause=%s",
+                    *(call.request_id, turn.candidate.link.name, attempt, wait_s, _cause(found)),
+                )
+                await asyncio.sleep(wait_s)
+                found = await self._once(call, prepared, turn.circuit)
                 if isinstance(found, Sent):
                     if held is not None:
                         held.answer.release()
                     held = found
-                wait_s = self._wait_s(found, choice, attempt)
-                if wait_s is None:
-                    return held or found
-                log.info(
-                    "Retry: request_id=%s provider=%s attempt=%d wait_s=%.3f cause=%s",
-                    *(call.request_id, name, attempt + 1, wait_s, _cause(found)),
-                )
-                await asyncio.sleep(wait_s)
+                wait_s = self._wait_s(found, turn, attempt)
         except BaseException:
             if held is not None:
                 held.answer.release()
             raise
+        return held or found
 
     def announce(self, call: Call, *more: str) -> None:
         """Write to the log what was to be said about a request first, and these lines; once."""
         waiting = call.announcement
-        if waiting or more:
-            self.say((*waiting, *more))
+        waiting += more
+        if waiting:
+            self.say(tuple(waiting))
             waiting.clear()
 
-    async def _once(self, prepared: ProviderRequest, circuit: Circuit) -> Sent | UpstreamError:
+    async def _once(
+        self, call: Call, prepared: ProviderRequest, circuit: Circuit
+    ) -> Sent | UpstreamError:
         link = prepared.candidate.link
+        self.announce(call, f"Forwarding to provider: {link.name}")
         try:
             timeout_s = link.settings.timeout_s
             answer = await link.origin.ask(prepared.head, prepared.body, head_timeout_s=timeout_s)
@@ -170,25 +199,29 @@ class Dispatcher:
             circuit.succeeded()
         return Sent(prepared.candidate, answer, prepared.translator)
 
-    def _wait_s(self, found: Sent | UpstreamError, choice: _Choice, attempt: int) -> float | None:
+    def _wait_s(self, found: Sent | UpstreamError, turn: _Turn, attempt: int) -> float | None:
         """Return how long to wait before asking again; None not to."""
-        if attempt > choice.candidate.retries or not _worth_retrying(found):
+        if attempt > turn.candidate.retries or not _worth_retrying(found):
             return None
         asked_s = None
         if isinstance(found, Sent):
             asked_s = parse_retry_after(found.answer.header(b"retry-after"))
         wait_s = back_off_s(attempt, asked_s, self.jitter())
-        if wait_s is None or (choice.more and wait_s > LONG_WAIT_S) or not self.budget.spend():
+        if wait_s is None or (turn.more and wait_s > LONG_WAIT_S) or not self.budget.spend():
             return None
         return wait_s
 
 
-class _Choice(msgspec.Struct, frozen=True):
+class _Turn(msgspec.Struct, frozen=True):
     """Whom to ask, and whether others are left."""
 
     candidate: Candidate
     circuit: Circuit
     more: bool
+
+
+_Found = Sent | RequestError | UpstreamError
+"""What came of asking one candidate."""
 
 
 @dataclass(slots=True)
@@ -199,7 +232,7 @@ class _Outcome:
     error: RequestError | UpstreamError | None = None
     cause: str | None = None
 
-    def offer(self, found: Sent | RequestError | UpstreamError, *, overridden: bool) -> bool:
+    def offer(self, found: _Found, *, overridden: bool) -> bool:
         """Keep the better one; return whether there is no reason to go on."""
         if self.cause is None and not (isinstance(found, Sent) and not found.in_trouble):
             self.cause = _cause(found)
@@ -241,7 +274,7 @@ def _troubled(status: int) -> bool:
     return status == 429 or status >= 500
 
 
-def _cause(found: Sent | RequestError | UpstreamError) -> str:
+def _cause(found: _Found) -> str:
     if isinstance(found, Sent):
         return f"HTTP {found.answer.status}"
     if isinstance(found, UpstreamError):

@@ -10,6 +10,8 @@ import asyncio
 import logging
 import time
 
+import msgspec
+
 from gateway import describe
 from gateway.access.limits import Admission
 from gateway.account import LEFT, Account, Outcome
@@ -27,12 +29,12 @@ from gateway.links import key_vendor
 from gateway.provider_request import Call
 from gateway.redact import redact
 from gateway.service import Service
-from gateway.store.records import CacheOutcome, Endpoint
+from gateway.store.records import CacheOutcome
 from gateway.told import line
 from gateway.wire.answers import refuse, to_json
 from gateway.wire.body import Body
 from gateway.wire.formats import Wire
-from gateway.wire.http import Request, Responder
+from gateway.wire.http import Responder
 from gateway.wire.usage import Reading, Usage
 
 log = logging.getLogger(__name__)
@@ -41,29 +43,24 @@ CLIENT_LEFT = 499
 _MESSAGES = Wire.MESSAGES  # bound once, see `account`
 
 
-class Exchange:
+class Exchange(msgspec.Struct):
     """One recorded request and its answer.
 
     A token count is forwarded like a message and overridden like one, because its answer must fit
     the model that will be used. It is recorded with cost 0 and left out of override statistics.
+
+    Attributes:
+        recorded: Says whether its record was committed; None before there is one.
+        admission: What lets it in, and is told of its end; None before.
+        whole: Whether its record says that a whole answer was passed on.
     """
 
-    __slots__ = ("_account", "_admission", "_recorded", "_responder", "_service", "_whole")
-
-    def __init__(
-        self,
-        service: Service,
-        endpoint: Endpoint,
-        request: Request,
-        responder: Responder,
-        request_id: str,
-    ) -> None:
-        self._service = service
-        self._account = Account.open(endpoint, request, request_id, next(service.seq))
-        self._responder = responder
-        self._recorded: asyncio.Future[bool] | None = None
-        self._admission: Admission | None = None
-        self._whole = False
+    service: Service
+    account: Account
+    responder: Responder
+    recorded: asyncio.Future[bool] | None = None
+    admission: Admission | None = None
+    whole: bool = False
 
     async def run(self, target: bytes) -> None:
         """Serve the request.
@@ -71,7 +68,7 @@ class Exchange:
         Args:
             target: Path and query for the provider.
         """
-        account = self._account
+        account = self.account
         try:
             await self._serve(target)
         except RequestError as error:
@@ -79,7 +76,7 @@ class Exchange:
         except UpstreamError as error:
             await self._upstream_failed(error)
         except asyncio.CancelledError:
-            sent = account.sent if self._responder.started else None
+            sent = account.sent if self.responder.started else None
             status = sent.answer.status if sent is not None else CLIENT_LEFT
             self._record(status, error=LEFT)
             raise
@@ -89,101 +86,110 @@ class Exchange:
         finally:
             if account.sent is not None:
                 account.sent.answer.release()
-            if self._admission is not None:
-                self._admission.release()
+            if self.admission is not None:
+                self.admission.release()
 
     async def _serve(self, target: bytes) -> None:
-        service, account = self._service, self._account
+        service, account = self.service, self.account
         request = account.request
-        account.user = service.clients.sender(request.head)
-        self._admission = service.limiter.admit(account.user, aside=account.counting)
+        user = account.user = service.clients.sender(request.head)
+        self.admission = service.limiter.admit(user, aside=account.counting)
         body = account.parse()
-        account.agent = await service.sub_agents.identify(request, body)
-        candidates = await self._choose(account.agent)
+        agent = account.agent = await service.sub_agents.identify(request, body)
+        candidates = await self._choose(agent)
         first = candidates[0]
         account.ask(first)
-        vendor = key_vendor(request.headers, account.wire, authenticated=account.user is not None)
+        vendor = key_vendor(request.headers, account.wire, authenticated=user is not None)
         announcement = self._announcement(first)
         call = Call(account.id, account.wire, request, body, target, vendor, announcement)
         try:
-            await self._answer(call, candidates)
+            if account.counting and first.link.wire is not _MESSAGES:
+                await self._estimate(body)
+            elif service.cache.enabled and not account.counting:
+                await self._cached(call, candidates)
+            else:
+                await self._ask(call, candidates)
         finally:
             service.dispatcher.announce(call)  # when nobody was asked
 
-    async def _answer(self, call: Call, candidates: tuple[Candidate, ...]) -> None:
-        """Answer by an estimate, from the cache, or with what a provider says."""
-        account, first = self._account, candidates[0]
-        if account.counting and first.link.wire is not _MESSAGES:
-            await self._estimate(call.body)
-            return
-        cached = self._service.cache.enabled and not account.counting
-        lookup = await self._look_up(first, call.target) if cached else None
-        if lookup is not None and lookup.kept is not None:
-            await self._replay(lookup.kept)
-        else:
-            await self._ask(call, candidates, lookup)
-
     async def _choose(self, agent: Agent) -> tuple[Candidate, ...]:
         """Return whom to ask; the conversation is known to all workers from here on."""
-        service, account = self._service, self._account
+        service, account = self.service, self.account
         asked = account.asked(agent, subscription=self._subscription())
-        conversation, bound = account.conversation, None
+        conversation, bound = account.conversation(), None
         if conversation is not None and service.policy.asks_for_binding(asked):
             bound = await service.sessions.model(conversation)
         choice = service.policy.choose(asked, bound)
-        first = choice.candidates[0]
-        account.chosen, account.skipped = first.chosen, choice.left
+        chosen = account.chosen = choice.candidates[0].chosen
+        account.skipped = choice.left
         if conversation is not None and not account.counting:
-            service.sessions.begun(conversation, first.chosen, account.at_us)
+            service.sessions.begun(conversation, chosen, account.at_us)
         return choice.candidates
 
-    async def _ask(
-        self, call: Call, candidates: tuple[Candidate, ...], lookup: Lookup | None
-    ) -> None:
-        """Bring a provider's answer to the client, and keep it when it may be kept."""
-        service, account, first = self._service, self._account, candidates[0]
-        copy = None if lookup is None else service.cache.copy(self._responder)
-        self._responder = self._responder if copy is None else copy
+    async def _ask(self, call: Call, candidates: tuple[Candidate, ...]) -> None:
+        """Bring a provider's answer to the client."""
+        service, account = self.service, self.account
         if account.keeps_answer(service.books):
             account.answer_log = AnswerLog()
         since = time.perf_counter()
         sent = account.sent = await service.dispatcher.send(call, candidates)
         account.waited_s += time.perf_counter() - since
-        self._answered(first, sent)
-        await self._delivery().deliver(sent)
-        if lookup is not None and copy is not None and self._whole and sent.candidate is first:
-            service.cache.keep(lookup, copy)
+        self._answered(candidates[0], sent)
+        delivery = Delivery(
+            account,
+            self.responder,
+            self._record,
+            service.ledger,
+            service.metrics,
+            service.sub_agents,
+        )
+        await delivery.deliver(sent)
+
+    async def _cached(self, call: Call, candidates: tuple[Candidate, ...]) -> None:
+        """Answer from the response cache, else keep what the first choice answers, if it may be."""
+        cache, first = self.service.cache, candidates[0]
+        lookup = await self._look_up(first, call.target)
+        if lookup is None:
+            await self._ask(call, candidates)
+        elif lookup.kept is not None:
+            await self._replay(lookup.kept)
+        else:
+            copy = self.responder = cache.copy(self.responder)
+            await self._ask(call, candidates)
+            sent = self.account.sent
+            if self.whole and sent is not None and sent.candidate is first:
+                cache.keep(lookup, copy)
 
     async def _look_up(self, first: Candidate, target: bytes) -> Lookup | None:
         """Return what the response cache has; None when the answer is not to be kept."""
-        account = self._account
+        account = self.account
         known = account.user is not None
         wanted = asked(account.request, first.link, first.model, target, authenticated=known)
-        lookup = await self._service.cache.look_up(account.request.body, wanted)
+        lookup = await self.service.cache.look_up(account.request.body, wanted)
         if lookup is not None:
             account.cache = CacheOutcome.MISS if lookup.kept is None else CacheOutcome.HIT
         return lookup
 
     async def _replay(self, kept: Kept) -> None:
         """Answer from the response cache."""
-        account, service = self._account, self._service
+        account, service = self.account, self.service
         account.first_at = time.perf_counter()
         nothing = Reading(Usage())
         await committed(service.ledger, self._record(200, nothing, stream=kept.stream))
         headers = (*replay_headers(kept), *account.annotations(), account.id_header)
-        self._responder.start(200, headers, kept.body)
-        self._responder.end()
+        self.responder.start(200, headers, kept.body)
+        self.responder.end()
 
     def _subscription(self) -> bool:
         """Return whether a subscriber's token pays, where that makes a difference."""
-        account = self._account
-        if account.user is not None or self._service.policy.subscription_fallback:
+        account = self.account
+        if account.user is not None or self.service.policy.subscription_fallback:
             return False
         return describe.billing(account.request, None) == "subscription"
 
     def _announcement(self, first: Candidate) -> list[str]:
         """Count the override, if any; return the log's lines about it and about the route."""
-        service, account = self._service, self._account
+        service, account = self.service, self.account
         lines = [account.told.route]
         if account.skipped is not None:
             reason = account.skipped
@@ -200,53 +206,44 @@ class Exchange:
 
     def _answered(self, first: Candidate, sent: Sent) -> None:
         """Note who answered in the end."""
-        account = self._account
-        account.ask(sent.candidate)
+        account = self.account
         if sent.answer.resent:
             log.info("Request sent again on a new connection: request_id=%s", account.id)
+        if sent.candidate is first:
+            return
+        account.ask(sent.candidate)
         if sent.candidate.chosen != first.chosen:
             account.skipped = INEXPRESSIBLE if sent.after == INEXPRESSIBLE else "target_down"
             names = (line(first.chosen), line(sent.candidate.chosen))
             log.warning("Model override reverted: %s → %s request_id=%s", *names, account.id)
 
-    def _delivery(self) -> Delivery:
-        service = self._service
-        return Delivery(
-            account=self._account,
-            responder=self._responder,
-            record=self._record,
-            ledger=service.ledger,
-            metrics=service.metrics,
-            sub_agents=service.sub_agents,
-        )
-
     async def _estimate(self, body: Body) -> None:
         """Answer a token count that no provider can be asked for."""
-        account = self._account
+        account = self.account
         data = to_json({"input_tokens": estimate.input_tokens(body)})
-        await committed(self._service.ledger, self._record(200))
+        await committed(self.service.ledger, self._record(200))
         headers = (*account.told.headers, account.id_header, (b"x-gateway-estimate", b"true"))
-        self._responder.reply(200, data, headers=headers)
+        self.responder.reply(200, data, headers=headers)
 
     # -- refusals
 
     async def _refuse(self, refusal: RequestError) -> None:
         """Answer with an error of the gateway's own."""
         message = redact(str(refusal))
-        if self._responder.started:
+        if self.responder.started:
             self._record(refusal.status, error=message)
-            self._responder.abort()
+            self.responder.abort()
             return
-        await committed(self._service.ledger, self._record(refusal.status, error=message))
+        await committed(self.service.ledger, self._record(refusal.status, error=message))
         told = RequestError(refusal.status, refusal.kind, message, headers=refusal.headers)
-        refuse(self._responder, told, self._account.id, self._account.wire)
+        refuse(self.responder, told, self.account.id, self.account.wire)
 
     async def _upstream_failed(self, error: UpstreamError) -> None:
-        account = self._account
-        if self._responder.started:
+        account = self.account
+        if self.responder.started:
             text = redact(f"the provider's answer broke off ({error.fault}): {error}")
             self._record(account.sent.answer.status if account.sent else 502, error=text)
-            self._responder.abort()
+            self.responder.abort()
             return
         name = account.candidate.link.name if account.candidate else "unknown"
         await self._refuse(error.refusal(name))
@@ -262,12 +259,12 @@ class Exchange:
         stream: bool = False,
     ) -> asyncio.Future[bool]:
         """Queue the record of this exchange; later calls change nothing."""
-        if self._recorded is None:
-            begun = self._responder.started
+        if self.recorded is None:
+            begun = self.responder.started
             outcome = Outcome(status, reading or Reading(), error, stream=stream, begun=begun)
-            entry = self._account.record(outcome, self._service.books)
-            if self._admission is not None and entry.usage is not None:
-                self._admission.charge(entry.usage)
-            self._recorded = self._service.ledger.record(entry)
-            self._whole = entry.success and entry.status == 200
-        return self._recorded
+            entry = self.account.record(outcome, self.service.books)
+            if self.admission is not None and entry.usage is not None:
+                self.admission.charge(entry.usage)
+            self.recorded = self.service.ledger.record(entry)
+            self.whole = entry.success and entry.status == 200
+        return self.recorded

@@ -40,8 +40,8 @@ _DRAIN_S = 60.0  # open streams get this long at least, unless less is configure
 class ServedApplication(Protocol):
     """What a worker serves."""
 
-    async def handle(self, request: Request, responder: Responder) -> None:
-        """Answer one request."""
+    def handle(self, request: Request, responder: Responder) -> Awaitable[None]:
+        """Return what answers one request."""
 
     async def longest_stream_s(self) -> float | None:
         """Return how long the longest stream lately took, seconds; None when that is not known."""

@@ -1,12 +1,23 @@
-"""What is said about a choice, remembered or not."""
+"""What is said about a choice."""
 
 from __future__ import annotations
 
 import pytest
 
-from gateway.told import Choice, line, tell
+from gateway.told import Told, line, tell
 
-KEPT = Choice("main", "anthropic", "default", "claude-x", "claude-x", "claude-x")
+
+def told_of(
+    agent: str = "main", reason: str = "default", chosen: str = "m", requested: str = "m"
+) -> Told:
+    return tell(
+        agent=agent,
+        provider="p",
+        reason=reason,
+        model="own-name",
+        chosen=chosen,
+        requested=requested,
+    )
 
 
 @pytest.mark.parametrize(
@@ -21,7 +32,7 @@ KEPT = Choice("main", "anthropic", "default", "claude-x", "claude-x", "claude-x"
 def test_override_is_said_to_the_client_and_in_the_log(
     chosen: str, requested: str, header: bytes | None, said: str
 ) -> None:
-    told = tell(Choice("main", "p", "default", "own-name", chosen, requested))
+    told = told_of(chosen=chosen, requested=requested)
     headers = dict(told.headers)
     assert headers.pop(b"x-gateway-override", None) == header
     assert headers == {b"x-gateway-provider": b"p", b"x-gateway-model": b"own-name"}
@@ -31,17 +42,9 @@ def test_override_is_said_to_the_client_and_in_the_log(
 
 
 def test_route_is_one_line_whatever_an_agent_is_called() -> None:
-    told = tell(Choice("a\nb", "p", "agent_rule:a\r", "m", "m", "m"))
+    route = told_of(agent="main").route
+    assert route == "Routing request: agent_type=main, provider=p, reason=default"
+    told = told_of(agent="a\nb", reason="agent_rule:a\r")
     assert told.route.isprintable()
     assert told.route.startswith("Routing request: agent_type=")
     assert (line("plain"), line("two\nlines").isprintable()) == ("plain", True)
-
-
-def test_same_choice_is_told_in_the_same_words() -> None:
-    route = "Routing request: agent_type=main, provider=anthropic, reason=default"
-    again = Choice("main", "anthropic", "default", "claude-x", "claude-x", "claude-x")
-    assert tell(KEPT) is tell(again)
-    assert tell(KEPT).route == route
-    long = Choice("main", "p", "default", "m", "m", "x" * 201)
-    assert tell(long) is not tell(long), "a client may not fill the memory"
-    assert tell(long) == tell(long)
