@@ -231,7 +231,7 @@ class Account(msgspec.Struct):
             cost_pico=cost,
             saved_pico=saved,
             agent_type=None if agent is None else agent.type,
-            agent_source=None if agent is None else agent.source.value,
+            agent_source=None if agent is None else str(agent.source),
             session_id=sender.session_id,
             agent_id=sender.agent_id,
             client=sender.client,
@@ -281,7 +281,7 @@ class Account(msgspec.Struct):
         return describe.billing(self.request, link.key if link.forwards else link.key or "")
 
     def _limits(self) -> tuple[tuple[str, int], ...]:
-        return () if self.sent is None else describe.rate_limits(self.sent.answer.headers)
+        return () if self.sent is None else describe.rate_limits(self.sent.answer.first)
 
     def _of_logged_project(self, books: Books) -> bool:
         return not books.body_projects or self.sender.project_id in books.body_projects

@@ -21,6 +21,10 @@ class CircuitState(StrEnum):
     HALF_OPEN = "half_open"
 
 
+# Bound once: Python 3.11 asks an enum's metaclass for a member each time that it is named.
+_CLOSED = CircuitState.CLOSED
+
+
 class Circuit:
     """One provider and model: opens after failures in a row, then lets one request try.
 
@@ -37,7 +41,7 @@ class Circuit:
 
     def allows(self, now: float) -> bool:
         """Return whether to ask; in an open circuit whose time is over, one caller is told yes."""
-        if self.state is CircuitState.CLOSED:
+        if self.state is _CLOSED:
             return True
         if now - self._since < self._open_s:
             return False

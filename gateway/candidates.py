@@ -31,6 +31,9 @@ MAX_KNOWN, MAX_KNOWN_CHARS = 1024, 200
 MAX_PLANS = 8
 """How many chosen models are kept of one decision: conversations may run on older targets."""
 
+# Bound once: Python 3.11 asks an enum's metaclass for a member each time that it is named.
+_MARKER, _NEW_SESSIONS = AgentSource.MARKER, ApplyTo.NEW_SESSIONS
+
 Key = tuple[str, bool, str, bool]
 """Agent type, whether it is inferred, requested model, whether a subscriber pays."""
 
@@ -131,7 +134,7 @@ class Policy:
 
     def asks_for_binding(self, asked: Asked) -> bool:
         """Return whether it matters which model the request's conversation runs on."""
-        if self.rollout.apply_to is not ApplyTo.NEW_SESSIONS:
+        if self.rollout.apply_to is not _NEW_SESSIONS:
             return False
         return self.overrides.target(asked.requested, asked.agent.type) is not None
 
@@ -160,7 +163,7 @@ class Policy:
 
     def _known(self, asked: Asked) -> Known:
         agent, requested = asked.agent, asked.requested
-        key = (agent.type, agent.source is AgentSource.MARKER, requested, asked.subscription)
+        key = (agent.type, agent.source is _MARKER, requested, asked.subscription)
         found = self.known.get(key)
         if found is None:
             found = Known(self.overrides.target(requested, agent.type), {})
@@ -290,4 +293,4 @@ def _overrides(settings: Settings) -> Overrides:
 
 
 def _facts(agent: Agent, model: str) -> RequestFacts:
-    return RequestFacts(agent.type, agent.source is AgentSource.MARKER, model)
+    return RequestFacts(agent.type, agent.source is _MARKER, model)

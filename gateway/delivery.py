@@ -136,10 +136,12 @@ class Delivery(msgspec.Struct, frozen=True):
         """
         answer, timeout_s = sent.answer, _timeout_s(sent)
         body, whole = await answer.read(SMALL_BYTES, idle_timeout_s=timeout_s)
+        if whole:
+            return body, True
         told = answer.header(b"content-length") or b""
         room = int(told) if told.isdigit() else MAX_BUFFERED_BYTES
-        if whole or room > MAX_BUFFERED_BYTES:
-            return body, whole
+        if room > MAX_BUFFERED_BYTES:
+            return body, False
         if not self.account.request.memory.try_more(room):
             if sent.translator is not None:
                 raise NoRoom(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import quote
 
 import msgspec
@@ -11,7 +12,7 @@ from gateway.overrides.shape import header_name, name
 from gateway.providers.anthropic import OAUTH_PREFIX
 from gateway.redact import redact
 from gateway.wire.body import Body
-from gateway.wire.http import Head, Header, Request, per_head
+from gateway.wire.http import Head, Request, per_head
 
 _RATE_LIMITS = {
     b"anthropic-ratelimit-requests-limit": "requests",
@@ -22,6 +23,8 @@ _RATE_LIMITS = {
     b"x-ratelimit-limit-tokens": "tokens",
 }
 """What providers call their limits, a minute each."""
+
+_MAX_DIGITS = 15  # a longer number is no limit of anything
 
 
 class Sender(msgspec.Struct, frozen=True, gc=False):
@@ -57,14 +60,18 @@ def billing(request: Request, key: str | None) -> str:
     return _billing(request.head) if key is None else _paid_by(key)
 
 
-def rate_limits(headers: tuple[Header, ...]) -> tuple[tuple[str, int], ...]:
-    """Return what a provider says may be asked for in a minute, by name; empty when it does not."""
-    if _RATE_LIMITS.keys().isdisjoint(dict(headers)):
+def rate_limits(answered: Mapping[bytes, bytes]) -> tuple[tuple[str, int], ...]:
+    """Return what a provider says may be asked for in a minute, by name; empty when it does not.
+
+    Args:
+        answered: The headers of its answer.
+    """
+    if _RATE_LIMITS.keys().isdisjoint(answered.keys()):
         return ()
     found = []
-    for header, value in headers:
-        name_ = _RATE_LIMITS.get(header)
-        if name_ is not None and value.isdigit():
+    for header, name_ in _RATE_LIMITS.items():
+        value = answered.get(header, b"")
+        if value.isdigit() and len(value) <= _MAX_DIGITS:
             found.append((name_, int(value)))
     return tuple(found)
 

@@ -96,7 +96,7 @@ class Dispatcher:
         outcome = _Outcome()
         try:
             while not outcome.offer(found, overridden=turn.candidate.chosen != call.body.model):
-                if turn.more:
+                if _others(call, turn):
                     name, model = turn.candidate.link.name, turn.candidate.model
                     log.warning(
                         "Provider in trouble: request_id=%s provider=%s model=%s cause=%s",
@@ -118,18 +118,18 @@ class Dispatcher:
         When that would leave nobody, the first is asked all the same: a gateway with one provider
         is no better off for not asking it.
         """
-        vendor = call.vendor
-        able = [one for one in candidates if one.link.takes_all or one.link.refusal(vendor) is None]
-        usable = able or candidates[:1]
-        asked, last = False, len(usable) - 1
-        for index, candidate in enumerate(usable):
+        asked, first = False, None
+        for number, candidate in enumerate(candidates, 1):
+            if candidate.link.refusal(call.vendor) is not None:
+                continue
+            first = first or candidate
             circuit = self.circuits.of(candidate.link.name, candidate.model)
             if circuit.allows(self.clock()):
                 asked = True
-                yield _Turn(candidate, circuit, index < last)
+                yield _Turn(candidate, circuit, candidates[number:])
         if not asked:
-            first = usable[0]
-            yield _Turn(first, self.circuits.of(first.link.name, first.model), more=False)
+            first = first or candidates[0]
+            yield _Turn(first, self.circuits.of(first.link.name, first.model), ())
 
     async def _ask(self, call: Call, turn: _Turn) -> _Found:
         """Ask one candidate, as often as it is worth it."""
@@ -138,7 +138,7 @@ class Dispatcher:
         except RequestError as error:
             return error
         found = await self._once(call, prepared, turn.circuit)
-        wait_s = self._wait_s(found, turn, 1)
+        wait_s = self._wait_s(call, turn, found, 1)
         if wait_s is None:
             return found
         return await self._again(call, prepared, turn, found, wait_s)
@@ -167,14 +167,14 @@ class Dispatcher:
                     if held is not None:
                         held.answer.release()
                     held = found
-                wait_s = self._wait_s(found, turn, attempt)
+                wait_s = self._wait_s(call, turn, found, attempt)
         except BaseException:
             if held is not None:
                 held.answer.release()
             raise
         return held or found
 
-    def announce(self, call: Call, *more: str) -> None:
+    def announce(self, call: Call, *more: bytes) -> None:
         """Write to the log what was to be said about a request first, and these lines; once."""
         waiting = call.announcement
         waiting += more
@@ -186,7 +186,7 @@ class Dispatcher:
         self, call: Call, prepared: ProviderRequest, circuit: Circuit
     ) -> Sent | UpstreamError:
         link = prepared.candidate.link
-        self.announce(call, f"Forwarding to provider: {link.name}")
+        self.announce(call, prepared.candidate.told.asked)
         try:
             timeout_s = link.settings.timeout_s
             answer = await link.origin.ask(prepared.head, prepared.body, head_timeout_s=timeout_s)
@@ -199,7 +199,9 @@ class Dispatcher:
             circuit.succeeded()
         return Sent(prepared.candidate, answer, prepared.translator)
 
-    def _wait_s(self, found: Sent | UpstreamError, turn: _Turn, attempt: int) -> float | None:
+    def _wait_s(
+        self, call: Call, turn: _Turn, found: Sent | UpstreamError, attempt: int
+    ) -> float | None:
         """Return how long to wait before asking again; None not to."""
         if attempt > turn.candidate.retries or not _worth_retrying(found):
             return None
@@ -207,17 +209,19 @@ class Dispatcher:
         if isinstance(found, Sent):
             asked_s = parse_retry_after(found.answer.header(b"retry-after"))
         wait_s = back_off_s(attempt, asked_s, self.jitter())
-        if wait_s is None or (turn.more and wait_s > LONG_WAIT_S) or not self.budget.spend():
+        if wait_s is None or (wait_s > LONG_WAIT_S and _others(call, turn)):
+            return None
+        if not self.budget.spend():
             return None
         return wait_s
 
 
 class _Turn(msgspec.Struct, frozen=True):
-    """Whom to ask, and whether others are left."""
+    """Whom to ask, and who comes after it."""
 
     candidate: Candidate
     circuit: Circuit
-    more: bool
+    following: tuple[Candidate, ...]
 
 
 _Found = Sent | RequestError | UpstreamError
@@ -261,6 +265,11 @@ class _Outcome:
         if self.sent is not None:
             self.sent.answer.release()
             self.sent = None
+
+
+def _others(call: Call, turn: _Turn) -> bool:
+    """Return whether somebody else can be asked."""
+    return any(one.link.refusal(call.vendor) is None for one in turn.following)
 
 
 def _worth_retrying(found: Sent | UpstreamError) -> bool:

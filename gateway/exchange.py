@@ -26,6 +26,7 @@ from gateway.delivery import Delivery
 from gateway.dispatch import INEXPRESSIBLE, Sent
 from gateway.errors import RequestError, UpstreamError
 from gateway.links import key_vendor
+from gateway.log_lines import encoded
 from gateway.provider_request import Call
 from gateway.redact import redact
 from gateway.service import Service
@@ -187,21 +188,23 @@ class Exchange(msgspec.Struct):
             return False
         return describe.billing(account.request, None) == "subscription"
 
-    def _announcement(self, first: Candidate) -> list[str]:
+    def _announcement(self, first: Candidate) -> list[bytes]:
         """Count the override, if any; return the log's lines about it and about the route."""
         service, account = self.service, self.account
         lines = [account.told.route]
         if account.skipped is not None:
             reason = account.skipped
-            lines.append(f"Model override left out: reason={reason} request_id={account.id}")
+            text = f"Model override left out: reason={reason} request_id={account.id}"
+            lines.append(encoded(text))
         if first.adaptation.changes:
             words = line(",".join(first.adaptation.words))
-            lines.append(f"Request adapted: changes={words} request_id={account.id}")
+            text = f"Request adapted: changes={words} request_id={account.id}"
+            lines.append(encoded(text))
         if account.overridden and not account.counting:
             service.counts.overrides += 1
             if service.log_overrides:
                 lines.append(account.told.override)
-                lines.append(f"Override count: {service.counts.overrides}")
+                lines.append(b"Override count: %d" % service.counts.overrides)
         return lines
 
     def _answered(self, first: Candidate, sent: Sent) -> None:

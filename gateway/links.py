@@ -18,8 +18,9 @@ from gateway.wire.body import Body
 from gateway.wire.formats import Wire
 from gateway.wire.http import Header
 
+_MESSAGES, _CHAT = Wire.MESSAGES, Wire.CHAT  # bound once, see `candidates`
 _ANTHROPIC = "anthropic"
-_WIRE_VENDOR = {Wire.CHAT: "openai", Wire.RESPONSES: "openai"}
+_WIRE_VENDOR = {_CHAT: "openai", Wire.RESPONSES: "openai"}
 _NO_KEY = "it has no key of the gateway's, and another vendor's key is not sent to it"
 _COMMON = frozenset({b"user-agent", b"accept"})  # what is sent on in another wire format
 
@@ -98,7 +99,7 @@ class Link:
 
         The answer then carries a chunk that is not meant for the client.
         """
-        if client is not Wire.CHAT or self.wire is not Wire.CHAT or not body.stream:
+        if client is not _CHAT or self.wire is not _CHAT or not body.stream:
             return False
         told = self.settings.stream_usage
         takes = self.dialect.takes_stream_options(self.settings, body) if told is None else told
@@ -115,7 +116,7 @@ def key_vendor(headers: tuple[Header, ...], client: Wire, *, authenticated: bool
     """
     if authenticated:
         return None
-    if client is Wire.MESSAGES:
+    if client is _MESSAGES:
         return _ANTHROPIC
     prefix = KEY_PREFIX.encode()
     shown = any(token.startswith(prefix) for token in presented(headers))

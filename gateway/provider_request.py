@@ -29,8 +29,8 @@ class Call(msgspec.Struct, frozen=True):
         wire: The client's format.
         target: Path and query in the client's API.
         vendor: Whose key the client shows; None when it shows a token of the gateway's.
-        announcement: Lines for the log that wait for the first word about a provider: what is
-            written at once costs a fraction.
+        announcement: Lines of the log, encoded, that wait for the first word about a provider:
+            what is written at once costs a fraction.
     """
 
     request_id: str
@@ -39,7 +39,7 @@ class Call(msgspec.Struct, frozen=True):
     body: Body
     target: bytes
     vendor: str | None
-    announcement: list[str] = msgspec.field(default_factory=list)
+    announcement: list[bytes] = msgspec.field(default_factory=list)
 
 
 class ProviderRequest(msgspec.Struct, frozen=True, eq=False):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from gateway.describe import header_text
+from gateway.log_lines import encoded
 from gateway.redact import redact
 from gateway.wire.http import Header
 
@@ -14,13 +15,15 @@ class Told(msgspec.Struct, frozen=True):
 
     Attributes:
         headers: Who is asked, and for which model.
-        route: A line for the log.
+        route: A line of the log, encoded.
         override: One more; empty for a request that keeps its model.
+        asked: One more, of each time that the provider is asked.
     """
 
     headers: tuple[Header, ...] = ()
-    route: str = ""
-    override: str = ""
+    route: bytes = b""
+    override: bytes = b""
+    asked: bytes = b""
 
 
 def tell(
@@ -37,12 +40,17 @@ def tell(
         (b"x-gateway-provider", header_text(provider)),
         (b"x-gateway-model", header_text(model)),
     ]
-    override = ""
+    override = b""
     if chosen != requested:
         headers.append((b"x-gateway-override", header_text(f"{requested}=>{chosen}")))
-        override = f"Model override: {line(requested)} → {line(chosen)}"
+        override = encoded(f"Model override: {line(requested)} → {line(chosen)}")
     route = f"agent_type={line(agent)}, provider={provider}, reason={line(reason)}"
-    return Told(tuple(headers), f"Routing request: {route}", override)
+    return Told(
+        headers=tuple(headers),
+        route=encoded(f"Routing request: {route}"),
+        override=override,
+        asked=encoded(f"Forwarding to provider: {provider}"),
+    )
 
 
 def line(text: str) -> str:

@@ -11,6 +11,8 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from gateway.log_lines import encoded
+
 _LEVELS = {level: logging.getLevelName(level) for level in range(0, 60, 10)}
 MAX_WAITING_BYTES = 64 * 1024
 """A burst of lines is written out at the latest when it is as long as this."""
@@ -76,12 +78,11 @@ class LineHandler(logging.Handler):
             return
         self._keep(line, urgent=record.levelno >= logging.WARNING)
 
-    def take(self, lines: Sequence[str]) -> None:
+    def take(self, lines: Sequence[bytes]) -> None:
         """Write lines of level INFO: what a request leaves needs no record around it."""
         with self._writing:
-            begin = self._begin(time.time(), "INFO")
-            text = f"\n{begin}".join(lines)
-            self._keep(f"{begin}{text}\n".encode(errors="backslashreplace"), urgent=False)
+            begin = b"\n" + self._begin(time.time(), "INFO").encode()
+            self._keep(begin[1:] + begin.join(lines) + b"\n", urgent=False)
 
     def flush(self) -> None:
         """Write out what waits. A descriptor that takes nothing any more loses it."""
@@ -118,7 +119,7 @@ class LineHandler(logging.Handler):
         text = record.msg % record.args if record.args else record.msg
         if record.exc_info:
             text = f"{text}\n{logging.Formatter().formatException(record.exc_info)}"
-        return f"{begin}{text}\n".encode(errors="backslashreplace")
+        return encoded(f"{begin}{text}\n")
 
     def _begin(self, at: float, level: str) -> str:
         second = at // 1

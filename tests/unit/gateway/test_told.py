@@ -36,15 +36,17 @@ def test_override_is_said_to_the_client_and_in_the_log(
     headers = dict(told.headers)
     assert headers.pop(b"x-gateway-override", None) == header
     assert headers == {b"x-gateway-provider": b"p", b"x-gateway-model": b"own-name"}
-    assert told.override.startswith(said)
-    assert bool(told.override) == bool(said)
-    assert told.override.isprintable()
+    override = told.override.decode()
+    assert override.startswith(said)
+    assert bool(override) == bool(said)
+    assert override.isprintable()
 
 
 def test_route_is_one_line_whatever_an_agent_is_called() -> None:
-    route = told_of(agent="main").route
-    assert route == "Routing request: agent_type=main, provider=p, reason=default"
+    told = told_of(agent="main")
+    assert told.route == b"Routing request: agent_type=main, provider=p, reason=default"
+    assert told.asked == b"Forwarding to provider: p"
     told = told_of(agent="a\nb", reason="agent_rule:a\r")
-    assert told.route.isprintable()
-    assert told.route.startswith("Routing request: agent_type=")
+    assert told.route.decode().isprintable()
+    assert told.route.startswith(b"Routing request: agent_type=")
     assert (line("plain"), line("two\nlines").isprintable()) == ("plain", True)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.log_lines import writer
+from gateway.log_lines import encoded, writer
 from gateway.serve.logs import MAX_WAITING_BYTES, LineHandler
 
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (INFO|WARNING|ERROR) (.*)")
@@ -55,7 +55,8 @@ def test_line_outside_of_a_loop_is_written_at_once(written: Written) -> None:
 def test_lines_that_are_taken_have_each_their_time_and_level(written: Written) -> None:
     (handler,) = written.log.handlers
     assert isinstance(handler, LineHandler)
-    handler.take(("Model override: a → b", "100 %s", "half a pair \ud800"))
+    lines = ("Model override: a → b", "100 %s", "half a pair \ud800")
+    handler.take([encoded(line) for line in lines])
     found = [LINE.fullmatch(line) for line in written.lines()]
     assert [match and match.groups() for match in found] == [
         ("INFO", "Model override: a → b"),
@@ -66,11 +67,11 @@ def test_lines_that_are_taken_have_each_their_time_and_level(written: Written) -
 
 def test_writer_goes_straight_to_the_handler_that_takes_lines(written: Written) -> None:
     (handler,) = written.log.handlers
-    writer(written.log)(("100 %s", "of no handler that takes lines"))
+    writer(written.log)((b"100 %s", b"of no handler that takes lines"))
     assert [line[-6:] for line in written.lines()] == ["100 %s", " lines"]
     written.log.root.addHandler(handler)
     try:
-        writer(written.log)(("one", "two"))
+        writer(written.log)((b"one", b"two"))
     finally:
         written.log.root.removeHandler(handler)
     found = [LINE.fullmatch(line) for line in written.lines()]
@@ -134,7 +135,7 @@ logs.to_stderr()
 log = logging.getLogger("gateway.somewhere")
 log.debug("not wanted")
 log.info("Forwarding to provider: %s", "anthropic")
-log_lines.writer(log)(("one", "two"))
+log_lines.writer(log)((b"one", b"two"))
 log.warning("100 %")
 try:
     int("no number")
