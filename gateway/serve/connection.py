@@ -219,6 +219,7 @@ class ClientConnection(asyncio.Protocol):
         if isinstance(inbound, Refusal):
             self._refuse(inbound)
             return
+        self._hold.take(len(inbound.request.body))
         responder = self._responder = ConnectionResponder(
             self,
             head_only=inbound.request.head.method == b"HEAD",

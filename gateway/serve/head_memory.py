@@ -21,21 +21,21 @@ _MARK = b"ength: "  # of Content-Length and content-length, as clients write the
 _BEFORE_MARK = b"\r\ncontent-l"
 
 Key = tuple[bytes, bytes]
-"""A head up to the mark, and behind its length from the line's end on, but for the blank line."""
+"""A head up to the mark, and what follows the line of its length; empty when that is the last."""
 
 
-def cut(data: bytes, start: int) -> tuple[Key, int, int] | None:
-    """Return the key of the head that begins at `start`, its length, and where its body begins.
+def cut(data: bytes) -> tuple[Key, int, bytes] | None:
+    """Return the key of the head that data begins with, its length, and what is behind the head.
 
     None when the head is not whole or has no plain length. Heads with equal keys differ in nothing
     but the digits; that these belong to a Content-Length is looked at once, by `HeadMemory.keep`.
     """
-    end = data.find(b"\r\n\r\n", start) + 2
-    before, _, rest = data[start:end].partition(_MARK)
-    digits, _, behind = rest.partition(b"\r")
-    if end < 2 or not digits.isdigit() or len(digits) > _MAX_DIGITS:
+    head, blank, rest = data.partition(b"\r\n\r\n")
+    before, _, behind = head.partition(_MARK)
+    digits, _, behind = behind.partition(b"\r\n")
+    if not blank or not digits.isdigit() or len(digits) > _MAX_DIGITS:
         return None
-    return (before, behind), int(digits), end + 2
+    return (before, behind), int(digits), rest
 
 
 class HeadMemory:

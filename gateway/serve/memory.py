@@ -51,7 +51,7 @@ class MemoryBudget:
 
     def grant(self, hold: Hold, size: int) -> bool:
         """Let a holder have `size` bytes in all, now or when its turn comes."""
-        if hold.wanted > hold.held:
+        if hold.wanted:
             return False  # it waits already
         if hold.since is None:
             hold.since = self._asked = self._asked + 1
@@ -65,6 +65,7 @@ class MemoryBudget:
         while self.queue and (following := self._next()) is not None:
             self.queue.remove(following)
             following.take(following.wanted)
+            following.wanted = 0
             if following is not asking:
                 following.granted()
 
@@ -87,7 +88,7 @@ class Hold:
 
     Attributes:
         held: Bytes.
-        wanted: Bytes in all that it waits for; the same as `held` while it waits for nothing.
+        wanted: Bytes in all that it waits for; 0 while it waits for nothing.
         since: Its age among all holders; None while it holds nothing and waits for nothing.
         granted: Told when it need not wait any longer.
     """
@@ -108,7 +109,7 @@ class Hold:
         """Hold at least `size` bytes in all: they are in memory already."""
         if size > self.held:
             self._budget.used += size - self.held
-            self.held = self.wanted = size
+            self.held = size
 
     def try_more(self, size: int) -> bool:
         """Hold `size` bytes beside what is held; return False, and change nothing, without room."""
@@ -116,20 +117,18 @@ class Hold:
         if budget.queue or budget.used + size > budget.limit:
             return False
         budget.used += size
-        self.held = self.wanted = self.held + size
+        self.held += size
         return True
 
     def release(self, keep: int = 0) -> None:
         """Hold no more than `keep` bytes, and wait for nothing."""
-        if self.wanted <= keep:
-            return
-        budget, held = self._budget, self.held
-        if self.wanted > held:
+        budget = self._budget
+        if self.wanted:
             budget.queue.remove(self)
-        if held > keep:
-            budget.used -= held - keep
+            self.wanted = 0
+        if self.held > keep:
+            budget.used -= self.held - keep
             self.held = keep
-        self.wanted = self.held
         if not self.held:
             self.since = None
         if budget.queue:

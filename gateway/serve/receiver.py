@@ -81,7 +81,7 @@ class Receiver:
     def next(self, now: float) -> Inbound | Refusal | None:
         """Return the next request; None when more has to arrive for it, or memory is missing.
 
-        What a request holds is released by the caller when it has been answered.
+        The caller takes memory for a request, and releases it when it has been answered.
         """
         parser = self._parser
         ready, phase = parser.ready, parser.phase
@@ -92,12 +92,7 @@ class Receiver:
             phase = parser.phase
             if phase is not before or phase is _BODY:
                 self._note_progress(before, now)
-        if not ready:
-            return None
-        found = ready.popleft()
-        if isinstance(found, Inbound):
-            self._hold.take(len(found.request.body))
-        return found
+        return ready.popleft() if ready else None
 
     def invites(self) -> bool:
         """Return whether to send `100 Continue` now; true once for each request that asks."""

@@ -149,21 +149,20 @@ class RequestParser:
 
     def _take_remembered(self, data: bytes) -> bytes:
         """Take the requests whose heads are remembered; return what httptools is to read."""
-        start, size = 0, len(data)
-        while start < size and (found := cut(data, start)) is not None:
-            key, length, body_at = found
+        while data and (found := cut(data)) is not None:
+            key, length, rest = found
             head = self._heads.known.get(key)
             if head is None:
-                return self._learn(data, start, key, body_at)
+                return self._learn(data, key, rest)
             if length > self._limits.body_bytes:
                 break
-            start = body_at + length
-            if start > size:
-                self._begin_counted(head, length, data[body_at:])
+            if length > len(rest):
+                self._begin_counted(head, length, rest)
                 return b""
-            request = Request(head, data[body_at:start], self._now, self._memory)
+            request = Request(head, rest[:length], self._now, self._memory)
             self.ready.append(Inbound(request, True, False))
-        return data[start:]
+            data = rest[length:]
+        return data
 
     def _begin_counted(self, head: Head, length: int, piece: bytes) -> None:
         self.phase, self._received, self._counted = _BODY, self._now, True
@@ -181,14 +180,15 @@ class RequestParser:
         self._complete(keep_alive=True)
         return data[left:]
 
-    def _learn(self, data: bytes, start: int, key: Key, body_at: int) -> bytes:
+    def _learn(self, data: bytes, key: Key, rest: bytes) -> bytes:
         """Let httptools read a head alone, and remember it; return what it is to read on."""
-        if 2 * (body_at - start) > self._limits.head_bytes:
-            return data[start:]  # with a longer length it could be too large
-        self._parse(data[start:body_at])
+        size = len(data) - len(rest)
+        if 2 * size > self._limits.head_bytes:
+            return data  # with a longer length it could be too large
+        self._parse(data[:size])
         if self.phase is _BODY and self._is_plain and not self._moved:
             self._heads.keep(key, self._head)
-        return data[body_at:]
+        return rest
 
     # -- what httptools reads
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Protocol
+
+import msgspec
 
 from gateway.wire.hops import HOP_BY_HOP
 from gateway.wire.http import Header, ReadSide
 
 _STATUS_LINES = {
-    status.value: b"HTTP/1.1 %d %s" % (status.value, status.phrase.encode())
+    status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode())
     for status in HTTPStatus
 }
 
@@ -42,32 +46,18 @@ class Channel(Protocol):
         """End the connection at once."""
 
 
-class ConnectionResponder:
+class ConnectionResponder(msgspec.Struct, eq=False):
     """The `Responder` of one request on one connection."""
 
-    __slots__ = (
-        "_bare",
-        "_channel",
-        "_chunked",
-        "_head_only",
-        "_http_1_0",
-        "_left",
-        "ended",
-        "keep_alive",
-        "started",
-    )
-
-    def __init__(
-        self, channel: Channel, *, head_only: bool, keep_alive: bool, http_1_0: bool
-    ) -> None:
-        self.started = False
-        self.ended = False
-        self.keep_alive = keep_alive
-        self._channel = channel
-        self._head_only = head_only
-        self._http_1_0 = http_1_0
-        self._bare = self._chunked = False
-        self._left: int | None = None  # bytes that Content-Length still promises
+    channel: Channel
+    head_only: bool
+    keep_alive: bool
+    http_1_0: bool
+    started: bool = False
+    ended: bool = False
+    _bare: bool = False
+    _chunked: bool = False
+    _left: int | None = None  # bytes that Content-Length still promises
 
     @property
     def ends_by_closing(self) -> bool:
@@ -97,37 +87,31 @@ class ConnectionResponder:
         """
         if self.started:
             raise ValueError("the answer has been started already")
-        bodiless = status < 200 or status in (204, 304)
-        self._bare = bodiless or self._head_only
-        given = dict(headers)
-        dropped = _UNSIZED if bodiless else HOP_BY_HOP
-        if not dropped.isdisjoint(given):
-            headers = tuple([header for header in headers if header[0] not in dropped])
-        length = None if bodiless else given.get(b"content-length")
-        self._left = None if length is None else int(length)
-        lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d Status" % status]
-        lines += map(b": ".join, headers)
-        said = b"".join(lines)
-        if _LF in said or _CR in said:
-            raise ValueError("a header holds a line break")
-        if length is None or self._http_1_0 or not self.keep_alive or self._channel.must_close:
-            lines += self._connection_lines(bodiless)
+        names, values = zip(*headers, strict=True) if headers else ((), ())
+        form = _form(status, names)
+        _refuse_breaks(values)
+        if form.bodiless or self.head_only:
+            self._bare = True
+        if form.length_at is not None:
+            self._left = int(values[form.length_at])
+        lines = b""
+        if self._left is None or self.http_1_0 or not self.keep_alive or self.channel.must_close:
+            lines = self._connection_lines(form.bodiless)
         self.started = True
         first = self._framed(first)
         joined = len(first) <= _JOIN_BYTES
-        lines += (b"", first if joined else b"")  # the blank line, and what is behind it
-        if not self._channel.lost:
-            transport = self._channel.transport
-            transport.write(b"\r\n".join(lines))
+        if not self.channel.lost:
+            transport = self.channel.transport
+            transport.write(form.head % (*values, lines, first if joined else b""))
             if not joined:
                 transport.write(first)
 
     def write(self, data: bytes) -> None:
         """Send a piece of body; empty pieces and pieces after the end are ignored."""
-        if data and not self.ended and not self._channel.lost:
+        if data and not self.ended and not self.channel.lost:
             framed = self._framed(data)
             if framed:
-                self._channel.transport.write(framed)
+                self.channel.transport.write(framed)
 
     def end(self) -> None:
         """Finish the body cleanly; cuts the connection when Content-Length promised more."""
@@ -136,34 +120,32 @@ class ConnectionResponder:
         self.ended = True
         if self._left and not self._bare:
             self.abort()
-        elif self._chunked and not self._bare and not self._channel.lost:
-            self._channel.transport.write(b"0\r\n\r\n")
+        elif self._chunked and not self._bare and not self.channel.lost:
+            self.channel.transport.write(b"0\r\n\r\n")
 
     def abort(self) -> None:
         """Cut the connection, so that an unfinished answer is visibly unfinished."""
-        self._channel.cut()
+        self.channel.cut()
         self.started = self.ended = True
         self.keep_alive = False
 
     def throttle(self, source: ReadSide | None) -> None:
         """Pause and resume this source with the client's reading; None unlinks it."""
-        self._channel.throttle(source)
+        self.channel.throttle(source)
 
-    def _connection_lines(self, bodiless: bool) -> list[bytes]:
-        if self._channel.must_close:
+    def _connection_lines(self, bodiless: bool) -> bytes:
+        if self.channel.must_close:
             self.keep_alive = False
-        lines = []
-        if self._left is None and not bodiless and not self._head_only:
-            if self._http_1_0:
+        coding = b""
+        if self._left is None and not bodiless and not self.head_only:
+            if self.http_1_0:
                 self.keep_alive = False  # the end of the connection is the end of the body
             else:
                 self._chunked = True
-                lines.append(b"transfer-encoding: chunked")
+                coding = b"transfer-encoding: chunked\r\n"
         if not self.keep_alive:
-            lines.append(b"connection: close")
-        elif self._http_1_0:
-            lines.append(b"connection: keep-alive")
-        return lines
+            return coding + b"connection: close\r\n"
+        return coding + b"connection: keep-alive\r\n" if self.http_1_0 else coding
 
     def _framed(self, data: bytes) -> bytes:
         if self._bare or not data:
@@ -174,3 +156,41 @@ class ConnectionResponder:
             data = data[: self._left]  # more than promised would be read as the next answer
             self._left -= len(data)
         return data
+
+
+class _Form(msgspec.Struct, frozen=True):
+    """What follows from the status of an answer and the names of its headers.
+
+    Attributes:
+        head: To be filled in by `%`: the headers' values, lines on the connection, and what of the
+            body goes with them.
+        length_at: Which header is the Content-Length; None when there is none, or no body.
+    """
+
+    head: bytes
+    length_at: int | None
+    bodiless: bool
+
+
+@lru_cache(128)  # answers of a few forms come again and again
+def _form(status: int, names: tuple[bytes, ...]) -> _Form:
+    """Raises ValueError for a name with a line break in it."""
+    _refuse_breaks(names)
+    bodiless = status < 200 or status in (204, 304)
+    dropped = _UNSIZED if bodiless else HOP_BY_HOP
+    head = _STATUS_LINES.get(status) or b"HTTP/1.1 %d Status\r\n" % status
+    length_at = None
+    for at, name in enumerate(names):
+        if name in dropped:
+            head += b"%.0b"  # nothing of the value
+            continue
+        head += name.replace(b"%", b"%%") + b": %b\r\n"
+        if name == b"content-length":
+            length_at = at
+    return _Form(head + b"%b\r\n%b", length_at, bodiless)
+
+
+def _refuse_breaks(words: Sequence[bytes]) -> None:
+    said = b"".join(words)
+    if _LF in said or _CR in said:
+        raise ValueError("a header holds a line break")

@@ -48,7 +48,7 @@ UNBOUNDED: Memory = _Unbounded()
 """For requests that nobody else has to make room for."""
 
 
-class Head(msgspec.Struct, frozen=True, dict=True):
+class Head(msgspec.Struct, frozen=True, dict=True, eq=False):
     """The line and the headers of a request, and what was found out from them alone.
 
     A client sends the same head again and again: the parser then hands out the same object, and
@@ -59,11 +59,13 @@ class Head(msgspec.Struct, frozen=True, dict=True):
         target: Path and query, byte for byte as received (origin form).
         headers: In the order received; names in lower case, values stripped of outer blanks.
             Without Content-Length, whose value is the length of the body.
+        notes: What `per_head` functions returned, by function.
     """
 
     method: bytes
     target: bytes
     headers: tuple[Header, ...]
+    notes: dict[object, Any] = msgspec.field(default_factory=dict)  # Any: a type for each function
 
     @cached_property
     def path(self) -> bytes:
@@ -74,11 +76,6 @@ class Head(msgspec.Struct, frozen=True, dict=True):
     def first(self) -> Mapping[bytes, bytes]:
         """The first value of each header."""
         return first_values(self.headers)
-
-    @cached_property
-    def notes(self) -> dict[object, Any]:  # Any: a type for each function
-        """What `per_head` functions returned, by function."""
-        return {}
 
 
 def per_head(read: Callable[[Head], T]) -> Callable[[Head], T]:
