@@ -17,7 +17,6 @@ from gateway.cost import tariffs
 from gateway.cost.tariffs import CostSettings, Price, Tariff
 from gateway.wire.usage import STANDARD, Terms, Usage
 
-PICO = 10**12
 MAX_COST = 2**63 - 1
 """More picodollars are no answer's cost, and no ledger's integer."""
 
@@ -64,17 +63,11 @@ class Pricing:
 
     def cost(self, usage: Usage, model: str) -> int | None:
         """Return picodollars; None when the model, or what the answer says, has no price."""
-        tariff, terms = self._find(model), usage.terms
-        on_terms = None if tariff is None else tariff.on(terms)
-        if usage.steps:
-            cost = self._steps(usage, on_terms)
+        tariff = self._known.get(model) or self._find(model)
+        if usage.terms is not STANDARD or usage.steps or usage.web_searches:
+            cost = self._unusual(usage, tariff)
         else:
-            cost = None if on_terms is None else on_terms.of(usage)
-        if terms.geo is not None:
-            cost = self._in_region(cost, terms.geo)
-        if cost is not None and usage.web_searches:
-            search = None if tariff is None else tariff.web_search
-            cost = None if search is None else cost + usage.web_searches * search
+            cost = None if tariff is None else tariff.of(usage)
         return None if cost is None or cost > MAX_COST else cost
 
     def cost_saved(self, usage: Usage, requested: str, billed: int | None) -> int | None:
@@ -92,20 +85,33 @@ class Pricing:
 
         Picodollars a token of such a prompt; zeros when the model has no price.
         """
-        tariff = self._find(model)
+        tariff = self._known.get(model) or self._find(model)
         if tariff is None:
             return 0, 0
-        price = tariff.at(usage.prompt_tokens)
+        price = tariff.price_of(usage)
         return price.cache_write_5m - price.cache_read, price.cache_write_1h - price.cache_read
 
     def _find(self, model: str) -> Tariff | None:
-        found = self._known.get(model)
-        if found is None:
-            found = model_ids.find(self._table, model)
-            # Of what comes from outside only ids that have a price are kept, and these are short.
-            if found is not None and len(self._known) < len(self._table) + _MAX_DATED:
-                self._known[model] = found
+        found = model_ids.find(self._table, model)
+        # Of what comes from outside only ids that have a price are kept, and these are short.
+        if found is not None and len(self._known) < len(self._table) + _MAX_DATED:
+            self._known[model] = found
         return found
+
+    def _unusual(self, usage: Usage, tariff: Tariff | None) -> int | None:
+        """Return what an answer costs that was made on terms, in steps or with searches."""
+        terms = usage.terms
+        on_terms = None if tariff is None else tariff.on(terms)
+        if usage.steps:
+            cost = self._steps(usage, on_terms)
+        else:
+            cost = None if on_terms is None else on_terms.of(usage)
+        if terms.geo is not None:
+            cost = self._in_region(cost, terms.geo)
+        if cost is not None and usage.web_searches:
+            search = None if tariff is None else tariff.web_search
+            cost = None if search is None else cost + usage.web_searches * search
+        return cost
 
     def _steps(self, usage: Usage, tariff: Tariff | None) -> int | None:
         """Return what the steps of an answer cost at the tariff of its model, and of advisers."""
@@ -137,6 +143,6 @@ def usd(pico: int) -> Decimal:
 
 def usd_text(pico: int) -> str:
     """Return picodollars as dollars in plain digits, exactly, without trailing zeros."""
-    whole, rest = divmod(abs(pico), PICO)
-    digits = f"{whole}.{rest:012d}".rstrip("0").rstrip(".")
+    digits = str(abs(pico)).zfill(13)  # one of them before the point
+    digits = f"{digits[:-12]}.{digits[-12:]}".rstrip("0").rstrip(".")
     return f"-{digits}" if pico < 0 else digits

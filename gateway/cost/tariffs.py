@@ -74,16 +74,6 @@ class Price:
     cache_write_1h: int
     cache_read: int
 
-    def of(self, usage: Usage) -> int:
-        """Return what the tokens cost."""
-        return (
-            usage.input_tokens * self.input
-            + usage.output_tokens * self.output
-            + usage.cache_write_5m_tokens * self.cache_write_5m
-            + usage.cache_write_1h_tokens * self.cache_write_1h
-            + usage.cache_read_tokens * self.cache_read
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Tariff:
@@ -105,19 +95,24 @@ class Tariff:
 
     def of(self, usage: Usage) -> int:
         """Return what the tokens cost."""
-        price = self.price if self.long_prompt is None else self.at(usage.prompt_tokens)
-        return price.of(usage)
+        price = self.price if self.long_prompt is None else self.price_of(usage)
+        return (
+            usage.input_tokens * price.input
+            + usage.output_tokens * price.output
+            + usage.cache_write_5m_tokens * price.cache_write_5m
+            + usage.cache_write_1h_tokens * price.cache_write_1h
+            + usage.cache_read_tokens * price.cache_read
+        )
 
-    def at(self, prompt_tokens: int) -> Price:
-        """Return the prices for a prompt of this length."""
-        if self.long_prompt is not None and prompt_tokens > self.long_prompt[0]:
-            return self.long_prompt[1]
-        return self.price
+    def price_of(self, usage: Usage) -> Price:
+        """Return the price of an answer's tokens, which the length of its prompt decides."""
+        if self.long_prompt is None:
+            return self.price
+        above, price = self.long_prompt
+        return price if usage.prompt_tokens > above else self.price
 
     def on(self, terms: Terms) -> Tariff | None:
         """Return what the model costs on these terms, wherever it runs; None when unknown."""
-        if terms is STANDARD:
-            return self
         plain = structs.replace(terms, geo=None)
         if plain == STANDARD:
             return self

@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 from typing import Protocol
 
 from gateway.access.limits import Limit
@@ -30,13 +29,15 @@ ZERO_RULES = 200
 
 OTHER = "other"
 
-_Rule = tuple[str, str]
-_Labels = tuple[str, str | None, int, bool, _Rule | None, str | None]
-"""Of a request: provider, model, status, stream, the rule that fired, why one did not."""
+_Labels = tuple[str, str | None, int, bool, str | None, str | None]
+"""Of a request: provider, model, status, stream, the model a rule replaced, why one did not."""
 
-_NO_RULE: _Rule = (OTHER, OTHER)
+_NO_RULE = (OTHER, OTHER)
 
 _REMEMBERED = 1024
+
+# Bound once: Python 3.11 asks an enum's metaclass for a member each time that it is named.
+_COUNT_TOKENS = Endpoint.COUNT_TOKENS
 
 
 class BrokenBy(StrEnum):
@@ -84,20 +85,21 @@ class Metrics:
         self._cost = counters.slot(("gateway_cost_usd_total",))
         self._tokens = tuple(counters.slot(_tokens_of(kind)) for kind in TokenKind)
         # Most requests have the labels of one before, and a counter stays in its slot.
-        self._slots = lru_cache(_REMEMBERED)(self._find)
+        self._slots: dict[_Labels, tuple[int, ...]] = {}
 
     def observe(self, record: AuditRecord) -> None:
         """Count a request that has ended."""
         values, usage = self._values, record.usage
-        generated = record.endpoint is not Endpoint.COUNT_TOKENS
-        rule = None
-        if record.overridden and generated:
-            rule = (record.requested_model or OTHER, record.model or OTHER)
-            rule = rule if rule in self._rules else _NO_RULE
-        provider = record.provider if record.provider in self._providers else OTHER
-        model = record.model if record.model in self._models else OTHER
-        skipped = record.skipped_reason
-        for slot in self._slots((provider, model, record.status, record.stream, rule, skipped)):
+        generated = record.endpoint is not _COUNT_TOKENS
+        labels = (
+            record.provider,
+            record.model,
+            record.status,
+            record.stream,
+            (record.requested_model or OTHER) if record.overridden and generated else None,
+            record.skipped_reason,
+        )
+        for slot in self._slots.get(labels) or self._find(labels):
             values[slot] += 1
         self._latency.add(record.latency_us)
         if record.ttft_us is not None:
@@ -163,14 +165,25 @@ class Metrics:
 
     def _find(self, labels: _Labels) -> tuple[int, ...]:
         """Return the counters that one more such request raises by one."""
-        provider, model, status, stream, rule, skipped = labels
-        shown = (provider, model or OTHER, str(status), "true" if stream else "false")
+        provider, model, status, stream, replaced, skipped = labels
+        rule = None if replaced is None else (replaced, model or OTHER)
+        shown = (
+            provider if provider in self._providers else OTHER,
+            model if model and model in self._models else OTHER,
+            str(status),
+            "true" if stream else "false",
+        )
         found: list[Series] = [("gateway_requests_total", *shown)]
         if rule is not None:
-            found.append(("cco_overrides_total", *rule))
+            found.append(("cco_overrides_total", *(rule if rule in self._rules else _NO_RULE)))
         if skipped is not None:
             found.append(("gateway_overrides_skipped_total", skipped))
-        return tuple(map(self._counters.slot, found))
+        slots = tuple(map(self._counters.slot, found))
+        # Of what comes from outside only models that are known are kept, and their ids are short.
+        known = self._models.issuperset({model, model if replaced is None else replaced})
+        if known and len(self._slots) < _REMEMBERED:
+            self._slots[labels] = slots
+        return slots
 
     def _count_streams(self, change: int) -> None:
         self._streams += change

@@ -52,8 +52,16 @@ def insert(
     ]
     if keep_entries:
         connection.executemany(_INSERT, map(_row, settled))
-        connection.executemany(_BODIES, filter(None, map(_bodies, settled)))
-    connection.executemany(_RATE_LIMITS, [_limits(record) for record in settled if record.limits])
+        held = [
+            record
+            for record in settled
+            if record.request_body is not None or record.response_body is not None
+        ]
+        if held:  # mostly there are none, and no rows cost as much as one
+            connection.executemany(_BODIES, map(_bodies, held))
+    limits = [_limits(record) for record in settled if record.limits]
+    if limits:
+        connection.executemany(_RATE_LIMITS, limits)
     sums.add_records(connection, settled)
 
 
@@ -116,10 +124,8 @@ def _words(words: tuple[str, ...]) -> str:
     return _encode(words).decode() if words else "[]"
 
 
-def _bodies(record: AuditRecord) -> tuple[str | None, str | None, str] | None:
-    """Return the bodies of a record without what is secret; None when it has none."""
-    if record.request_body is None and record.response_body is None:
-        return None
+def _bodies(record: AuditRecord) -> tuple[str | None, str | None, str]:
+    """Return the bodies of a record without what is secret."""
     kept = (redact_body(record.request_body), redact_body(record.response_body))
     return (*kept, record.request_id)
 

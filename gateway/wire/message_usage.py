@@ -62,18 +62,18 @@ def read_message(body: bytes) -> Reading:
 
 
 def counted(usage: MessageUsage) -> Usage:
-    """Return what one usage object says; cache writes of no stated lifetime are for 5 minutes."""
+    """Return what the usage object of a message says, its terms, searches and steps included."""
     tools, steps = usage.server_tool_use, usage.iterations
     searches = 0 if tools is None else tools.web_search_requests or 0
     terms = _terms(usage.service_tier, usage.speed, usage.inference_geo)
     if not steps:
-        return Usage(*_tokens(usage), searches, terms)
+        return _usage(usage, searches, terms)
     strange = [step.type or "nameless" for step in steps if step.type not in _STEPS]
     if strange:
         terms = replace(terms, other=strange[0])
     several = len(steps) > 1 or any(step.type != "message" for step in steps)
     taken = tuple(_step(step) for step in steps) if several else ()
-    return Usage(*_tokens(usage), searches, terms, taken)
+    return _usage(usage, searches, terms, taken)
 
 
 class Tally:
@@ -150,8 +150,13 @@ def _searched(old: _ServerTools | None, new: _ServerTools | None) -> _ServerTool
     return _ServerTools(_larger(old.web_search_requests, new.web_search_requests))
 
 
-def _tokens(told: _Tokens) -> tuple[int, int, int, int, int]:
-    """Return input, output, cache writes for 5 minutes and for an hour, and cache reads."""
+def _usage(
+    told: _Tokens,
+    searches: int = 0,
+    terms: Terms = STANDARD,
+    steps: tuple[tuple[str | None, Usage], ...] = (),
+) -> Usage:
+    """Return one usage object; cache writes of no stated lifetime are for 5 minutes."""
     cached, creation = told.cache_creation_input_tokens or 0, told.cache_creation
     minutes = hour = 0
     if creation is not None:
@@ -160,7 +165,8 @@ def _tokens(told: _Tokens) -> tuple[int, int, int, int, int]:
     if cached > minutes + hour:
         minutes = cached - hour
     input_, output = told.input_tokens or 0, told.output_tokens or 0
-    return input_, output, minutes, hour, told.cache_read_input_tokens or 0
+    read = told.cache_read_input_tokens or 0
+    return Usage(input_, output, minutes, hour, read, searches, terms, steps)
 
 
 def _terms(tier: str | None, speed: str | None, geo: str | None) -> Terms:
@@ -172,4 +178,4 @@ def _terms(tier: str | None, speed: str | None, geo: str | None) -> Terms:
 def _step(step: _Step) -> tuple[str | None, Usage]:
     """Return one step; only an adviser is another model than the one that answered."""
     adviser = step.model or "" if step.type == "advisor_message" else None
-    return adviser, Usage(*_tokens(step))
+    return adviser, _usage(step)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gateway import resources
-from gateway.cost.pricing import Pricing, usd
+from gateway.cost.pricing import Pricing, usd, usd_text
 from gateway.cost.tariffs import CostSettings, PriceError, PriceOverride, Tariff
 from gateway.wire.usage import STANDARD, Terms, Usage
 
@@ -183,6 +183,10 @@ def test_shipped_table_is_priced_and_reads_cost_less_than_writes() -> None:
 def test_dollars_are_exact(pico: int) -> None:
     assert usd(pico) * 10**12 == pico
     assert "E" not in f"{usd(pico):f}"
+    text, part = usd_text(pico), usd_text(pico).partition(".")[2]
+    assert Decimal(text) * 10**12 == pico
+    assert len(part) <= 12
+    assert not part.endswith("0")
 
 
 def test_terms_do_not_depend_on_the_region() -> None:
@@ -205,7 +209,7 @@ def test_tokens_cost_their_price_however_often_a_model_was_asked_for(
     again = Pricing.parse(TABLE)
     tariff = again._table.get(model.removesuffix("-20250101"))
     for usage in usages:
-        price = None if tariff is None else tariff.at(usage.prompt_tokens)
+        price = None if tariff is None else tariff.price_of(usage)
         expected = price and (
             usage.input_tokens * price.input
             + usage.output_tokens * price.output

@@ -229,4 +229,24 @@ def test_more_kinds_of_requests_than_are_remembered_are_counted(
     for status in range(200, 220):
         labels = f'provider="p",model="b",status="{status}",stream="true"'
         assert found[f"gateway_requests_total{{{labels}}}"] == "2"
+    assert len(one._slots) == 4
     one.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "remembered"),
+    [
+        ({}, 1),
+        ({"requested_model": "b", "model": "a"}, 1),
+        ({"requested_model": "x", "overridden": False}, 1),
+        ({"requested_model": "x"}, 0),
+        ({"requested_model": None}, 0),
+        ({"model": "x", "overridden": False}, 0),
+        ({"model": None, "overridden": False}, 0),
+    ],
+)
+def test_only_known_models_are_remembered(
+    pair: tuple[Metrics, Metrics], change: dict[str, object], remembered: int, record: AuditRecord
+) -> None:
+    pair[0].observe(replace(record, **change))
+    assert len(pair[0]._slots) == remembered
