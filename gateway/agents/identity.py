@@ -131,9 +131,10 @@ def identify(
             parent gave it; None when nothing is.
     """
     told = claims(request.head)
-    explicit = told.explicit or _from_body(body)
-    if explicit is not None:
-        return explicit
+    if told.explicit is not None:
+        return told.explicit
+    if body.agent_type is not None:
+        return Agent(clean(body.agent_type), AgentSource.BODY)
     return linked or told.hint or _prompted(body, known) or told.thread
 
 
@@ -181,11 +182,6 @@ def claims(head: Head) -> Claims:
         hint=None if hint is None or hint == _CUSTOM else Agent(hint, AgentSource.HINT),
         thread=Agent(thread, AgentSource.THREAD),
     )
-
-
-def _from_body(body: Body) -> Agent | None:
-    agent_type = body.agent_type
-    return None if agent_type is None else Agent(clean(agent_type), AgentSource.BODY)
 
 
 def _prompted(body: Body, known: DefinitionIndex) -> Agent | None:

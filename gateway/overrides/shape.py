@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import msgspec
@@ -11,7 +11,7 @@ from gateway.cost.estimate import input_tokens
 from gateway.redact import redact
 from gateway.wire.body import Body
 from gateway.wire.http import Head, Request, all_values, per_head
-from gateway.wire.outline import Message, OutputConfig
+from gateway.wire.outline import Message
 
 MAX_NAME_CHARS = 200
 """Longer names are cut: the fields hold words of an API, and text must not get in."""
@@ -109,10 +109,9 @@ def _messages(body: Body) -> tuple[int | None, int | None, tuple[str, ...]]:
     found = body.messages()
     if found is None:
         return body.count("messages"), None, ()
-    configs = [message.output_config for message in found if message.output_config is not None]
-    roles = {message.role for message in found}
-    system = 0 if _INSTRUCTING.isdisjoint(roles) else _instructing_later(found)
-    return len(found), system, _message_efforts(configs) if configs else ()
+    if not [1 for one in found if one.role in _INSTRUCTING or one.output_config is not None]:
+        return len(found), 0, ()  # as most are
+    return len(found), _instructing_later(found), _message_efforts(found)
 
 
 def _instructing_later(messages: Sequence[Message]) -> int:
@@ -121,9 +120,10 @@ def _instructing_later(messages: Sequence[Message]) -> int:
     return sum(turns) - (turns.index(False) if False in turns else len(turns))
 
 
-def _message_efforts(configs: Iterable[OutputConfig]) -> tuple[str, ...]:
-    efforts = dict.fromkeys([config.effort for config in configs if config.effort])
-    return tuple(map(name, efforts))
+def _message_efforts(messages: Sequence[Message]) -> tuple[str, ...]:
+    configs = [message.output_config for message in messages]
+    efforts = [config.effort for config in configs if config is not None and config.effort]
+    return tuple(map(name, dict.fromkeys(efforts)))
 
 
 def _effort(said: Mapping[str, object]) -> str | None:
@@ -157,6 +157,5 @@ def _word(value: object) -> str | None:
 
 
 def _whole(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        return None
-    return value if abs(value) < 2**53 else None
+    # Of a decoded value `bool` is the only other type that is an `int`.
+    return value if type(value) is int and abs(value) < 2**53 else None

@@ -13,20 +13,18 @@ class Answer:
     Attributes:
         status: 200 or above.
         headers: Names in lower case; hop-by-hop headers are dropped, trailers never included.
+        header: Returns the first value of one of them (name in lower case), or None.
         first: The first value of each of them.
         resent: Whether the request was sent twice because a pooled connection had just died.
     """
 
-    __slots__ = ("_connection", "first", "headers", "resent", "status")
+    __slots__ = ("_connection", "first", "header", "headers", "resent", "status")
 
     def __init__(self, connection: Connection, head: AnswerHead, *, resent: bool) -> None:
         self.status, self.headers, self.first = head.status, head.headers, head.first
+        self.header = head.first.get
         self.resent = resent
         self._connection: Connection | None = connection
-
-    def header(self, name: bytes) -> bytes | None:
-        """Return the first value of a header (name in lower case), or None."""
-        return self.first.get(name)
 
     @property
     def read_side(self) -> ReadSide:

@@ -141,10 +141,11 @@ class Connection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:  # noqa: D102 - asyncio's
-        parser, answered = self.parser, self._head
-        if answered is None or parser.finished:  # idle or over: these bytes answer nothing
+        answered = self._head
+        if answered is None or self.parser.finished:  # idle or over: these bytes answer nothing
             self.transport.abort()
             return
+        parser = self.parser
         body = parser.feed(data)
         if self._sent_whole is None and parser.head is not None:
             # An answer before our request was all sent leaves the connection in doubt.
@@ -156,8 +157,10 @@ class Connection(asyncio.Protocol):
         elif body:
             self._moved_at = self._loop.time()
             self._sink.body(body)
-        if parser.error is not None or parser.finished:
-            self._settle(parser.error)
+        if parser.error is not None:
+            self._give_up(parser.error)
+        elif parser.finished:
+            self._conclude()
         elif self._early:
             self._set_paused()  # nobody is reading yet: hold no more than this
 
@@ -176,14 +179,12 @@ class Connection(asyncio.Protocol):
 
     # -- helpers
 
-    def _settle(self, error: Exception | None) -> None:
-        if self.parser.finished:
-            if self._end is not None:
-                self._conclude()
+    def _give_up(self, error: Exception) -> None:
+        if self.parser.finished:  # it is surplus: the answer stands, the connection ends
+            self._conclude()
         else:
             self._fail(UpstreamFault.PROTOCOL, str(error))
-        if error is not None:  # after the end it is surplus: the answer stands, the connection ends
-            self.transport.abort()
+        self.transport.abort()
 
     def _set_paused(self) -> None:
         """Read unless a client is slow, or pieces wait for a sink."""

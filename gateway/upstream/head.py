@@ -65,7 +65,7 @@ class PlainHeads:
     __slots__ = ("_lines", "_statuses")
 
     def __init__(self) -> None:
-        self._lines: dict[bytes, Header | tuple[()]] = {}  # empty: travels no further
+        self._lines: dict[bytes, Header | None] = {}  # None: travels no further
         self._statuses: dict[bytes, int] = {}
 
     def __len__(self) -> int:
@@ -81,13 +81,13 @@ class PlainHeads:
         known = self._lines
         try:
             status = self._statuses[status_line]
-            headers = tuple([header for line in lines if (header := known[line])])
+            headers = tuple(filter(None, map(known.__getitem__, lines)))
         except KeyError:
             told = self._status(status_line)
             if told is None:
                 return None
             status, found = told, [self._header(line) for line in lines]
-            if None in found:
+            if () in found:
                 return None
             headers = tuple([header for header in found if header])
         first = first_values(headers)
@@ -106,25 +106,24 @@ class PlainHeads:
         return status
 
     def _header(self, line: bytes) -> Header | tuple[()] | None:
-        """Return what a plain line says, and remember it; None when it is not plain."""
-        known = self._lines.get(line)
-        if known is not None:
-            return known
+        """Return what a plain line says, and remember it; empty when it is not plain."""
+        if line in self._lines:
+            return self._lines[line]
         match = _LINE.fullmatch(line)
-        header = None if match is None else _meaning(match[1].lower(), match[2])
-        if header is not None:
+        header = () if match is None else _meaning(match[1].lower(), match[2])
+        if header is None or header:
             _remember(self._lines, line, header)
         return header
 
 
 def _meaning(name: bytes, value: bytes) -> Header | tuple[()] | None:
-    """Return a header, an empty one for one that ends here, None for one that is not plain."""
+    """Return a header, None for one that ends here, an empty one for one that is not plain."""
     if name == b"content-length":
-        return (name, value) if _LENGTH.fullmatch(value) else None
+        return (name, value) if _LENGTH.fullmatch(value) else ()
     if name not in HOP_BY_HOP:
         return name, value
     harmless = name == b"keep-alive" or (name == b"connection" and value.lower() == b"keep-alive")
-    return () if harmless else None
+    return None if harmless else ()
 
 
 def _stands_twice(headers: tuple[Header, ...]) -> bool:

@@ -13,11 +13,12 @@ import msgspec
 
 from gateway.errors import RequestError
 from gateway.wire.edits import Edit, edited
-from gateway.wire.layout import bytes_of, refuse_twice
+from gateway.wire.layout import refuse_twice
 from gateway.wire.outline import Message, Outline, outline, read_messages
 
 _string = msgspec.json.Decoder(str).decode
 _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_TRUE = msgspec.Raw(b"true")
 _SINGULAR = frozenset({"model", "stream", "agent_type", "project_id"})
 _OURS = ("agent_type", "project_id")  # meant for the gateway, and unknown to every provider
 
@@ -44,7 +45,7 @@ class Body:
         if parts.layout is not None:
             self._refuse_twice(_SINGULAR)
         self.model = self._text("model")
-        self.stream = "stream" in values and bytes(values["stream"]) == b"true"
+        self.stream = values.get("stream") == _TRUE
         self.agent_type = self._text("agent_type") if "agent_type" in values else None
         self.project_id = self._text("project_id") if "project_id" in values else None
 
@@ -92,7 +93,7 @@ class Body:
 
     def size(self, names: Iterable[str]) -> int:
         """Return how many bytes these top-level values take together; absent ones take none."""
-        return bytes_of(filter(None, map(self._parts.values.get, names)))
+        return sum(map(len, filter(None, map(self._parts.values.get, names))))
 
     def raw(self, name: str) -> bytes:
         """Return a top-level value as it stands in the body; empty when it is absent."""
@@ -106,13 +107,13 @@ class Body:
     def said(self, names: frozenset[str]) -> Mapping[str, object]:
         """Return those of some small top-level values that are there, decoded; 1e999 is None."""
         values = self._parts.values
-        return {name: _decoded(values[name]) for name in names & values.keys()}
+        return {name: _decoded(values[name]) for name in names.intersection(values)}
 
     def _renamed(self, model: str) -> bytes:
         """Return the body with another model, copied once."""
         parts, view = self._parts, memoryview(self._data)
         start = parts.start_of("model")
-        end = start + len(memoryview(parts.values["model"]))
+        end = start + len(parts.values["model"])
         return b"".join((view[:start], msgspec.json.encode(model), view[end:]))
 
     def _text(self, name: str) -> str:

@@ -7,7 +7,7 @@ a walk costs what the members of one level cost.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -15,7 +15,6 @@ from gateway.errors import RequestError
 
 _string = msgspec.json.Decoder(str).decode
 _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_view: Callable[[msgspec.Raw], memoryview] = memoryview
 _BLANK = re.compile(rb"[ \t\n\r]*")
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
 _SCALAR = re.compile(rb"[^ \t\n\r,}\]]+")
@@ -41,13 +40,8 @@ def is_compact(data: bytes, values: Mapping[str, msgspec.Raw]) -> bool:
         data: Known to be a valid JSON object.
         values: Its members, each name once.
     """
-    sizes = len("".join(values)) + bytes_of(values.values())
+    sizes = len("".join(values)) + sum(map(len, values.values()))
     return sizes + 4 * len(values) + 1 == len(data)
-
-
-def bytes_of(values: Iterable[msgspec.Raw]) -> int:
-    """Return how many bytes undecoded values take together."""
-    return sum(map(len, map(_view, values)))
 
 
 def compact_layout(values: Mapping[str, msgspec.Raw]) -> tuple[Member, ...]:
@@ -55,7 +49,7 @@ def compact_layout(values: Mapping[str, msgspec.Raw]) -> tuple[Member, ...]:
     found, at = [], 1
     for name, value in values.items():
         start = at + len(name) + 3
-        end = start + len(memoryview(value))
+        end = start + len(value)
         found.append(Member(name, at, start, end))
         at = end + 1
     return tuple(found)
@@ -75,7 +69,7 @@ def item_layout(data: bytes, name: str) -> tuple[Member, ...]:
     """Return where the items stand, all by one name. `data` is known to be a valid JSON array."""
     found, at = [], _skip(data, _skip(data, 0) + 1)
     for item in _items(data):
-        end = at + len(memoryview(item))
+        end = at + len(item)
         found.append(Member(name, at, at, end))
         at = _next(data, end)
     return tuple(found)

@@ -85,7 +85,7 @@ class Outline(msgspec.Struct, frozen=True, gc=False):
             at += len(member) + 3
             if member == name:
                 return at
-            at += len(memoryview(value)) + 1
+            at += len(value) + 1
         raise KeyError(name)
 
     def members(self) -> tuple[Member, ...]:

@@ -24,6 +24,12 @@ def shape(body: dict[str, object], *headers: Header) -> Shape:
     return read_shape(Request(Head(b"POST", b"/v1/messages", headers), data, 0), Body(data))
 
 
+def test_efforts_of_messages_that_do_not_instruct_are_read() -> None:
+    asks = {"role": "user", "content": "a", "output_config": {"effort": "low"}}
+    found = shape({"messages": [{"role": "user", "content": "b", "output_config": {}}, asks]})
+    assert (found.message_efforts, found.messages, found.system_messages) == (("low",), 2, 0)
+
+
 def test_messages_request_is_read() -> None:
     body: dict[str, object] = {
         "system": "You are terse.",
