@@ -194,7 +194,7 @@ class Account(msgspec.Struct):
 
     def annotations(self) -> tuple[Header, ...]:
         """Return what is known once it is recorded, cost and latency included."""
-        latency = b"%d" % round((time.perf_counter() - self.begun) * 1000)
+        latency = b"%d" % ((time.perf_counter() - self.begun) * 1000)
         cost = self.cost_pico
         known = () if cost is None else ((b"x-gateway-cost-usd", usd_text(cost).encode()),)
         return (*self.told.headers, *known, (b"x-gateway-latency-ms", latency))

@@ -83,7 +83,7 @@ class Application:
         # A name, no secret: it need not come from the system's source of random bytes. It begins
         # with the time, so that the ledger's index of names grows at its end.
         at_us, chance = time.time_ns() // 1000, random.getrandbits(_RANDOM_BITS)
-        request_id = f"gw_{at_us << _RANDOM_BITS | chance:032x}"
+        request_id = "gw_" + (at_us << _RANDOM_BITS | chance).to_bytes(16, "big").hex()
         head = request.head
         path, target = head.path, head.target
         if path[:7] == b"/v1/v1/":

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import lru_cache, partial
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -19,7 +19,6 @@ from gateway.commit_wait import committed
 from gateway.dispatch import Sent
 from gateway.errors import NoRoom, RequestError, UpstreamError
 from gateway.metrics.meters import Metrics
-from gateway.passthrough import forwarded_headers
 from gateway.redact import redact
 from gateway.relay import FilteredRelay, PlainRelay, StreamRelay, TranslatedRelay
 from gateway.spawn_gate import SpawnGate
@@ -78,32 +77,34 @@ class Delivery(msgspec.Struct, frozen=True):
     metrics: Metrics
     sub_agents: SubAgents
 
-    async def deliver(self, sent: Sent) -> None:
-        """Pass the answer on and record it.
+    def deliver(self, sent: Sent) -> Awaitable[None]:
+        """Return what passes the answer on and records it.
 
-        Raises RequestError and UpstreamError for what is left to say when it cannot be passed on.
+        Raises RequestError, also when it is awaited, and UpstreamError then, for what is left to
+        say when the answer cannot be passed on.
         """
         answer = sent.answer
         kind = answer.header(b"content-type") or b""
         encoded = (answer.header(b"content-encoding") or b"identity") != b"identity"
         stream = _media_type(kind) == STREAM_TYPES[sent.candidate.link.wire]
         if sent.own_key_refused:
-            raise await _own_key_refusal(sent)
+            return _refuse_own_key(sent)
         if sent.translator is not None and encoded:
             raise _unusable(sent, "the answer is encoded, so it cannot be translated")
         if stream and not encoded and sent.ok:
-            await self._watched_stream(sent)
-        elif stream and sent.translator is None:
-            await self._plain(sent, PlainRelay(self.responder, keep_last=False))
-        else:
-            await self._whole(sent, encoded=encoded)
+            return self._watched_stream(sent)
+        if stream and sent.translator is None:
+            return self._plain(sent, PlainRelay(self.responder, keep_last=False))
+        return self._whole(sent, encoded=encoded)
 
     async def _whole(self, sent: Sent, *, encoded: bool) -> None:
         account, answer = self.account, sent.answer
-        since = time.perf_counter()
-        body, whole = await self._buffered(sent)
+        body, whole = answer.all_there(SMALL_BYTES), True
+        if body is None:
+            since = time.perf_counter()
+            body, whole = await self._buffered(sent)
+            account.waited_s += time.perf_counter() - since
         account.first_at = time.perf_counter()
-        account.waited_s += account.first_at - since
         if account.answer_log is not None:
             account.answer_log.add(body)
         if not whole:
@@ -280,19 +281,19 @@ class Delivery(msgspec.Struct, frozen=True):
         return headers
 
     def _headers(self, sent: Sent) -> list[Header]:
-        headers = forwarded_headers(sent.answer)
+        headers = list(sent.answer.headers)
         if sent.translator is not None:
             headers = [header for header in headers if header[0] in _TRANSLATED]
         headers.append(self.account.id_header)
         return headers
 
 
-async def _own_key_refusal(sent: Sent) -> RequestError:
-    """Return a 503: nobody should be told to log in for a key that is not theirs."""
+async def _refuse_own_key(sent: Sent) -> NoReturn:
+    """Raise RequestError (503): nobody should be told to log in for a key that is not theirs."""
     body, _ = await sent.answer.read(SMALL_BYTES, idle_timeout_s=_timeout_s(sent))
     name, reason = sent.candidate.link.name, describe.error_text(sent.answer.status, body)
     text = f"provider {name} refused the gateway's own key: {reason}"
-    return RequestError(503, "api_error", text)
+    raise RequestError(503, "api_error", text)
 
 
 @lru_cache(64)

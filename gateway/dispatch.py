@@ -179,7 +179,7 @@ class Dispatcher:
         waiting = call.announcement
         waiting += more
         if waiting:
-            self.say(tuple(waiting))
+            self.say(waiting)
             waiting.clear()
 
     async def _once(

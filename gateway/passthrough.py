@@ -5,7 +5,6 @@ from __future__ import annotations
 from gateway.errors import RequestError, UpstreamError
 from gateway.links import Link, key_vendor
 from gateway.redact import redact
-from gateway.upstream.origin import Answer
 from gateway.wire.answers import refuse, reply_error
 from gateway.wire.formats import Wire
 from gateway.wire.http import Header, Request, Responder
@@ -41,13 +40,6 @@ async def pass_through(
         responder.end()
 
 
-def forwarded_headers(answer: Answer) -> list[Header]:
-    """Return the provider's headers for the client: all, but none that pose as the gateway's."""
-    if b"x-gateway-" not in b"\n".join(answer.first):
-        return list(answer.headers)
-    return [header for header in answer.headers if header[0][:10] != b"x-gateway-"]
-
-
 async def _fetch(
     link: Link, request: Request, target: bytes, *, authenticated: bool
 ) -> tuple[int, tuple[Header, ...], bytes]:
@@ -65,7 +57,7 @@ async def _fetch(
         body, whole = await answer.read(MAX_BYTES, idle_timeout_s=timeout_s)
         if not whole:
             raise RequestError(502, "api_error", f"provider {link.name}: the answer is too large")
-        kept = (header for header in forwarded_headers(answer) if header[0] != b"content-length")
+        kept = (header for header in answer.headers if header[0] != b"content-length")
         return answer.status, tuple(kept), body
     finally:
         answer.release()

@@ -41,14 +41,19 @@ class Answer:
         if self._connection is not None:
             self._connection.set_throttled(throttled=False)
 
+    def all_there(self, limit: int) -> bytes | None:
+        """Return the body when the whole of it, no longer than `limit`, has come; else None.
+
+        What is returned is taken; of any other answer nothing is.
+        """
+        return self._held().all_there(limit)
+
     async def read(self, limit: int, *, idle_timeout_s: float = 300) -> tuple[bytes, bool]:
         """Buffer up to `limit` bytes; return them and whether they are all there is.
 
         What is beyond them can then be pumped. Raises UpstreamError as `pump` does.
         """
         connection = self._held()
-        if connection.parser.finished:
-            return connection.split((), limit)
         buffer = _Buffer(connection, limit)
         await connection.deliver(buffer, idle_timeout_s)
         return connection.split(buffer.parts, limit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httptools
 
 from gateway.upstream.head import AnswerHead, HeadReader
-from gateway.wire.hops import end_to_end
+from gateway.wire.hops import OWN, end_to_end
 from gateway.wire.http import Header, all_values, first_values
 
 _SILENT_BYTES = 256 << 10  # bound of a head, and of anything that yields no body
@@ -111,7 +111,8 @@ class AnswerParser:
         if any(value.lower() != b"chunked" for value in codings):
             raise _Violation("a transfer coding other than chunked")
         self._sized = bool(codings) or b"content-length" in first
-        travelling = end_to_end(headers, all_values(headers, first, b"connection"))
+        kept = end_to_end(headers, all_values(headers, first, b"connection"))
+        travelling = tuple([header for header in kept if not header[0].startswith(OWN)])
         self.head = AnswerHead(status, travelling, first_values(travelling))
 
     def on_body(self, piece: bytes) -> None:  # noqa: D102 - named by httptools

@@ -103,6 +103,12 @@ class Connection(asyncio.Protocol):
         self._set_paused()
         self._conclude()
 
+    def all_there(self, limit: int) -> bytes | None:
+        """Return the body when it is whole and nobody took any of it, and no longer than that."""
+        if not self.parser.finished or len(self._early) > limit or self._failure is not None:
+            return None
+        return self.split((), limit)[0]
+
     def split(self, parts: Sequence[bytes], limit: int) -> tuple[bytes, bool]:
         """Return the first `limit` bytes and whether nothing follows; hold the rest."""
         data = b"".join((*parts, self._early)) if parts else self._early

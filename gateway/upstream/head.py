@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from gateway.wire.hops import HOP_BY_HOP
+from gateway.wire.hops import HOP_BY_HOP, OWN
 from gateway.wire.http import Header, first_values
 
 T = TypeVar("T")
@@ -31,7 +31,8 @@ class AnswerHead(msgspec.Struct, frozen=True):
 
     Attributes:
         status: 200 or above.
-        headers: Names in lower case, values stripped of outer blanks; without hop-by-hop headers.
+        headers: Names in lower case, values stripped of outer blanks; without hop-by-hop headers,
+            and without those that pose as the gateway's own.
         first: The first value of each of them.
     """
 
@@ -121,7 +122,7 @@ def _meaning(name: bytes, value: bytes) -> Header | tuple[()] | None:
     if name == b"content-length":
         return (name, value) if _LENGTH.fullmatch(value) else ()
     if name not in HOP_BY_HOP:
-        return name, value
+        return None if name.startswith(OWN) else (name, value)
     harmless = name == b"keep-alive" or (name == b"connection" and value.lower() == b"keep-alive")
     return None if harmless else ()
 

@@ -26,6 +26,10 @@ HOP_BY_HOP = frozenset(
 _UNREMOVABLE = frozenset((b"host", b"content-length", b"content-type", b"content-encoding"))
 
 
+OWN = b"x-gateway-"
+"""How the gateway's own headers begin; nobody else's answer may have any."""
+
+
 def end_to_end(headers: Iterable[Header], connection: Iterable[bytes]) -> tuple[Header, ...]:
     """Return the headers that travel on.
 

@@ -63,6 +63,7 @@ _PLAIN_LINES = st.sampled_from(
         b"X-A: 2",
         b"X-B: \xc3\xa9, \x80\xff",
         b"X-C: a:b",
+        b"X-Gateway-Override: a=>b",
     ]
 )
 _OTHER_LINES = st.sampled_from(

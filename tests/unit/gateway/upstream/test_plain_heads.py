@@ -15,6 +15,7 @@ def test_plain_head_tells_status_headers_length_and_rest() -> None:
     data = (
         b"HTTP/1.1 429 Too Many Requests\r\nServer: one\r\nSet-Cookie: a=1\r\nset-cookie: b=2\r\n"
         b"Content-Length:012\r\nConnection: Keep-Alive\r\nKeep-Alive: timeout=5\r\n"
+        b"X-Gateway-Cost-Usd: 7\r\n"
         b"X-Words: \xe9 of: many\r\n\r\nrest\r\n\r\n"
     )
     headers = (
@@ -94,6 +95,7 @@ _LINES = st.sampled_from(
         b"X-Long: " + b"a" * 300,
         b"Connection: keep-alive",
         b"Keep-Alive: timeout=5",
+        b"X-Gateway-Model: nobody's",
     ]
 )
 _HEADS = st.builds(
