@@ -51,16 +51,17 @@ class SubAgents:
 
     async def identify(self, request: Request, body: Body) -> Agent:
         """Return the agent of a request; a sub-agent keeps its first name."""
-        key = agents.sub_agent(request, body)
+        told = agents.claims(request.head)
+        key = agents.sub_agent(told, body)
         if key is None:
-            return agents.identify(request, body, self._known)
+            return agents.identify(told, body, self._known)
         name = self._memory.name(key, self._clock())
         # Without a session id no two workers can mean the same agent; a hint comes with each turn.
-        new = name is None and bool(key.session_id) and not agents.hinted(request)
+        new = name is None and bool(key.session_id) and told.hint is None
         if new and not self._memory.unnamed(key, self._clock()):
             name = await self._look_up(key, body)
         linked = None if name is None else Agent(name.agent_type, AgentSource(name.source))
-        agent = agents.identify(request, body, self._known, linked)
+        agent = agents.identify(told, body, self._known, linked)
         if agent.source is not AgentSource.THREAD:
             self._remember(key, agent, write=new and name is None)
         return agent

@@ -9,7 +9,14 @@ import msgspec
 
 from fuzz.targets import standard
 from fuzz.targets.standard import Members, member
-from gateway.agents.identity import Definition, DefinitionIndex, first_prompt, identify, sub_agent
+from gateway.agents.identity import (
+    Definition,
+    DefinitionIndex,
+    claims,
+    first_prompt,
+    identify,
+    sub_agent,
+)
 from gateway.cache.response_cache import Asked, cache_key
 from gateway.errors import RequestError
 from gateway.overrides.shape import read_shape
@@ -93,8 +100,8 @@ def _both(data: bytes) -> tuple[Members | None, Body | None]:
 def _look_at(data: bytes, found: Body) -> None:
     """Do what is done with every body that is accepted."""
     request = Request(Head(b"POST", b"/v1/messages", _HEADERS), data, 0.0)
-    assert identify(request, found, _KNOWN).type
-    assert sub_agent(request, found) is not None or found.agent_type is not None
+    assert identify(claims(request.head), found, _KNOWN).type
+    assert sub_agent(claims(request.head), found) is not None or found.agent_type is not None
     first_prompt(found)
     assert read_shape(request, found).context_tokens
     asked = Asked(("p",), found.model, b"/v1/messages", b"")

@@ -18,7 +18,7 @@ from gateway.agents.links import Key
 from gateway.overrides.shape import header_name
 from gateway.overrides.shape import name as clean
 from gateway.wire.body import Body
-from gateway.wire.http import Head, Request, per_head
+from gateway.wire.http import Head, per_head
 
 MAIN, SUBAGENT = "main", "subagent"
 
@@ -122,15 +122,15 @@ class DefinitionIndex:
 
 
 def identify(
-    request: Request, body: Body, known: DefinitionIndex, linked: Agent | None = None
+    told: Claims, body: Body, known: DefinitionIndex, linked: Agent | None = None
 ) -> Agent:
     """Return the agent of a request.
 
     Args:
+        told: What its head claims.
         linked: What is known of the sub-agent `sub_agent` returns: its name so far, or the one its
             parent gave it; None when nothing is.
     """
-    told = claims(request.head)
     if told.explicit is not None:
         return told.explicit
     if body.agent_type is not None:
@@ -138,17 +138,11 @@ def identify(
     return linked or told.hint or _prompted(body, known) or told.thread
 
 
-def sub_agent(request: Request, body: Body) -> Key | None:
+def sub_agent(told: Claims, body: Body) -> Key | None:
     """Return the sub-agent a request comes from; None for a main thread, or an explicit name."""
-    told = claims(request.head)
     if told.agent_id is None or told.explicit is not None or body.agent_type is not None:
         return None
     return Key(told.session_id or "", told.agent_id)
-
-
-def hinted(request: Request) -> bool:
-    """Return whether the client itself says what kind of sub-agent this is."""
-    return claims(request.head).hint is not None
 
 
 def first_prompt(body: Body) -> str | None:
@@ -188,7 +182,7 @@ def _prompted(body: Body, known: DefinitionIndex) -> Agent | None:
     """Return what the system prompt says; it is decoded only when it may say something."""
     raw = body.raw("system")
     marked = raw.find(_MARK) >= 0  # `in` tries for a number first
-    if not (marked or (known and raw)):
+    if not (marked or (raw and known)):
         return None
     texts = tuple(_texts(raw))
     for text in texts:

@@ -14,8 +14,8 @@ from gateway.agents.identity import (
     AgentSource,
     Definition,
     DefinitionIndex,
+    claims,
     first_prompt,
-    hinted,
     identify,
     parse_definition,
     sub_agent,
@@ -95,7 +95,7 @@ CASES: list[tuple[dict[str, str], dict[str, Json], Agent | None, str, str]] = [
 def test_strongest_signal_names_the_agent(
     headers: dict[str, str], fields: dict[str, Json], linked: Agent | None, name: str, source: str
 ) -> None:
-    found = identify(request(headers), body(**fields), INDEX, linked)
+    found = identify(claims(request(headers).head), body(**fields), INDEX, linked)
     assert found == Agent(name, AgentSource(source))
 
 
@@ -112,7 +112,7 @@ def test_strongest_signal_names_the_agent(
 def test_only_a_sub_agent_without_an_explicit_name_is_looked_up(
     headers: dict[str, str], fields: dict[str, Json], key: Key | None
 ) -> None:
-    assert sub_agent(request(headers), body(**fields)) == key
+    assert sub_agent(claims(request(headers).head), body(**fields)) == key
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_only_a_sub_agent_without_an_explicit_name_is_looked_up(
     [({}, False), (CUSTOM, False), (SUB | {"x-claude-code-agent-type": "Plan"}, True)],
 )
 def test_hint_of_a_custom_agent_says_nothing(headers: dict[str, str], expected: bool) -> None:
-    assert hinted(request(headers)) is expected
+    assert (claims(request(headers).head).hint is not None) is expected
 
 
 @pytest.mark.parametrize(
@@ -141,9 +141,9 @@ def test_prompt_of_a_child_ends_its_first_message(messages: Json, prompt: str | 
 
 
 def test_name_is_short_and_holds_no_secret() -> None:
-    long = identify(request({"x-agent-type": "a" * 999}), body(), INDEX)
+    long = identify(claims(request({"x-agent-type": "a" * 999}).head), body(), INDEX)
     assert len(long.type) == MAX_NAME_CHARS
-    secret = identify(request({}), body(agent_type="sk-ant-abcdefgh"), INDEX)
+    secret = identify(claims(request({}).head), body(agent_type="sk-ant-abcdefgh"), INDEX)
     assert "abcdefgh" not in secret.type
 
 
