@@ -271,7 +271,9 @@ class Account(msgspec.Struct):
         requested = self.requested
         if usage is None or not requested:
             return None, (0, 0)
-        return pricing.cost_saved(usage, requested, cost), pricing.rewrite(usage, requested)
+        # Only a conversation has a cache to write again.
+        rewrite = pricing.rewrite(usage, requested) if self.sender.session_id else (0, 0)
+        return pricing.cost_saved(usage, requested, cost), rewrite
 
     def _billing(self) -> str:
         if self.candidate is None:

@@ -87,17 +87,18 @@ class Delivery(msgspec.Struct, frozen=True):
         kind = answer.header(b"content-type") or b""
         encoded = (answer.header(b"content-encoding") or b"identity") != b"identity"
         stream = _media_type(kind) == STREAM_TYPES[sent.candidate.link.wire]
-        if sent.own_key_refused:
+        ok = sent.ok
+        if not ok and sent.own_key_refused:
             return _refuse_own_key(sent)
         if sent.translator is not None and encoded:
             raise _unusable(sent, "the answer is encoded, so it cannot be translated")
-        if stream and not encoded and sent.ok:
+        if stream and not encoded and ok:
             return self._watched_stream(sent)
         if stream and sent.translator is None:
             return self._plain(sent, PlainRelay(self.responder, keep_last=False))
-        return self._whole(sent, encoded=encoded)
+        return self._whole(sent, ok=ok, encoded=encoded)
 
-    async def _whole(self, sent: Sent, *, encoded: bool) -> None:
+    async def _whole(self, sent: Sent, *, ok: bool, encoded: bool) -> None:
         account, answer = self.account, sent.answer
         body, whole = answer.all_there(SMALL_BYTES), True
         if body is None:
@@ -112,7 +113,6 @@ class Delivery(msgspec.Struct, frozen=True):
                 raise _unusable(sent, "the answer is too large to be translated")
             await self._plain(sent, PlainRelay(self.responder, keep_last=True, first=body))
             return
-        ok = sent.ok
         headers = self._unsized_headers(sent)
         reading = Reading()
         if sent.translator is not None:

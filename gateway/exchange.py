@@ -100,7 +100,7 @@ class Exchange(msgspec.Struct):
         candidates = await self._choose(agent)
         first = candidates[0]
         account.ask(first)
-        vendor = key_vendor(request.headers, account.wire, authenticated=user is not None)
+        vendor = key_vendor(request.head.headers, account.wire, authenticated=user is not None)
         announcement = self._announcement(first)
         call = Call(account.id, account.wire, request, body, target, vendor, announcement)
         try:
@@ -135,7 +135,10 @@ class Exchange(msgspec.Struct):
         since = time.perf_counter()
         sent = account.sent = await service.dispatcher.send(call, candidates)
         account.waited_s += time.perf_counter() - since
-        self._answered(candidates[0], sent)
+        if sent.answer.resent:
+            log.info("Request sent again on a new connection: request_id=%s", account.id)
+        if sent.candidate is not candidates[0]:
+            self._fell_back(candidates[0], sent)
         delivery = Delivery(
             account,
             self.responder,
@@ -207,13 +210,9 @@ class Exchange(msgspec.Struct):
                 lines.append(b"Override count: %d" % service.counts.overrides)
         return lines
 
-    def _answered(self, first: Candidate, sent: Sent) -> None:
-        """Note who answered in the end."""
+    def _fell_back(self, first: Candidate, sent: Sent) -> None:
+        """Note that another than the first choice answered."""
         account = self.account
-        if sent.answer.resent:
-            log.info("Request sent again on a new connection: request_id=%s", account.id)
-        if sent.candidate is first:
-            return
         account.ask(sent.candidate)
         if sent.candidate.chosen != first.chosen:
             account.skipped = INEXPRESSIBLE if sent.after == INEXPRESSIBLE else "target_down"

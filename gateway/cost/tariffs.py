@@ -109,7 +109,7 @@ class Tariff:
         if self.long_prompt is None:
             return self.price
         above, price = self.long_prompt
-        return price if usage.prompt_tokens > above else self.price
+        return price if usage.prompt_tokens() > above else self.price
 
     def on(self, terms: Terms) -> Tariff | None:
         """Return what the model costs on these terms, wherever it runs; None when unknown."""

@@ -115,7 +115,7 @@ class Metrics:
 
     def overhead(self, seconds: float) -> None:
         """Count what the gateway itself added to the time to an answer's first byte."""
-        self._overhead.add(max(0, round(seconds * 1_000_000)))
+        self._overhead.add(int(seconds * 1_000_000))
 
     @contextmanager
     def stream(self, meter: Meter) -> Iterator[None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import sys
@@ -86,10 +85,13 @@ class LineHandler(logging.Handler):
 
     def flush(self) -> None:
         """Write out what waits. A descriptor that takes nothing any more loses it."""
-        with self._writing, contextlib.suppress(OSError):
+        with self._writing:
             data, self._waiting, self._size = b"".join(self._waiting), [], 0
-            while data:
-                data = data[os.write(self._descriptor, data) :]
+            try:
+                while data:
+                    data = data[os.write(self._descriptor, data) :]
+            except OSError:
+                return
 
     def _schedule(self) -> bool:
         """Have the lines written at the end of the loop's turn; False outside of a loop."""

@@ -64,6 +64,8 @@ class Ledger:
         spilled: Those of them that wait in a file to be brought in.
         late: Answers that ended before their record was committed.
         healthy: Whether the last attempt to write succeeded.
+        wait_for: Makes the future of a record say False, too, once an answer has waited for it
+            long enough.
         on_record: Called with each record that is queued, or should have been.
         on_commit: Called in the event loop with the number of records just committed.
     """
@@ -91,6 +93,7 @@ class Ledger:
         self._unfinished = 0
         self._loop = asyncio.get_running_loop()
         self._deadlines = Deadlines(self._count_late)
+        self.wait_for = self._deadlines.watch
         self._open = True
         self._thread = threading.Thread(target=self._write, name="ledger-writer", daemon=True)
         self._thread.start()
@@ -99,10 +102,6 @@ class Ledger:
         """Queue a record; the future says whether it was committed. It never raises."""
         self.on_record(entry)
         return self._enqueue(entry)
-
-    def wait_for(self, record: asyncio.Future[bool]) -> None:
-        """Have the future of a record say False, too, once an answer has waited long enough."""
-        self._deadlines.watch(record)
 
     def enqueue(self, task: Task) -> asyncio.Future[bool]:
         """Have a task run in the next transaction; the future says whether it was committed.

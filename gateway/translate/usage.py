@@ -69,7 +69,7 @@ def to_messages(usage: Usage | None) -> dict[str, int]:
 def to_chat(usage: Usage) -> dict[str, object]:
     """Return a chat completion's `usage`; cache writes in the field other gateways use for them."""
     written = usage.cache_write_tokens
-    prompt = usage.prompt_tokens
+    prompt = usage.prompt_tokens()
     return {
         "prompt_tokens": prompt,
         "completion_tokens": usage.output_tokens,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
+import msgspec
+
 from gateway.upstream.connection import Connection, Sink
 from gateway.upstream.head import AnswerHead
-from gateway.wire.http import ReadSide
+from gateway.wire.http import Header, ReadSide
 
 
-class Answer:
+class Answer(msgspec.Struct, eq=False):
     """A response whose head is in and whose body is still to be taken.
 
     Attributes:
@@ -18,13 +22,20 @@ class Answer:
         resent: Whether the request was sent twice because a pooled connection had just died.
     """
 
-    __slots__ = ("_connection", "first", "header", "headers", "resent", "status")
+    status: int
+    headers: tuple[Header, ...]
+    first: Mapping[bytes, bytes]
+    header: Callable[[bytes], bytes | None]
+    resent: bool
+    _connection: Connection | None
 
-    def __init__(self, connection: Connection, head: AnswerHead, *, resent: bool) -> None:
-        self.status, self.headers, self.first = head.status, head.headers, head.first
-        self.header = head.first.get
-        self.resent = resent
-        self._connection: Connection | None = connection
+    __repr__ = object.__repr__  # headers may hold secrets
+
+    @classmethod
+    def begun(cls, connection: Connection, head: AnswerHead, *, resent: bool) -> Answer:
+        """Return the answer that a connection is bringing."""
+        first = head.first
+        return cls(head.status, head.headers, first, first.get, resent, connection)
 
     @property
     def read_side(self) -> ReadSide:

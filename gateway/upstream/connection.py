@@ -105,9 +105,13 @@ class Connection(asyncio.Protocol):
 
     def all_there(self, limit: int) -> bytes | None:
         """Return the body when it is whole and nobody took any of it, and no longer than that."""
-        if not self.parser.finished or len(self._early) > limit or self._failure is not None:
+        body = self._early
+        if not self.parser.finished or len(body) > limit:
             return None
-        return self.split((), limit)[0]
+        self._early = b""
+        if self._paused:
+            self._set_paused()
+        return body
 
     def split(self, parts: Sequence[bytes], limit: int) -> tuple[bytes, bool]:
         """Return the first `limit` bytes and whether nothing follows; hold the rest."""

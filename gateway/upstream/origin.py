@@ -122,7 +122,7 @@ class Origin:
             if not isinstance(error, UpstreamError) or not _may_resend(connection):
                 raise
         else:
-            return Answer(connection, answer, resent=False)
+            return Answer.begun(connection, answer, resent=False)
         left_s = head_timeout_s - connection.waited_s()
         self.resent += 1
         connection = await self._connect()
@@ -131,7 +131,7 @@ class Origin:
         except BaseException:
             connection.release()
             raise
-        return Answer(connection, answer, resent=True)
+        return Answer.begun(connection, answer, resent=True)
 
     def sweep(self, now: float) -> None:
         """Close the oldest idle connections; call about once a second with event-loop time."""

@@ -52,9 +52,8 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
         """What was written to the prompt cache, for five minutes or an hour."""
         return self.cache_write_5m_tokens + self.cache_write_1h_tokens
 
-    @property
     def prompt_tokens(self) -> int:
-        """The whole prompt, cached or not."""
+        """Return the whole prompt, cached or not."""
         written = self.cache_write_5m_tokens + self.cache_write_1h_tokens
         return self.input_tokens + written + self.cache_read_tokens
 
