@@ -246,7 +246,7 @@ class Account(msgspec.Struct):
             skipped_reason=self.skipped,
             chosen=self.chosen,
             rewrite_pico=rewrite,
-            limits=self._limits(),
+            limits=() if self.sent is None else describe.rate_limits(self.sent.answer.first),
             cache=self.cache,
             request_body=self.request.body if logs and self._of_logged_project(books) else None,
             response_body=None if self.answer_log is None else self.answer_log.text(),
@@ -281,9 +281,6 @@ class Account(msgspec.Struct):
         link = self.candidate.link
         # Whose key is neither configured nor forwarded pays nothing, and by no subscription.
         return describe.billing(self.request, link.key if link.forwards else link.key or "")
-
-    def _limits(self) -> tuple[tuple[str, int], ...]:
-        return () if self.sent is None else describe.rate_limits(self.sent.answer.first)
 
     def _of_logged_project(self, books: Books) -> bool:
         return not books.body_projects or self.sender.project_id in books.body_projects

@@ -109,9 +109,20 @@ def _messages(body: Body) -> tuple[int | None, int | None, tuple[str, ...]]:
     found = body.messages()
     if found is None:
         return body.count("messages"), None, ()
-    if not [1 for one in found if one.role in _INSTRUCTING or one.output_config is not None]:
-        return len(found), 0, ()  # as most are
+    if _are_plain(found):
+        return len(found), 0, ()
     return len(found), _instructing_later(found), _message_efforts(found)
+
+
+def _are_plain(messages: Sequence[Message]) -> bool:
+    """Return whether all are a user's or an assistant's that set no effort, as most are."""
+    for message in messages:
+        match message.role:
+            case "user" | "assistant" if message.output_config is None:
+                continue
+            case _:
+                return False
+    return True
 
 
 def _instructing_later(messages: Sequence[Message]) -> int:

@@ -116,7 +116,7 @@ def _row(record: AuditRecord) -> tuple[object, ...]:
         _NULL if cache is None else str(cache),
         _NULL if record.agent_id is None else record.agent_id,
         record.chosen,
-        "[]" if usage is None else _words(usage.unusual),
+        "[]" if usage is None else _words(usage.unusual()),
     )  # fmt: skip  # 40 lines otherwise
 
 

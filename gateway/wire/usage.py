@@ -57,9 +57,8 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
         written = self.cache_write_5m_tokens + self.cache_write_1h_tokens
         return self.input_tokens + written + self.cache_read_tokens
 
-    @property
     def unusual(self) -> tuple[str, ...]:
-        """What, beside the tokens, decides its price, one word each; empty for most answers."""
+        """Return what, beside the tokens, decides its price, in words; empty for most answers."""
         terms = self.terms
         if terms is STANDARD and not self.web_searches and not self.steps:
             return ()

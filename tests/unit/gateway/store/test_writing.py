@@ -109,7 +109,7 @@ def test_record_is_read_back_as_it_was_written(
         assert found[name] == (None if record.usage is None else getattr(record.usage, name))
     assert msgspec.json.decode(found["shape"], type=Shape) == record.shape
     assert tuple(msgspec.json.decode(found["adapted"])) == record.adapted
-    unusual = () if record.usage is None else record.usage.unusual
+    unusual = () if record.usage is None else record.usage.unusual()
     assert tuple(msgspec.json.decode(found["terms"])) == unusual
     bodies = (record.request_body, record.response_body)
     texts = [None if body is None else body.decode() for body in bodies]
