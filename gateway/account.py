@@ -40,22 +40,6 @@ LEFT = "the client left before the answer's end"
 _COUNT_TOKENS, _HIT = Endpoint.COUNT_TOKENS, CacheOutcome.HIT
 
 
-class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """How an exchange ended.
-
-    Attributes:
-        error: What went wrong, without secrets; None for a complete answer.
-        stream: Whether the answer was an event stream.
-        begun: Whether the client has received a part of the answer.
-    """
-
-    status: int
-    reading: Reading
-    error: str | None
-    stream: bool
-    begun: bool
-
-
 @dataclass(frozen=True, slots=True)
 class Books:
     """What every record of a worker has in common.
@@ -199,17 +183,31 @@ class Account(msgspec.Struct):
         known = () if cost is None else ((b"x-gateway-cost-usd", usd_text(cost).encode()),)
         return (*self.told.headers, *known, (b"x-gateway-latency-ms", latency))
 
-    def record(self, outcome: Outcome, books: Books) -> AuditRecord:
-        """Return the record of this exchange, now that it is over."""
-        candidate, agent, sender, reading = self.candidate, self.agent, self.sender, outcome.reading
+    def record(
+        self,
+        books: Books,
+        status: int,
+        reading: Reading,
+        error: str | None,
+        *,
+        stream: bool,
+        begun: bool,
+    ) -> AuditRecord:
+        """Return the record of this exchange, now that it is over.
+
+        Args:
+            error: What went wrong, without secrets; None for a complete answer.
+            stream: Whether the answer was an event stream.
+            begun: Whether the client has received a part of the answer.
+        """
+        candidate, agent, sender = self.candidate, self.agent, self.sender
         cost = self.cost_pico = self._cost(reading, books.pricing)
         billing, overridden = self._billing(), self.overridden
         counted = not self.counting and books.track_statistics
-        status, error = outcome.status, outcome.error
         saved, rewrite = None, (0, 0)
         if counted and overridden and billing == "metered":
             saved, rewrite = self._saved(reading.usage, cost, books.pricing)
-        begun, first, logs = self.begun, self.first_at, books.log_request_bodies
+        since, first, logs = self.begun, self.first_at, books.log_request_bodies
         return AuditRecord(
             request_id=self.id,
             boot_id=books.boot_id,
@@ -221,12 +219,12 @@ class Account(msgspec.Struct):
             requested_model=self.requested,
             status=status,
             success=error is None and 200 <= status < 300,
-            partial=error is not None and outcome.begun,
-            stream=outcome.stream or (self.body is not None and self.body.stream),
+            partial=error is not None and begun,
+            stream=stream or (self.body is not None and self.body.stream),
             overridden=overridden,
             counted=counted,
-            latency_us=int((time.perf_counter() - begun) * 1_000_000),
-            ttft_us=None if first is None else int((first - begun) * 1_000_000),
+            latency_us=int((time.perf_counter() - since) * 1_000_000),
+            ttft_us=None if first is None else int((first - since) * 1_000_000),
             usage=reading.usage,
             cost_pico=cost,
             saved_pico=saved,

@@ -14,7 +14,7 @@ import msgspec
 
 from gateway import describe
 from gateway.access.limits import Admission
-from gateway.account import LEFT, Account, Outcome
+from gateway.account import LEFT, Account
 from gateway.agents.identity import Agent
 from gateway.body_log import AnswerLog
 from gateway.cache.answers import Lookup, asked, replay_headers
@@ -41,6 +41,7 @@ from gateway.wire.usage import Reading, Usage
 log = logging.getLogger(__name__)
 
 CLIENT_LEFT = 499
+_UNREAD = Reading()
 _MESSAGES = Wire.MESSAGES  # bound once, see `account`
 
 
@@ -262,9 +263,9 @@ class Exchange(msgspec.Struct):
     ) -> asyncio.Future[bool]:
         """Queue the record of this exchange; later calls change nothing."""
         if self.recorded is None:
-            begun = self.responder.started
-            outcome = Outcome(status, reading or Reading(), error, stream=stream, begun=begun)
-            entry = self.account.record(outcome, self.service.books)
+            books, begun = self.service.books, self.responder.started
+            reading = reading or _UNREAD
+            entry = self.account.record(books, status, reading, error, stream=stream, begun=begun)
             if self.admission is not None and entry.usage is not None:
                 self.admission.charge(entry.usage)
             self.recorded = self.service.ledger.record(entry)
