@@ -18,7 +18,7 @@ from benchmarks.gateway.proof import prove
 from benchmarks.gateway.subjects import GatewayPlan, Provider, Subject, gateway, nginx_proxy
 
 CONNECTIONS = 16
-REQUESTS, WARM_REQUESTS = 480, 320  # a multiple of the connections
+REQUESTS, WARM_REQUESTS = 1440, 320  # a multiple of the connections
 MANY_RULES = 10_000
 STREAMS = 10
 LONG, SHORT = Pace(deltas=100, every_ms=40), Pace(deltas=20, every_ms=40)
