@@ -67,9 +67,9 @@ class Account(msgspec.Struct):
     Attributes:
         id_header: What every answer carries.
         seq: Its number among those of this worker.
-        told: What is said of the choice; empty before there is one.
         taken: `time.perf_counter()` when it was taken.
         begun: The same when its first byte arrived.
+        told: What is said of the choice; empty before there is one.
         requested: The client's model; None before it is known.
         wire: The client's format.
         counting: Whether a token count is asked for: nothing is generated then.
