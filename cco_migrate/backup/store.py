@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from cco_migrate.backup.manifest import Backup, BackupFile, decode, encode
 from cco_migrate.errors import InvalidInput, ToolkitError
+from cco_migrate.scratch import scratch
 from cco_migrate.world import World
 
 Contents = Mapping[str, bytes]
@@ -131,11 +131,11 @@ class BackupStore:
         """Restore every file to scratch and read it back; the faults are returned, not raised."""
         restored: dict[str, bytes] = {}
         damage: list[str] = []
-        with tempfile.TemporaryDirectory(prefix="cco-verify-") as scratch:
+        with scratch("verify") as folder:
             for number, file in enumerate(backup.files):
                 if file.sha256 is None:
                     continue
-                target = Path(scratch) / f"{number}-{Path(file.path).name}"
+                target = folder / f"{number}-{Path(file.path).name}"
                 try:
                     data = self._saved(file.sha256, file.size)
                 except ToolkitError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from cco_migrate.config import ConfigName
 from cco_migrate.errors import InvalidInput, ToolkitError
 from cco_migrate.runs.journal import Status
 from cco_migrate.runs.store import UNFINISHED, Run
+from cco_migrate.scratch import scratch
 from cco_migrate.session import Result, Session, confirm, shown
 from cco_migrate.world import World
 
@@ -229,8 +229,8 @@ def _prove_archive(world: World, chosen: Chosen, overrides: Path) -> Proof:
 
 def _prove_apart(world: World, backup: Backup, contents: Contents, overrides: Path) -> Proof:
     """Prove what is in no store: in one that lives as long as the proof."""
-    with tempfile.TemporaryDirectory(prefix="cco-verify-") as scratch:
-        store = BackupStore(Path(scratch), world)
+    with scratch("verify") as folder:
+        store = BackupStore(folder, world)
         for data in contents.values():
             store.put(data)
         return prove(store, backup, overrides)

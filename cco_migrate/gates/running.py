@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from cco_migrate.errors import ToolkitError
 from cco_migrate.gates.order import GateOptions
+from cco_migrate.scratch import scratch
 
 PLUGIN = "cco_migrate.gates.plugin"
 
@@ -29,15 +29,15 @@ def run_gate(options: GateOptions, outputs: Mapping[str, str]) -> Mapping[str, A
     """
     import pytest  # noqa: PLC0415  # half a second that only a gate has to pay
 
-    with tempfile.TemporaryDirectory() as scratch:
-        verdict = Path(scratch) / "verdict.json"
+    with scratch("gate") as folder:
+        verdict = folder / "verdict.json"
         words = [f"--gateway-{name}={value}" for name, value in asdict(options).items()]
         words += [f"--gate-{name}={path}" for name, path in outputs.items() if path]
         said = io.StringIO()
         with contextlib.redirect_stdout(said):
             status = pytest.main([
-                "-p", PLUGIN, "-p", "no:cacheprovider", "--capture=no", f"--rootdir={scratch}",
-                "-c", _empty_ini(scratch), "--pyargs", "cco_migrate.gates",
+                "-p", PLUGIN, "-p", "no:cacheprovider", "--capture=no", f"--rootdir={folder}",
+                "-c", _empty_ini(folder), "--pyargs", "cco_migrate.gates",
                 f"--gate-verdict={verdict}", *words,
             ])  # fmt: skip
         if status == pytest.ExitCode.INTERRUPTED:
@@ -49,8 +49,8 @@ def run_gate(options: GateOptions, outputs: Mapping[str, str]) -> Mapping[str, A
         return document
 
 
-def _empty_ini(scratch: str) -> str:
+def _empty_ini(folder: Path) -> str:
     """Return a configuration of pytest's that says nothing: the operator's folder may have one."""
-    path = Path(scratch) / "pytest.ini"
+    path = folder / "pytest.ini"
     path.write_text("[pytest]\n", encoding="ascii")
     return str(path)

@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import signal
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -21,11 +20,11 @@ from cco_migrate.drivers import Started
 from cco_migrate.drivers.orphans import STOP_TIMEOUT_S, ended
 from cco_migrate.errors import ToolkitError
 from cco_migrate.rehearsal import clone
+from cco_migrate.scratch import PREFIX, scratch
 from cco_migrate.world import Http
 
 START_TIMEOUT_S = 20.0
 RUN = "trial"
-_PREFIX = "cco-trial-"
 _OWNER, _FOLDER = "CCO_MIGRATE_OWNER", "CCO_MIGRATE_TRIAL"
 
 
@@ -40,11 +39,11 @@ def health_with(
     Raises:
         ToolkitError: It did not start; the message is the last thing it said.
     """
-    with tempfile.TemporaryDirectory(prefix=_PREFIX) as scratch:
-        started = _start(Path(scratch), files, context)
+    with scratch(RUN) as home:
+        started = _start(home, files, context)
         try:
             ports = ("port", "proxy_port") if proxy else ("port",)
-            return _health(Path(scratch), started, ports, context)
+            return _health(home, started, ports, context)
         finally:
             _stop(started, context)
 
@@ -61,7 +60,7 @@ def end_abandoned(context: Context) -> int:
     folders = {world.processes.environment(pid).get(_FOLDER, "") for pid in left}
     ended(left, world)
     for folder in map(Path, filter(None, folders)):
-        if folder.name.startswith(_PREFIX):
+        if folder.name.startswith(PREFIX):
             shutil.rmtree(folder, ignore_errors=True)
     return len(left) + rehearsed
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cco_migrate.context import Context, Outcome
 from cco_migrate.errors import InvalidInput, StalePlan, ToolkitError
 from cco_migrate.model import JsonObject, Step
+from cco_migrate.scratch import scratch
 from cco_migrate.vcs.bundles import clone_bundle
 from cco_migrate.vcs.repository import GIT_TIMEOUT_S, head_of, opened
 
@@ -49,8 +49,8 @@ class Bundle:
             repository.git.bundle("create", str(fresh), "--all", kill_after_timeout=GIT_TIMEOUT_S)
             fresh.chmod(0o600)
             refs = _refs(repository)
-            with tempfile.TemporaryDirectory(prefix="cco-bundle-") as scratch:
-                copy = Path(scratch) / "copy"
+            with scratch("bundle") as folder:
+                copy = folder / "copy"
                 repository.git.clone("--mirror", "--quiet", str(fresh), str(copy))
                 restored = repository.git.execute(
                     ["git", f"--git-dir={copy}", "for-each-ref", _REF_FORMAT, *_REF_KINDS]

@@ -6,7 +6,6 @@ git only gains objects that nothing points at until somebody makes a commit of t
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from cco_migrate.errors import InvalidInput
 from cco_migrate.model import JsonObject
+from cco_migrate.scratch import scratch
 
 if TYPE_CHECKING:
     from git import Repo
@@ -64,9 +64,9 @@ def unrecorded(repository: Repo) -> Iterator[None]:
     """
     objects = Path(repository.common_dir) / "objects"
     quoted = str(objects.resolve()).replace("\\", r"\\").replace('"', r"\"")
-    with tempfile.TemporaryDirectory(prefix="cco-objects-") as scratch:
+    with scratch("objects") as folder:
         places = {
-            "GIT_OBJECT_DIRECTORY": scratch,
+            "GIT_OBJECT_DIRECTORY": str(folder),
             "GIT_ALTERNATE_OBJECT_DIRECTORIES": f'"{quoted}"',  # else a colon would divide it
         }
         with repository.git.custom_environment(**places):
@@ -79,15 +79,15 @@ def tree_after(repository: Repo, commit: str, removals: Sequence[Removal]) -> st
     Raises:
         InvalidInput: A path is not there, a patch does not apply, or nothing would change.
     """
-    with tempfile.TemporaryDirectory(prefix="cco-index-") as scratch:
-        index = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
+    with scratch("index") as folder:
+        index = {"GIT_INDEX_FILE": str(folder / "index")}
         with repository.git.custom_environment(**index):
             repository.git.read_tree(commit)
             before = tree = str(repository.git.write_tree())
             for removal in removals:
                 _delete(repository, removal.delete)
                 for patch in removal.patches:
-                    _apply(repository, patch, Path(scratch) / "patch")
+                    _apply(repository, patch, folder / "patch")
                 before, tree = tree, str(repository.git.write_tree())
                 if tree == before:
                     raise InvalidInput(f"{', '.join(_names(removal))} would change nothing")
