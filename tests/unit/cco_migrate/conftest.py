@@ -140,11 +140,11 @@ def _nobody_looks(_what: str, _timeout_s: float) -> None:
 
 DAEMON = """
 import pathlib, signal, sys
-def reload(*_): pathlib.Path(sys.argv[1]).touch()
-signal.signal(signal.SIGHUP, reload)
+# Waited for, not handled: a handler may be told just before signal.pause(), which then never ends.
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
 if sys.argv[2] == "stubborn": signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print("ready", flush=True)
-while True: signal.pause()
+while signal.sigwait([signal.SIGHUP]): pathlib.Path(sys.argv[1]).touch()
 """
 
 
