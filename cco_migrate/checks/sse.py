@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 MAX_EVENT_BYTES = 4 << 20
+AT_ONCE = "arrived all at once: something buffers the stream"
 
 
 class StreamCheck:
@@ -36,6 +37,11 @@ class StreamCheck:
             self._block(block)
         self.reads_with_deltas += self.deltas > before
 
+    @property
+    def at_once(self) -> bool | None:
+        """Whether all content came in one read; None when there was too little to say so."""
+        return self.reads_with_deltas < 2 if self.deltas > 3 else None
+
     def faults(self) -> tuple[str, ...]:
         """Return what was wrong, as sentences; empty for a good stream."""
         faults = list(self._faults)
@@ -53,8 +59,8 @@ class StreamCheck:
             faults.append("usage is missing")
         elif not self.usage["output_tokens"] and (self.text or self.tool_calls):
             faults.append("usage says 0 output tokens though content arrived")
-        if self.deltas > 3 and self.reads_with_deltas < 2:
-            faults.append(f"{self.deltas} deltas arrived all at once: something buffers the stream")
+        if self.at_once:
+            faults.append(f"{self.deltas} deltas {AT_ONCE}")
         return tuple(faults)
 
     def _block(self, block: bytes) -> None:

@@ -113,6 +113,18 @@ def test_answer_is_looked_at(
         assert faults == []
 
 
+@pytest.mark.parametrize(("at_once", "faults"), [(0, 0), (1, 0), (2, 2), (4, 4)])
+def test_few_streams_of_many_that_came_at_once_were_read_late(
+    serve: Serve, context_at: Callable[[str], Context], at_once: int, faults: int
+) -> None:
+    replies = iter([(200, SSE, whole(streamed()))] * at_once + [GOOD_STREAM] * (4 - at_once))
+    url = serve(lambda *_: next(replies))
+    requests = client_requests([SONNET] * 4, run="mo-1", streamed=4)
+    ids, found = send_requests(url, requests, "key", context_at(url))
+    assert (len(ids), len(found)) == (4, faults)
+    assert all("arrived all at once" in fault for fault in found)
+
+
 def test_nobody_there_is_a_fault_of_each_request(
     context_at: Callable[[str], Context], closed_port: int
 ) -> None:
