@@ -14,6 +14,7 @@ import msgspec
 from gateway.errors import RequestError
 from gateway.wire.edits import Edit, edited
 from gateway.wire.layout import refuse_twice
+from gateway.wire.nesting import BOUNDED_BY_PYTHON, refuse_deep
 from gateway.wire.outline import Message, Outline, outline, read_messages
 
 _string = msgspec.json.Decoder(str).decode
@@ -136,6 +137,8 @@ class Body:
 
 def _parse(data: bytes, *, ascii_only: bool) -> Outline:
     try:
+        if not BOUNDED_BY_PYTHON:
+            refuse_deep(data)
         if not ascii_only:
             data.decode()  # nested strings are skipped over below, their encoding is not looked at
         return outline(data)

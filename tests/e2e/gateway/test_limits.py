@@ -147,6 +147,7 @@ DEEP = b'{"model":"m","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     [
         (DEEP, {}, 400),
         (DEEP.replace(b"[", b'{"a":').replace(b"]", b"}"), {}, 400),
+        (DEEP.replace(b'"x"', b'"thinking"'), {}, 400),
         (b'{"model":"m"', {}, 400),
         (b'{"model":"\xff"}', {}, 400),
         (b'"model"', {}, 400),
@@ -154,7 +155,7 @@ DEEP = b'{"model":"m","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
         (b"", {b"x": b"a" * 70_000}, 431),
         (b"x" * ((32 << 20) + 1), {}, 413),
     ],
-    ids=["lists", "objects", "cut", "encoding", "string", "compressed", "head", "body"],
+    ids=["lists", "objects", "decoded", "cut", "encoding", "string", "compressed", "head", "body"],
 )
 def test_absurd_request_is_refused_in_the_callers_format(
     tmp_path: Path, path: str, content: bytes, headers: dict[bytes, bytes], status: int
