@@ -19,8 +19,9 @@ MAX_NAME_CHARS = 200
 SAMPLING: Mapping[str, float | None] = {"temperature": 1, "top_p": 1, "top_k": None}
 """Fields that steer sampling, with the value that changes nothing; None: every value does."""
 
-_EFFORTS = ("output_config", "reasoning_effort")
+_EFFORTS = frozenset({"output_config", "reasoning_effort"})
 _LIMITS = ("max_completion_tokens", "max_tokens")
+_STEERING = frozenset(SAMPLING)
 _SAID = frozenset({"thinking", "tool_choice", *_EFFORTS, *_LIMITS, *SAMPLING})
 _INSTRUCTING = frozenset({"system", "developer"})
 
@@ -67,13 +68,13 @@ def read_shape(request: Request, body: Body) -> Shape:
     thinking, choice = said.get("thinking"), said.get("tool_choice")
     count, system, efforts = _messages(body)
     return Shape(
-        effort=None if said.keys().isdisjoint(_EFFORTS) else _effort(said),
+        effort=None if _EFFORTS.isdisjoint(said) else _effort(said),
         message_efforts=efforts,
         thinking=None if thinking is None else _word(_member(thinking, "type")),
         thinking_budget=None if thinking is None else _whole(_member(thinking, "budget_tokens")),
         betas=betas(request.head),
         max_tokens=_limit(said),
-        sampling=() if said.keys().isdisjoint(SAMPLING) else _sampling(said),
+        sampling=() if _STEERING.isdisjoint(said) else _sampling(said),
         tool_choice=None if choice is None else _tool_choice(choice),
         tools=body.count("tools"),
         messages=count,
@@ -109,20 +110,9 @@ def _messages(body: Body) -> tuple[int | None, int | None, tuple[str, ...]]:
     found = body.messages()
     if found is None:
         return body.count("messages"), None, ()
-    if _are_plain(found):
-        return len(found), 0, ()
-    return len(found), _instructing_later(found), _message_efforts(found)
-
-
-def _are_plain(messages: Sequence[Message]) -> bool:
-    """Return whether all are a user's or an assistant's that set no effort, as most are."""
-    for message in messages:
-        match message.role:
-            case "user" | "assistant" if message.output_config is None:
-                continue
-            case _:
-                return False
-    return True
+    if not found.unusual:
+        return found.count, 0, ()
+    return found.count, _instructing_later(found.unusual), _message_efforts(found.unusual)
 
 
 def _instructing_later(messages: Sequence[Message]) -> int:

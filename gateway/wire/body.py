@@ -13,12 +13,13 @@ import msgspec
 
 from gateway.errors import RequestError
 from gateway.wire.edits import Edit, edited
-from gateway.wire.layout import refuse_twice
+from gateway.wire.layout import compact, refuse_twice
 from gateway.wire.nesting import BOUNDED_BY_PYTHON, refuse_deep
-from gateway.wire.outline import Message, Outline, outline, read_messages
+from gateway.wire.outline import Messages, Outline, outline, read_messages
 
 _string = msgspec.json.Decoder(str).decode
 _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_anything = msgspec.json.Decoder().decode
 _TRUE = msgspec.Raw(b"true")
 _SINGULAR = frozenset({"model", "stream", "agent_type", "project_id"})
 _OURS = ("agent_type", "project_id")  # meant for the gateway, and unknown to every provider
@@ -67,7 +68,7 @@ class Body:
         made += [Edit((name,), None) for name in _OURS if name in self._parts.values]
         return edited(self._data, self._parts.members(), made)
 
-    def messages(self) -> Sequence[Message] | None:
+    def messages(self) -> Messages | None:
         """Return what is looked at of the messages; None when one is of an unexpected type."""
         parts = self._parts
         if parts.messages is not None:
@@ -94,7 +95,10 @@ class Body:
 
     def size(self, names: Iterable[str]) -> int:
         """Return how many bytes these top-level values take together; absent ones take none."""
-        return sum(map(len, filter(None, map(self._parts.values.get, names))))
+        values, size = self._parts.values, 0
+        for name in names:
+            size += len(values.get(name, b""))
+        return size
 
     def raw(self, name: str) -> bytes:
         """Return a top-level value as it stands in the body; empty when it is absent."""
@@ -107,15 +111,18 @@ class Body:
 
     def said(self, names: frozenset[str]) -> Mapping[str, object]:
         """Return those of some small top-level values that are there, decoded; 1e999 is None."""
-        values = self._parts.values
-        return {name: _decoded(values[name]) for name in names.intersection(values)}
+        found, values = {}, self._parts.values
+        for name in values:
+            if name in names:
+                found[name] = _decoded(values[name])
+        return found
 
     def _renamed(self, model: str) -> bytes:
         """Return the body with another model, copied once."""
-        parts, view = self._parts, memoryview(self._data)
-        start = parts.start_of("model")
-        end = start + len(parts.values["model"])
-        return b"".join((view[:start], msgspec.json.encode(model), view[end:]))
+        parts = self._parts
+        if parts.layout is None:  # it is what its members are written as
+            return compact({**parts.values, "model": model})
+        return edited(self._data, parts.layout, [Edit(("model",), model)])
 
     def _text(self, name: str) -> str:
         raw = self._parts.values.get(name)
@@ -152,7 +159,7 @@ def _parse(data: bytes, *, ascii_only: bool) -> Outline:
 
 def _decoded(raw: msgspec.Raw) -> object:
     try:
-        return msgspec.json.decode(raw)
+        return _anything(raw)
     except msgspec.ValidationError:
         return None
 

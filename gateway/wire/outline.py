@@ -46,16 +46,36 @@ class _UsualMessage(Message, gc=False):
     role: Literal["user", "assistant", "system", "developer", "tool"] | None = None
 
 
+class _PlainMessage(msgspec.Struct, gc=False):
+    # Most are a user's or an assistant's and set no effort.
+    role: Literal["user", "assistant"]
+    output_config: None = None
+
+
+class Messages(msgspec.Struct, frozen=True, gc=False):
+    """What is looked at of all messages.
+
+    Attributes:
+        count: How many there are.
+        unusual: All of them; empty when each is a user's or an assistant's that sets no effort.
+    """
+
+    count: int
+    unusual: Sequence[Message] = ()
+
+
+_read_plain = msgspec.json.Decoder(list[_PlainMessage]).decode
 _read_usual = msgspec.json.Decoder(list[_UsualMessage]).decode
 _read_any = msgspec.json.Decoder(list[Message]).decode
 
 
-def read_messages(data: bytes | memoryview | msgspec.Raw) -> Sequence[Message]:
+def read_messages(data: bytes | memoryview | msgspec.Raw) -> Messages:
     """Return what is looked at of an array of messages. Raises DecodeError."""
     try:
-        return _read_usual(data)
+        return Messages(len(_read_plain(data)))
     except msgspec.ValidationError:
-        return _read_any(data)
+        found = _read_unusual(data)
+        return Messages(len(found), found)
 
 
 class Outline(msgspec.Struct, frozen=True, gc=False):
@@ -69,24 +89,12 @@ class Outline(msgspec.Struct, frozen=True, gc=False):
 
     values: Mapping[str, msgspec.Raw]
     layout: tuple[Member, ...] | None
-    messages: Sequence[Message] | None
+    messages: Messages | None
 
     @property
     def repeats(self) -> bool:
         """Whether a name stands twice."""
         return self.layout is not None and len(self.layout) > len(self.values)
-
-    def start_of(self, name: str) -> int:
-        """Return where the value of a member begins in the body. None of the name: KeyError."""
-        at = 1
-        if self.layout is not None:
-            return {member.name: member.start for member in self.layout}[name]
-        for member, value in self.values.items():
-            at += len(member) + 3
-            if member == name:
-                return at
-            at += len(value) + 1
-        raise KeyError(name)
 
     def members(self) -> tuple[Member, ...]:
         """Return where all members stand in the body, in order."""
@@ -100,7 +108,10 @@ def outline(data: bytes, *, least: int = CUT_BYTES) -> Outline:
         least: Bytes of the shortest body whose messages are cut out.
     """
     cut = None if len(data) < least else _cut(data)
-    return _laid_out(data, members(data)) if cut is None else cut
+    if cut is not None:
+        return cut
+    values = members(data)
+    return Outline(values, None if is_compact(data, values) else walked_layout(data, values), None)
 
 
 def _cut(data: bytes) -> Outline | None:
@@ -126,8 +137,9 @@ def _divided(data: bytes, start: int, end: int) -> Outline | None:
     if len(data) - (end - start) > max(end - start, _REST_BYTES):
         return None
     before, own = data[:start] + _STAND_IN, memoryview(data)[start:end]
+    rest = before + data[end:]
     try:
-        values = members(before + data[end:])
+        values = members(rest)
         # Before a second brace the stand-in belongs to the top level; behind one, this tells.
         if data.find(b"{", 1, start) >= 0:
             members(before + b"}")
@@ -136,13 +148,14 @@ def _divided(data: bytes, start: int, end: int) -> Outline | None:
         return None
     if bytes(values.get(_NAME, b"")) != _STAND_IN:
         return None
+    whole = is_compact(rest, values)
     values[_NAME] = msgspec.Raw(own)
-    found = _laid_out(data, values, messages)
+    found = Outline(values, None if whole else walked_layout(data, values), messages)
     return None if found.repeats else found
 
 
-def _laid_out(
-    data: bytes, values: dict[str, msgspec.Raw], messages: Sequence[Message] | None = None
-) -> Outline:
-    layout = None if is_compact(data, values) else walked_layout(data, values)
-    return Outline(values, layout, messages)
+def _read_unusual(data: bytes | memoryview | msgspec.Raw) -> Sequence[Message]:
+    try:
+        return _read_usual(data)
+    except msgspec.ValidationError:
+        return _read_any(data)

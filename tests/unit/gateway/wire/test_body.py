@@ -32,6 +32,7 @@ JSON_VALUES = st.recursive(
     model=st.text(st.characters(codec="utf-8"), min_size=1, max_size=20),
     target=st.text(st.characters(codec="utf-8"), min_size=1, max_size=20),
     indent=st.sampled_from([None, 1]),
+    colon=st.sampled_from([":", ": "]),
     plain=st.booleans(),
 )
 def test_model_change_changes_only_the_model(
@@ -41,20 +42,23 @@ def test_model_change_changes_only_the_model(
     model: str,
     target: str,
     indent: int | None,
+    colon: str,
     plain: bool,
 ) -> None:
     for name in ("model", "stream", "agent_type"):
         before.pop(name, None)
         after.pop(name, None)
     document = {**before, "model": model, **after}
-    data = json.dumps(document, indent=indent, ensure_ascii=not plain).encode()
+    separators = (",", colon)
+    text = json.dumps(document, indent=indent, separators=separators, ensure_ascii=not plain)
+    data = text.encode()
     body = Body(data)
     assert body.model == model
     assert body.forwarded(model) is data
     changed = body.forwarded(target)
     assert json.loads(changed) == {**document, "model": target}
     if target != model:
-        field = b'"model": '
+        field = b'"model"' + colon.encode()
         own = field + json.dumps(model, ensure_ascii=not plain).encode()
         new = field + msgspec.json.encode(target)
         # A nested value may hold the same text, so every place is tried.
