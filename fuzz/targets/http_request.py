@@ -27,13 +27,13 @@ def request(data: bytes) -> None:
     for parts in ([data], pieces(data)):
         _compare(whole, _received(parts, LIMITS, heads))
     assert all(isinstance(one, Inbound) for one in whole[:-1])
-    for asked in (one.request for one in whole if isinstance(one, Inbound)):
+    for asked in (one for one in whole if isinstance(one, Inbound)):
         _check_request(asked)
         (again,) = _received([_written(asked)], Limits())
         assert isinstance(again, Inbound), again
-        assert again.request.target == asked.target
-        assert again.request.body == asked.body
-        assert _named(again.request.headers) == _named(asked.headers)
+        assert again.target == asked.target
+        assert again.body == asked.body
+        assert _named(again.headers) == _named(asked.headers)
 
 
 def _compare(whole: list[Inbound | Refusal], again: list[Inbound | Refusal]) -> None:
@@ -60,8 +60,7 @@ def _said(one: Inbound | Refusal) -> object:
     """Return what was read: of a refusal, how much had arrived is no matter."""
     if isinstance(one, Refusal):
         return one.status, one.message
-    asked = one.request
-    said = asked.method, asked.target, asked.headers, asked.body
+    said = one.method, one.target, one.headers, one.body
     return said, one.keep_alive, one.http_1_0
 
 

@@ -75,6 +75,24 @@ class ClientConnection(asyncio.Protocol):
     next one; while there is a responder it is at work.
     """
 
+    __slots__ = (
+        "_buffered",
+        "_buffered_since",
+        "_hold",
+        "_leaving_since",
+        "_loop",
+        "_owner",
+        "_reading",
+        "_receiver",
+        "_responder",
+        "_source",
+        "_task",
+        "_turn",
+        "_writable",
+        "lost",
+        "transport",
+    )
+
     def __init__(self, owner: Owner) -> None:
         self.transport: asyncio.Transport  # set by connection_made, before anything else happens
         self.lost = False
@@ -130,7 +148,7 @@ class ClientConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:  # noqa: D102 - asyncio's
         if self._leaving_since is None:
-            self._receiver.keep(data)
+            self._receiver.unread += data
             self._advance()
 
     def eof_received(self) -> None:  # noqa: D102 - asyncio's; a client that half-closes has left
@@ -188,15 +206,20 @@ class ClientConnection(asyncio.Protocol):
     def _advance(self) -> None:
         """Answer the next request when it is complete and its turn; else read on."""
         receiver = self._receiver
-        # Not while answers are left unread.
-        may_answer = self._responder is None and self._writable and not self.lost
-        if may_answer and self._leaving_since is None:
+        if (
+            self._responder is None
+            and self._writable  # not while answers are left unread
+            and not self.lost
+            and self._leaving_since is None
+        ):
             found = receiver.next(self._loop.time())
-            if found is not None:
+            if isinstance(found, Inbound):
                 self._answer(found)
+            elif found is not None:
+                self._refuse(found)
             elif receiver.invites():
                 self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        if receiver.unread_bytes or receiver.waits_since is not None or not self._reading:
+        if receiver.unread or receiver.waits_since is not None or not self._reading:
             self._set_reading()
 
     def _set_reading(self) -> None:
@@ -215,22 +238,19 @@ class ClientConnection(asyncio.Protocol):
 
     # -- answering
 
-    def _answer(self, inbound: Inbound | Refusal) -> None:
-        if isinstance(inbound, Refusal):
-            self._refuse(inbound)
-            return
-        self._hold.take(len(inbound.request.body))
+    def _answer(self, inbound: Inbound) -> None:
+        self._hold.take(len(inbound.body))
         responder = self._responder = ConnectionResponder(
             self,
-            head_only=inbound.request.head.method == b"HEAD",
+            head_only=inbound.head.method == b"HEAD",
             keep_alive=inbound.keep_alive,
             http_1_0=inbound.http_1_0,
         )
         if self._task is None:
-            self._task = self._owner.spawn(self._serve(inbound.request, responder))
+            self._task = self._owner.spawn(self._serve(inbound, responder))
             self._task.add_done_callback(self._served_last)
         else:
-            self._turn.set_result((inbound.request, responder))
+            self._turn.set_result((inbound, responder))
 
     def _refuse(self, refusal: Refusal) -> None:
         self._owner.counts.refusals += 1
@@ -243,9 +263,10 @@ class ClientConnection(asyncio.Protocol):
 
     async def _serve(self, request: Request, responder: ConnectionResponder) -> None:
         """Answer one request after another; ends when the connection is lost."""
+        handler = self._owner.handler
         while True:
             try:
-                await self._owner.handler(request, responder)
+                await handler(request, responder)
             except asyncio.CancelledError:
                 responder.abort()  # only the client's leaving, or the end of a drain, cancels
                 raise
@@ -258,7 +279,7 @@ class ClientConnection(asyncio.Protocol):
             if self.lost:
                 return
             del request, responder  # a body is large, and the wait may be long
-            if self._turn.done():
+            if self._responder is not None:  # for the next request, which is here already
                 await asyncio.sleep(0)  # it is another connection's turn first
             request, responder = await self._turn
 
@@ -291,8 +312,7 @@ class ClientConnection(asyncio.Protocol):
         if not responder.keep_alive:
             self._leave(unread=self._receiver.partial)
             return
-        self._receiver.answered(self._loop.time())
-        if not (self._reading and self._receiver.idle):
+        if self._receiver.answered(self._loop.time()) or not self._reading:
             self._advance()
         if self._owner.draining and self.idle_since is not None:
             self._owner.became_idle()

@@ -114,23 +114,25 @@ class Hold:
     def try_more(self, size: int) -> bool:
         """Hold `size` bytes beside what is held; return False, and change nothing, without room."""
         budget = self._budget
-        if budget.queue or budget.used + size > budget.limit:
+        used = budget.used + size
+        if budget.queue or used > budget.limit:
             return False
-        budget.used += size
+        budget.used = used
         self.held += size
         return True
 
     def release(self, keep: int = 0) -> None:
         """Hold no more than `keep` bytes, and wait for nothing."""
         budget = self._budget
-        if self.wanted:
-            budget.queue.remove(self)
-            self.wanted = 0
         if self.held > keep:
             budget.used -= self.held - keep
             self.held = keep
-        if not self.held:
-            self.since = None
+        if self.since is not None:  # it has asked, and may be waiting
+            if self.wanted:
+                budget.queue.remove(self)
+                self.wanted = 0
+            if not self.held:
+                self.since = None
         if budget.queue:
             budget.settle()
 

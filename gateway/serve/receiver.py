@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from .head_memory import HeadMemory
 from .limits import Limits
 from .memory import Hold
@@ -27,7 +25,7 @@ class Receiver:
 
     Attributes:
         moved_at: When something arrived last, or the client's turn to send began.
-        unread_bytes: How much has arrived that no request was looked for in yet.
+        unread: What has arrived that no request was looked for in yet; the connection adds to it.
         waits_since: Since when nothing is to be read from the client, for want of memory; None
             when there is enough.
     """
@@ -37,9 +35,8 @@ class Receiver:
         "_hold",
         "_limits",
         "_parser",
-        "_unread",
         "moved_at",
-        "unread_bytes",
+        "unread",
         "waits_since",
     )
 
@@ -48,8 +45,7 @@ class Receiver:
     ) -> None:
         self._limits, self._hold = limits, hold
         self._parser = RequestParser(limits, hold, heads)
-        self._unread: deque[bytes] = deque()
-        self.unread_bytes = 0
+        self.unread = b""
         self.moved_at = self._body_at = now
         self.waits_since: float | None = None
 
@@ -57,26 +53,17 @@ class Receiver:
     def idle(self) -> bool:
         """Whether nothing has arrived of a next request."""
         parser = self._parser
-        return not (self.unread_bytes or parser.ready) and parser.phase is _IDLE
+        return not (self.unread or parser.ready) and parser.phase is _IDLE
 
     @property
     def partial(self) -> bool:
         """Whether a request has begun to arrive, or bytes are unread."""
-        return self.unread_bytes > 0 or self._parser.phase in (_HEAD, _BODY)
+        return bool(self.unread) or self._parser.phase in (_HEAD, _BODY)
 
     @property
     def full(self) -> bool:
         """Whether no more is to be read from the client while a request is being answered."""
-        return self.unread_bytes > _UNREAD_BYTES
-
-    def keep(self, data: bytes) -> None:
-        """Take what has arrived."""
-        if len(data) <= _SLICE_BYTES:
-            self._unread.append(data)
-        else:
-            for start in range(0, len(data), _SLICE_BYTES):
-                self._unread.append(data[start : start + _SLICE_BYTES])
-        self.unread_bytes += len(data)
+        return len(self.unread) > _UNREAD_BYTES
 
     def next(self, now: float) -> Inbound | Refusal | None:
         """Return the next request; None when more has to arrive for it, or memory is missing.
@@ -85,9 +72,11 @@ class Receiver:
         """
         parser = self._parser
         ready, phase = parser.ready, parser.phase
-        while not ready and (phase is not _BODY or self._has_room(now)) and self._unread:
-            data, before = self._unread.popleft(), phase
-            self.unread_bytes -= len(data)
+        while not ready and (phase is not _BODY or self._has_room(now)) and self.unread:
+            data, before = self.unread, phase
+            self.unread = b""
+            if len(data) > _SLICE_BYTES:
+                data, self.unread = data[:_SLICE_BYTES], data[_SLICE_BYTES:]
             parser.feed(data, now)
             phase = parser.phase
             if phase is not before or phase is _BODY:
@@ -98,19 +87,23 @@ class Receiver:
         """Return whether to send `100 Continue` now; true once for each request that asks."""
         parser = self._parser
         wanted = parser.expects_continue and parser.phase is _BODY
-        if not wanted or self.unread_bytes or self.waits_since is not None:
+        if not wanted or self.unread or self.waits_since is not None:
             return False
         parser.expects_continue = False
         return True
 
-    def answered(self, now: float) -> None:
-        """Note that the request before is over: the next one's time counts from here."""
+    def answered(self, now: float) -> bool:
+        """Note that the request before is over: the next one's time counts from here.
+
+        Returns whether anything of the next one has arrived.
+        """
         self.moved_at = self._body_at = now
+        parser = self._parser
+        return bool(self.unread or parser.ready or parser.phase is not _IDLE)
 
     def clear(self) -> None:
         """Forget what is unread."""
-        self._unread.clear()
-        self.unread_bytes = 0
+        self.unread = b""
 
     def check(self, now: float) -> None:
         """Give up on a request that takes too long; `next` then returns its refusal."""

@@ -8,7 +8,6 @@ from enum import Enum
 from itertools import chain
 
 import httptools
-import msgspec
 
 from gateway.wire.http import UNBOUNDED, Head, Header, Memory, Request
 
@@ -32,12 +31,11 @@ class Phase(Enum):
 _IDLE, _HEAD, _BODY, _DEAD = Phase
 
 
-class Inbound(msgspec.Struct, frozen=True):
-    """A complete request and what its framing asks of the answer's."""
+class Inbound(Request, frozen=True):
+    """A complete request, and what its framing asks of the answer's."""
 
-    request: Request
-    keep_alive: bool
-    http_1_0: bool
+    keep_alive: bool = True
+    http_1_0: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +157,7 @@ class RequestParser:
             if length > len(rest):
                 self._begin_counted(head, length, rest)
                 return b""
-            request = Request(head, rest[:length], self._now, self._memory)
-            self.ready.append(Inbound(request, True, False))
+            self.ready.append(Inbound(head, rest[:length], self._now, self._memory))
             data = rest[length:]
         return data
 
@@ -265,8 +262,11 @@ class RequestParser:
     # -- complete requests
 
     def _complete(self, *, keep_alive: bool) -> None:
-        request = Request(self._head, self._body(), self._received, self._memory)
-        self.ready.append(Inbound(request, keep_alive, self._http_1_0))
+        self.ready.append(
+            Inbound(
+                self._head, self._body(), self._received, self._memory, keep_alive, self._http_1_0
+            )
+        )
         self.phase = _IDLE if keep_alive else _DEAD
         self._target, self._headers, self.expects_continue = b"", [], False
 

@@ -42,11 +42,12 @@ class Deadlines:
         waiting, now = self._waiting, self._loop.time()
         self._timer = None
         while waiting:
-            due, future = waiting[0]
-            if not future.done():
-                if due > now:
-                    self._timer = self._loop.call_later(due - now, self._sweep)
-                    return
-                future.set_result(False)
-                self._late()
-            waiting.popleft()
+            due, future = waiting.popleft()
+            if future.done():
+                continue
+            if due > now:
+                waiting.appendleft((due, future))
+                self._timer = self._loop.call_later(due - now, self._sweep)
+                return
+            future.set_result(False)
+            self._late()

@@ -13,10 +13,12 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from gateway.store import conversations, links, writing
 from gateway.store.deadlines import Deadlines
@@ -189,7 +191,7 @@ class Ledger:
             # Other workers may have had the file for a while.
             if not alone and len(group) < MAX_GROUP and not self._queue.empty():
                 self._take(group)
-            records = self._finish([work for work, _ in group])
+            records = self._finish(map(itemgetter(0), group))
         except _BAD_RECORD as error:
             if len(group) > 1:  # one bad record must not take the others with it
                 for job in group:
@@ -210,27 +212,20 @@ class Ledger:
         """Do everything and end the transaction; return how many records it wrote."""
         connection, written = self._writer, 0
         try:
-            records: list[AuditRecord] = []
-            for work in works:
-                if isinstance(work, AuditRecord):
-                    records.append(work)
-                    continue
-                # A task sees what was queued before it.
-                written += self._insert(records)
-                records.clear()
-                work(connection)
-            written += self._insert(records)
+            for kind, run in groupby(works, type):  # a task sees what was queued before it
+                if kind is AuditRecord:
+                    records = cast("list[AuditRecord]", list(run))
+                    writing.insert(connection, records, keep_entries=self._keep_entries)
+                    written += len(records)
+                else:
+                    for task in cast("Iterator[Task]", run):
+                        task(connection)
             connection.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             raise
         return written
-
-    def _insert(self, records: list[AuditRecord]) -> int:
-        if records:
-            writing.insert(self._writer, records, keep_entries=self._keep_entries)
-        return len(records)
 
     def _set_aside(self, records: list[AuditRecord]) -> str:
         """Spill records; return what became of them."""

@@ -108,9 +108,9 @@ def test_good_request_is_complete_in_any_pieces(name: str, step: int) -> None:
     parser = feed(data, step)
     inbound = parser.ready.popleft()
     assert isinstance(inbound, Inbound)
-    assert (inbound.request.target, inbound.request.body) == (target, body)
+    assert (inbound.target, inbound.body) == (target, body)
     assert inbound.keep_alive
-    assert inbound.request.received == 0.0
+    assert inbound.received == 0.0
     assert parser.phase is Phase.IDLE
     assert not parser.ready
 
@@ -121,9 +121,9 @@ def test_good_request_with_another_behind_yields_both(name: str) -> None:
     parser = feed(data + b"GET /next HTTP/1.1\r\n" + HOST + b"\r\n", 10_000)
     first, second = parser.ready
     assert isinstance(first, Inbound)
-    assert first.request.body == GOOD[name][2]
+    assert first.body == GOOD[name][2]
     assert isinstance(second, Inbound)
-    assert second.request.target == b"/next"
+    assert second.target == b"/next"
 
 
 @pytest.mark.parametrize("step", [1, 200, 2000])
@@ -185,7 +185,7 @@ def test_hop_by_hop_and_named_headers_are_dropped_but_not_what_framing_rests_on(
     )
     (inbound,) = feed(data, 10_000).ready
     assert isinstance(inbound, Inbound)
-    assert inbound.request.headers == (
+    assert inbound.headers == (
         (b"host", b"a"),
         (b"x-kept", b"two words"),
     )
@@ -194,8 +194,8 @@ def test_hop_by_hop_and_named_headers_are_dropped_but_not_what_framing_rests_on(
 def test_trailers_never_become_headers() -> None:
     (inbound,) = feed(GOOD["chunked with extension and trailer"][0], 10_000).ready
     assert isinstance(inbound, Inbound)
-    assert inbound.request.header(b"authorization") is None
-    assert inbound.request.header(b"x-api-key") is None
+    assert inbound.header(b"authorization") is None
+    assert inbound.header(b"x-api-key") is None
 
 
 def test_http_1_0_needs_no_host_and_closes() -> None:
