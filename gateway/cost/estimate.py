@@ -42,7 +42,7 @@ def input_tokens(body: Body) -> int:
     # Its rarest character first: that is found, or not, a multiple faster than a word.
     if body.mentions(b"6") and body.mentions(b"base64"):
         tokens += sum(_files(body.raw("messages")))
-    return max(1, round(tokens))
+    return round(tokens) or 1
 
 
 def _files(messages: bytes) -> Iterator[float]:

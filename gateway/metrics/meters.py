@@ -110,8 +110,10 @@ class Metrics:
             input_, output, write, read = self._tokens
             values[input_] += usage.input_tokens
             values[output] += usage.output_tokens
-            values[write] += usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
-            values[read] += usage.cache_read_tokens
+            if written := usage.cache_write_5m_tokens + usage.cache_write_1h_tokens:
+                values[write] += written
+            if usage.cache_read_tokens:
+                values[read] += usage.cache_read_tokens
 
     def overhead(self, seconds: float) -> None:
         """Count what the gateway itself added to the time to an answer's first byte."""

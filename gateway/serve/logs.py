@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from gateway.log_lines import encoded
 
-_LEVELS = {level: logging.getLevelName(level) for level in range(0, 60, 10)}
+_LEVELS = {level: logging.getLevelName(level).encode() for level in range(0, 60, 10)}
 MAX_WAITING_BYTES = 64 * 1024
 """A burst of lines is written out at the latest when it is as long as this."""
 
@@ -59,7 +59,7 @@ class LineHandler(logging.Handler):
         self._waiting: list[bytes] = []
         self._size = 0
         self._scheduled = False
-        self._second, self._second_text = 0.0, ""
+        self._second, self._second_text = 0.0, b""
         self._writing = threading.RLock()
 
     def handle(self, record: logging.LogRecord) -> bool:
@@ -80,8 +80,8 @@ class LineHandler(logging.Handler):
     def take(self, lines: Sequence[bytes]) -> None:
         """Write lines of level INFO: what a request leaves needs no record around it."""
         with self._writing:
-            begin = b"\n" + self._begin(time.time(), "INFO").encode()
-            self._keep(begin[1:] + begin.join(lines) + b"\n", urgent=False)
+            begin = self._begin(time.time(), b"INFO")
+            self._keep(begin + (b"\n" + begin).join(lines) + b"\n", urgent=False)
 
     def flush(self) -> None:
         """Write out what waits. A descriptor that takes nothing any more loses it."""
@@ -117,15 +117,15 @@ class LineHandler(logging.Handler):
             self.flush()
 
     def _line(self, record: logging.LogRecord) -> bytes:
-        begin = self._begin(record.created, _LEVELS.get(record.levelno, str(record.levelno)))
+        level = _LEVELS.get(record.levelno, b"%d" % record.levelno)
         text = record.msg % record.args if record.args else record.msg
         if record.exc_info:
             text = f"{text}\n{logging.Formatter().formatException(record.exc_info)}"
-        return encoded(f"{begin}{text}\n")
+        return self._begin(record.created, level) + encoded(f"{text}\n")
 
-    def _begin(self, at: float, level: str) -> str:
+    def _begin(self, at: float, level: bytes) -> bytes:
         second = at // 1
         if second != self._second:
             self._second, moment = second, datetime.fromtimestamp(second, UTC)
-            self._second_text = moment.isoformat(timespec="seconds")[:-6]
-        return f"{self._second_text}.{int((at - second) * 1000):03d}Z {level} "
+            self._second_text = moment.isoformat(timespec="seconds")[:-6].encode()
+        return b"%b.%03dZ %b " % (self._second_text, (at - second) * 1000, level)

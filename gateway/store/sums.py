@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
 
@@ -48,25 +48,22 @@ _BASELINE = """INSERT INTO baseline SELECT ?, endpoint, provider, model, agent_t
     FROM totals GROUP BY endpoint, provider, model, agent_type"""
 
 
-def add_records(connection: sqlite3.Connection, records: Iterable[AuditRecord]) -> None:
+def add_records(connection: sqlite3.Connection, records: Sequence[AuditRecord]) -> None:
     """Add records to the sums; each sum is changed once, however many records it takes."""
-    totals: defaultdict[_Group, list[tuple[int, ...]]] = defaultdict(list)
+    rows = [
+        (_date(day), str(endpoint), *group, len(counts), *_added(counts))
+        for (day, endpoint, *group), counts in _by_group(records).items()
+    ]
+    connection.executemany(_TOTALS, rows)
     overrides: defaultdict[_Pair, list[tuple[int, ...]]] = defaultdict(list)
     for record in records:
-        group, counts = _counted(record)
-        totals[group].append(counts)
         if record.overridden and record.counted:
             saved = record.saved_pico
             pair = (record.requested_model, record.model)
-            overrides[pair].append((1, saved is not None, saved or 0))
+            overrides[pair].append((saved is not None, saved or 0))
         if record.project_id is not None:
             connection.execute(_PROJECTS, _project(record))
-    rows = (
-        (_date(day), str(endpoint), *group, *_added(counts))
-        for (day, endpoint, *group), counts in totals.items()
-    )
-    connection.executemany(_TOTALS, rows)
-    pairs = ((*pair, *_added(counts)) for pair, counts in overrides.items())
+    pairs = [(*pair, len(counts), *_added(counts)) for pair, counts in overrides.items()]
     connection.executemany(_OVERRIDES, pairs)
 
 
@@ -77,18 +74,22 @@ def set_baseline(connection: sqlite3.Connection, at_us: int) -> None:
     connection.execute("UPDATE projects SET baseline_pico = cost_pico")
 
 
-def _counted(record: AuditRecord) -> tuple[_Group, tuple[int, ...]]:
-    """Return the row of `totals` that a record belongs to, and what it adds to it."""
-    usage, cost = record.usage, record.cost_pico
-    unpriced = cost is None and usage is not None
-    if usage is None:
-        usage = _NO_USAGE
-    model, agent_type = record.model or "", record.agent_type or ""
-    return (record.at_us // _DAY_US, record.endpoint, record.provider, model, agent_type), (
-        1, record.success, record.stream, usage.input_tokens, usage.output_tokens,
-        usage.cache_write_5m_tokens + usage.cache_write_1h_tokens, usage.cache_read_tokens,
-        cost or 0, unpriced, record.latency_us,
-    )  # fmt: skip  # in the order of the columns
+def _by_group(records: Iterable[AuditRecord]) -> Mapping[_Group, list[tuple[int, ...]]]:
+    """Return what each record adds to its row of `totals`, besides one call."""
+    found: defaultdict[_Group, list[tuple[int, ...]]] = defaultdict(list)
+    for record in records:
+        usage, cost = record.usage, record.cost_pico
+        unpriced = cost is None and usage is not None
+        if usage is None:
+            usage = _NO_USAGE
+        model, agent_type = record.model or "", record.agent_type or ""
+        group = (record.at_us // _DAY_US, record.endpoint, record.provider, model, agent_type)
+        found[group].append((
+            record.success, record.stream, usage.input_tokens, usage.output_tokens,
+            usage.cache_write_5m_tokens + usage.cache_write_1h_tokens, usage.cache_read_tokens,
+            cost or 0, unpriced, record.latency_us,
+        ))  # fmt: skip  # in the order of the columns
+    return found
 
 
 def _added(counts: Iterable[tuple[int, ...]]) -> Iterator[int]:
