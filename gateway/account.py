@@ -16,14 +16,13 @@ from gateway.candidates import Asked, Candidate
 from gateway.cost.pricing import Pricing, usd_text
 from gateway.dispatch import Sent
 from gateway.overrides.shape import Shape, read_shape
-from gateway.redact import redact
 from gateway.store.conversations import ConversationKey
 from gateway.store.records import AuditRecord, CacheOutcome, Endpoint
 from gateway.told import Told
 from gateway.wire.body import Body
 from gateway.wire.formats import Wire
 from gateway.wire.http import Header, Request
-from gateway.wire.usage import Reading, Usage
+from gateway.wire.usage import Reading
 
 WIRES: Mapping[Endpoint, Wire] = {
     Endpoint.MESSAGES: Wire.MESSAGES,
@@ -35,6 +34,7 @@ WIRES: Mapping[Endpoint, Wire] = {
 LEFT = "the client left before the answer's end"
 """What went wrong with an answer that nobody waited for."""
 
+_UNANSWERED: Mapping[bytes, bytes] = {}
 
 # Bound once: Python 3.11 asks an enum's metaclass for a member each time that it is named.
 _COUNT_TOKENS, _HIT = Endpoint.COUNT_TOKENS, CacheOutcome.HIT
@@ -168,20 +168,22 @@ class Account(msgspec.Struct):
 
     def parse(self) -> Body:
         """Read head and body. Raises RequestError (400)."""
-        self.sender = describe.sender(self.request)
+        sender = self.sender = describe.sender(self.request.head)
         self.body = body = Body(self.request.body)
         self.requested = body.model
         if body.project_id is not None:
-            self.sender = describe.sender(self.request, body)
+            self.sender = sender.of_project(body.project_id)
         self.shape = read_shape(self.request, body)
         return body
 
-    def annotations(self) -> tuple[Header, ...]:
+    def annotations(self) -> list[Header]:
         """Return what is known once it is recorded, cost and latency included."""
+        found = list(self.told.headers)
+        if self.cost_pico is not None:
+            found.append((b"x-gateway-cost-usd", usd_text(self.cost_pico)))
         latency = b"%d" % ((time.perf_counter() - self.begun) * 1000)
-        cost = self.cost_pico
-        known = () if cost is None else ((b"x-gateway-cost-usd", usd_text(cost).encode()),)
-        return (*self.told.headers, *known, (b"x-gateway-latency-ms", latency))
+        found.append((b"x-gateway-latency-ms", latency))
+        return found
 
     def record(
         self,
@@ -201,54 +203,62 @@ class Account(msgspec.Struct):
             begun: Whether the client has received a part of the answer.
         """
         candidate, agent, sender = self.candidate, self.agent, self.sender
-        cost = self.cost_pico = self._cost(reading, books.pricing)
+        usage, pricing = reading.usage, books.pricing
+        cost = self.cost_pico = self._cost(reading, pricing)
         billing, overridden = self._billing(), self.overridden
         counted = not self.counting and books.track_statistics
-        saved, rewrite = None, (0, 0)
-        if counted and overridden and billing == "metered":
-            saved, rewrite = self._saved(reading.usage, cost, books.pricing)
+        requested, saved, rewrite = self.requested, None, (0, 0)
+        if counted and overridden and billing == "metered" and usage is not None and requested:
+            saved = pricing.cost_saved(usage, requested, cost)
+            if sender.session_id:  # only a conversation has a cache to write again
+                rewrite = pricing.rewrite(usage, requested)
         since, first, logs = self.begun, self.first_at, books.log_request_bodies
-        return AuditRecord(
-            request_id=self.id,
-            boot_id=books.boot_id,
-            seq=self.seq,
-            at_us=self.at_us,
-            endpoint=self.endpoint,
-            provider=candidate.link.name if candidate else books.default_provider,
-            model=candidate.model if candidate else None,
-            requested_model=self.requested,
-            status=status,
-            success=error is None and 200 <= status < 300,
-            partial=error is not None and begun,
-            stream=stream or (self.body is not None and self.body.stream),
-            overridden=overridden,
-            counted=counted,
-            latency_us=int((time.perf_counter() - since) * 1_000_000),
-            ttft_us=None if first is None else int((first - since) * 1_000_000),
-            usage=reading.usage,
-            cost_pico=cost,
-            saved_pico=saved,
-            agent_type=None if agent is None else agent.type,
-            agent_source=None if agent is None else str(agent.source),
-            session_id=sender.session_id,
-            agent_id=sender.agent_id,
-            client=sender.client,
-            project_id=sender.project_id,
-            billing=billing,
-            error_message=error,
-            upstream_request_id=self._upstream_id(),
-            shape=self.shape,
-            user=self.user,
-            route_reason=candidate.reason if candidate else None,
-            adapted=candidate.adaptation.words if candidate else (),
-            skipped_reason=self.skipped,
-            chosen=self.chosen,
-            rewrite_pico=rewrite,
-            limits=() if self.sent is None else describe.rate_limits(self.sent.answer.first),
-            cache=self.cache,
-            request_body=self.request.body if logs and self._of_logged_project(books) else None,
-            response_body=None if self.answer_log is None else self.answer_log.text(),
+        answered = _UNANSWERED if self.sent is None else self.sent.answer.first
+        # In the order of the fields: more than 15 arguments by name cost a dict of them, each time.
+        required = (
+            self.id,
+            books.boot_id,
+            self.seq,
+            self.at_us,
+            self.endpoint,
+            books.default_provider if candidate is None else candidate.link.name,
+            None if candidate is None else candidate.model,
+            requested,
+            status,
+            error is None and 200 <= status < 300,
+            error is not None and begun,
+            stream or (self.body is not None and self.body.stream),
+            overridden,
+            counted,
+            int((time.perf_counter() - since) * 1_000_000),
         )
+        optional = (
+            None if first is None else int((first - since) * 1_000_000),
+            usage,
+            cost,
+            saved,
+            None if agent is None else agent.type,
+            None if agent is None else str(agent.source),
+            sender.session_id,
+            sender.client,
+            billing,
+            error,
+            describe.upstream_id(answered),
+            self.shape,
+            self.user,
+            sender.project_id,
+            None if candidate is None else candidate.reason,
+            () if candidate is None else candidate.adaptation.words,
+            self.skipped,
+            self.cache,
+            sender.agent_id,
+            self.chosen,
+            rewrite,
+            describe.rate_limits(answered),
+            self.request.body if logs and self._of_logged_project(books) else None,
+            None if self.answer_log is None else self.answer_log.text(),
+        )
+        return AuditRecord(*(required + optional))
 
     def _cost(self, reading: Reading, pricing: Pricing) -> int | None:
         """Return picodollars at the price of the model that answered; None when unknown."""
@@ -262,30 +272,14 @@ class Account(msgspec.Struct):
         # A provider may call the model by a name of its own that nobody priced.
         return cost if cost is not None or asked is None else pricing.cost(reading.usage, asked)
 
-    def _saved(
-        self, usage: Usage | None, cost: int | None, pricing: Pricing
-    ) -> tuple[int | None, tuple[int, int]]:
-        """Return what the override saved, and what a token cached again costs; see AuditRecord."""
-        requested = self.requested
-        if usage is None or not requested:
-            return None, (0, 0)
-        # Only a conversation has a cache to write again.
-        rewrite = pricing.rewrite(usage, requested) if self.sender.session_id else (0, 0)
-        return pricing.cost_saved(usage, requested, cost), rewrite
-
     def _billing(self) -> str:
         if self.candidate is None:
             return describe.billing(self.request, None)
         link = self.candidate.link
+        if link.key is None and link.forwards:
+            return self.sender.billing
         # Whose key is neither configured nor forwarded pays nothing, and by no subscription.
-        return describe.billing(self.request, link.key if link.forwards else link.key or "")
+        return describe.billing(self.request, link.key or "")
 
     def _of_logged_project(self, books: Books) -> bool:
         return not books.body_projects or self.sender.project_id in books.body_projects
-
-    def _upstream_id(self) -> str | None:
-        if self.sent is None:
-            return None
-        answer = self.sent.answer
-        value = answer.header(b"request-id") or answer.header(b"x-request-id")
-        return None if value is None else redact(value.decode("latin-1"))

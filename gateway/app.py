@@ -86,10 +86,11 @@ class Application:
         request_id = "gw_" + (at_us << _RANDOM_BITS | chance).to_bytes(16, "big").hex()
         head = request.head
         path, target = head.path, head.target
-        if path[:7] == b"/v1/v1/":
-            path, target = path[3:], target[3:]
-            self._doubled()
         endpoint = ENDPOINTS.get(path)
+        if endpoint is None and path[:7] == b"/v1/v1/":
+            path, target = path[3:], target[3:]
+            endpoint = ENDPOINTS.get(path)
+            self._doubled()
         if endpoint is not None:
             if head.method != b"POST":
                 text = "only POST is served at this path"

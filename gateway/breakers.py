@@ -29,13 +29,16 @@ class Circuit:
     """One provider and model: opens after failures in a row, then lets one request try.
 
     Each time that try fails the circuit stays open twice as long.
+
+    Attributes:
+        failures: In a row; without any it is closed.
     """
 
-    __slots__ = ("_failures", "_open_s", "_since", "state")
+    __slots__ = ("_open_s", "_since", "failures", "state")
 
     def __init__(self) -> None:
         self.state = CircuitState.CLOSED
-        self._failures = 0
+        self.failures = 0
         self._since = 0.0
         self._open_s = FIRST_OPEN_S
 
@@ -51,15 +54,14 @@ class Circuit:
 
     def succeeded(self) -> None:
         """Close: the provider answered."""
-        if self._failures:  # else it has not been open since it was last closed
-            self.state, self._failures, self._open_s = CircuitState.CLOSED, 0, FIRST_OPEN_S
+        self.state, self.failures, self._open_s = CircuitState.CLOSED, 0, FIRST_OPEN_S
 
     def failed(self, now: float) -> None:
         """Count a failure, and open when it was one too many."""
-        self._failures += 1
+        self.failures += 1
         if self.state is CircuitState.HALF_OPEN:
             self._open_s = min(2 * self._open_s, LAST_OPEN_S)
-        elif self.state is CircuitState.OPEN or self._failures < FAILURES_TO_OPEN:
+        elif self.state is CircuitState.OPEN or self.failures < FAILURES_TO_OPEN:
             return
         self.state, self._since = CircuitState.OPEN, now
 

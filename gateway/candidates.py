@@ -121,6 +121,7 @@ class Policy:
         reverts: Whether an overridden request goes back to its own model when the target is down.
         subscription_fallback: Whether subscribers may fall back to a key of the gateway's.
         known: What was decided before; the rules do not change while a worker lives.
+        binds: Whether it may matter which model a conversation runs on.
     """
 
     links: Mapping[str, Link]
@@ -131,12 +132,14 @@ class Policy:
     reverts: bool = True
     subscription_fallback: bool = False
     known: dict[Key, Known] = field(default_factory=dict, repr=False)
+    binds: bool = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "binds", self.rollout.apply_to is _NEW_SESSIONS)
 
     def asks_for_binding(self, asked: Asked) -> bool:
         """Return whether it matters which model the request's conversation runs on."""
-        if self.rollout.apply_to is not _NEW_SESSIONS:
-            return False
-        return self.overrides.target(asked.requested, asked.agent.type) is not None
+        return self.binds and self.overrides.target(asked.requested, asked.agent.type) is not None
 
     def choose(self, asked: Asked, bound: str | None = None) -> Choice:
         """Return whom to ask for which model.
@@ -144,15 +147,17 @@ class Policy:
         Args:
             bound: The model the conversation runs on; None when it is new, or does not matter.
         """
-        known = self._known(asked)
+        agent = asked.agent
+        key = (agent.type, agent.source is _MARKER, asked.requested, asked.subscription)
+        known = self.known.get(key) or self._know(key)
         chosen, left = known.target, None
         if chosen is None:
             chosen = asked.requested
         elif bound is not None or not self.rollout.everybody:
             chosen, left = self._reached(asked, chosen, bound)
-        plan = self._plan(asked, chosen, known)
+        plan = known.plans.get(chosen) or self._plan(asked, chosen, known)
         if plan.accepted is not None and not plan.accepted.takes(asked.shape):
-            return self._adapted(asked, chosen, left, known)
+            return self._adapted(asked, plan, left, known)
         return plan.choice if left is None else Choice(plan.choice.candidates, left)
 
     def capability(self, candidate: Candidate) -> Capability | None:
@@ -161,16 +166,14 @@ class Policy:
         # A provider may call a model by a name of its own.
         return self.capabilities.of(candidate.chosen) if found is None else found
 
-    def _known(self, asked: Asked) -> Known:
-        agent, requested = asked.agent, asked.requested
-        key = (agent.type, agent.source is _MARKER, requested, asked.subscription)
-        found = self.known.get(key)
-        if found is None:
-            found = Known(self.overrides.target(requested, agent.type), {})
-            if len(self.known) >= MAX_KNOWN:
-                self.known.clear()
-            if len(requested) <= MAX_KNOWN_CHARS:
-                self.known[key] = found
+    def _know(self, key: Key) -> Known:
+        """Return what the rules say, and note it."""
+        agent_type, _, requested, _ = key
+        found = Known(self.overrides.target(requested, agent_type), {})
+        if len(self.known) >= MAX_KNOWN:
+            self.known.clear()
+        if len(requested) <= MAX_KNOWN_CHARS:
+            self.known[key] = found
         return found
 
     def _reached(self, asked: Asked, target: str, bound: str | None) -> tuple[str, str | None]:
@@ -183,18 +186,16 @@ class Policy:
         return target, None
 
     def _plan(self, asked: Asked, chosen: str, known: Known) -> Plan:
-        """Return whom to ask for a model."""
-        plan = known.plans.get(chosen)
-        if plan is None:
-            candidates = self._decide(asked, chosen)
-            # A model that the client itself asks for gets the request as it is.
-            foreign = [one for one in candidates if one.model != asked.requested]
-            limits = [self._limits(asked, one) for one in foreign]
-            told = accepted(limit for limit in limits if limit is not None)
-            plan = Plan(told if foreign else None, Choice(candidates))
-            if len(known.plans) >= MAX_PLANS:
-                known.plans.clear()
-            known.plans[chosen] = plan
+        """Return whom to ask for a model, and note it."""
+        candidates = self._decide(asked, chosen)
+        # A model that the client itself asks for gets the request as it is.
+        foreign = [one for one in candidates if one.model != asked.requested]
+        limits = [self._limits(asked, one) for one in foreign]
+        told = accepted(limit for limit in limits if limit is not None)
+        plan = Plan(told if foreign else None, Choice(candidates))
+        if len(known.plans) >= MAX_PLANS:
+            known.plans.clear()
+        known.plans[chosen] = plan
         return plan
 
     def _decide(self, asked: Asked, chosen: str) -> tuple[Candidate, ...]:
@@ -229,15 +230,16 @@ class Policy:
         )
         return Candidate(link, model, chosen, reason, retries, told=told)
 
-    def _adapted(self, asked: Asked, chosen: str, left: str | None, known: Known) -> Choice:
+    def _adapted(self, asked: Asked, plan: Plan, left: str | None, known: Known) -> Choice:
         """Return the choice for a request that may not fit every candidate as it is."""
-        candidates = self._plan(asked, chosen, known).choice.candidates
+        candidates, requested = plan.choice.candidates, asked.requested
+        chosen = candidates[0].chosen
         fitted = self._fitted(asked, candidates)
-        if chosen == asked.requested or (fitted and fitted[0].chosen == chosen):
+        if chosen == requested or (fitted and fitted[0].chosen == chosen):
             return Choice(fitted, left)
         left = self._adaptation(asked, candidates[0]).skipped
-        own = self._plan(asked, asked.requested, known).choice.candidates
-        return Choice(self._fitted(asked, own), left)
+        own = known.plans.get(requested) or self._plan(asked, requested, known)
+        return Choice(self._fitted(asked, own.choice.candidates), left)
 
     def _fitted(self, asked: Asked, candidates: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
         """Return the candidates with what each needs changed, without those that cannot serve.

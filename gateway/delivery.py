@@ -26,6 +26,7 @@ from gateway.store.ledger import Ledger
 from gateway.sub_agents import SubAgents
 from gateway.translate import usage_chunk
 from gateway.translate.usage_chunk import UsageFilter
+from gateway.upstream.origin import Answer
 from gateway.wire.answers import error_event
 from gateway.wire.chat_usage import ChatMeter, read_chat
 from gateway.wire.formats import STREAM_TYPES, Wire
@@ -47,6 +48,8 @@ _MAX_TYPE_BYTES = 256
 _TRANSLATED = frozenset({b"retry-after", b"x-should-retry", b"request-id", b"x-request-id"})
 _MESSAGES, _CHAT = Wire.MESSAGES, Wire.CHAT  # bound once, see `account`
 _EVENT_STREAM: Header = (b"content-type", b"text/event-stream; charset=utf-8")
+_JSON: Header = (b"content-type", b"application/json")
+_PLAIN_CODINGS = (None, b"", b"identity")
 
 
 class Record(Protocol):
@@ -83,9 +86,9 @@ class Delivery(msgspec.Struct, frozen=True):
         Raises RequestError, also when it is awaited, and UpstreamError then, for what is left to
         say when the answer cannot be passed on.
         """
-        answer = sent.answer
-        kind = answer.header(b"content-type") or b""
-        encoded = (answer.header(b"content-encoding") or b"identity") != b"identity"
+        said = sent.answer.first
+        kind = said.get(b"content-type", b"")
+        encoded = said.get(b"content-encoding") not in _PLAIN_CODINGS
         stream = _media_type(kind) == STREAM_TYPES[sent.candidate.link.wire]
         ok = sent.ok
         if not ok and sent.own_key_refused:
@@ -99,36 +102,42 @@ class Delivery(msgspec.Struct, frozen=True):
         return self._whole(sent, ok=ok, encoded=encoded)
 
     async def _whole(self, sent: Sent, *, ok: bool, encoded: bool) -> None:
-        account, answer = self.account, sent.answer
+        account, answer, translator = self.account, sent.answer, sent.translator
         body, whole = answer.all_there(SMALL_BYTES), True
         if body is None:
-            since = time.perf_counter()
-            body, whole = await self._buffered(sent)
-            account.waited_s += time.perf_counter() - since
+            body, whole = await self._waited_for(sent)
         account.first_at = time.perf_counter()
         if account.answer_log is not None:
             account.answer_log.add(body)
         if not whole:
-            if sent.translator is not None:
+            if translator is not None:
                 raise _unusable(sent, "the answer is too large to be translated")
             await self._plain(sent, PlainRelay(self.responder, keep_last=True, first=body))
             return
-        headers = self._unsized_headers(sent)
-        reading = Reading()
-        if sent.translator is not None:
-            translator = sent.translator
-            reading = translator.reading(body) if ok else reading
+        reading, headers = None, (*answer.headers, account.id_header)
+        if translator is not None:
+            headers = self._of_translated(answer, _JSON)
+            reading = translator.reading(body) if ok else None
             body = translator.answer(body) if ok else translator.error(answer.status, body)
-            headers.append((b"content-type", b"application/json"))
         elif ok and not encoded:
             reading = read_chat(body) if account.wire is _CHAT else read_message(body)
         error = None if ok else describe.error_text(answer.status, b"" if encoded else body)
-        self._notice_spawns(body)  # committed with the record or before it
+        session_id = self._watched()
+        if session_id is not None:
+            self._notice_spawns(session_id, body)  # committed with the record or before it
         await committed(self.ledger, self.record(answer.status, reading, error=error))
-        headers += account.annotations()
-        headers.append((b"content-length", b"%d" % len(body)))
-        self._start(answer.status, tuple(headers), body)
+        # Of two lengths the last one counts, so what the provider said of its own is not passed on.
+        headers = (*headers, *account.annotations(), (b"content-length", b"%d" % len(body)))
+        self.metrics.overhead(account.own_s())
+        self.responder.start(answer.status, headers, body)
         self.responder.end()
+
+    async def _waited_for(self, sent: Sent) -> tuple[bytes, bool]:
+        """Return what `_buffered` does, and note how long that took."""
+        since = time.perf_counter()
+        found = await self._buffered(sent)
+        self.account.waited_s += time.perf_counter() - since
+        return found
 
     async def _buffered(self, sent: Sent) -> tuple[bytes, bool]:
         """Read as much of an answer as may be kept; return whether that is all of it.
@@ -139,7 +148,7 @@ class Delivery(msgspec.Struct, frozen=True):
         body, whole = await answer.read(SMALL_BYTES, idle_timeout_s=timeout_s)
         if whole:
             return body, True
-        told = answer.header(b"content-length") or b""
+        told = answer.first.get(b"content-length", b"")
         room = int(told) if told.isdigit() else MAX_BUFFERED_BYTES
         if room > MAX_BUFFERED_BYTES:
             return body, False
@@ -155,7 +164,8 @@ class Delivery(msgspec.Struct, frozen=True):
     async def _plain(self, sent: Sent, relay: PlainRelay) -> None:
         """Pass on a body that is not looked into: too large, or in an encoding."""
         answer, account = sent.answer, self.account
-        self._start(answer.status, tuple(self._headers(sent)))
+        self.metrics.overhead(account.own_s())
+        self.responder.start(answer.status, (*answer.headers, account.id_header))
         await self._pump(sent, relay)
         account.first_at = account.first_at or relay.first_at
         error = None if sent.ok else describe.error_text(answer.status, b"")
@@ -185,10 +195,9 @@ class Delivery(msgspec.Struct, frozen=True):
             return self.record(answer.status, relay.reading(), error=error, stream=True)
 
         relay = self._relay(sent, meter, record)
-        # A stated length would leave no room for the event that ends a broken stream.
-        headers = tuple(self._unsized_headers(sent))
-        kind = () if sent.translator is None else (_EVENT_STREAM,)
-        self._start(answer.status, headers + kind + account.told.headers)
+        headers = (*self._of_stream(sent), *account.told.headers)
+        self.metrics.overhead(account.own_s())
+        self.responder.start(answer.status, headers)
         problem: str | None = None
         try:
             with self.metrics.stream(meter):
@@ -256,13 +265,24 @@ class Delivery(msgspec.Struct, frozen=True):
 
     # -- helpers
 
-    def _start(self, status: int, headers: tuple[Header, ...], first: bytes = b"") -> None:
-        self.metrics.overhead(self.account.own_s())
-        self.responder.start(status, headers, first)
+    def _of_stream(self, sent: Sent) -> tuple[Header, ...]:
+        """Return what the head of a stream says first.
 
-    def _notice_spawns(self, body: bytes) -> None:
-        session_id = self._watched()
-        if session_id is not None and (spawns := read_spawns(body)):
+        A stated length would leave no room for the event that ends a broken stream.
+        """
+        if sent.translator is not None:
+            return self._of_translated(sent.answer, _EVENT_STREAM)
+        kept = [header for header in sent.answer.headers if header[0] != b"content-length"]
+        return (*kept, self.account.id_header)
+
+    def _of_translated(self, answer: Answer, kind: Header) -> tuple[Header, ...]:
+        """Return what the head of a translated answer says first."""
+        kept = [header for header in answer.headers if header[0] in _TRANSLATED]
+        return (*kept, self.account.id_header, kind)
+
+    def _notice_spawns(self, session_id: str, body: bytes) -> None:
+        spawns = read_spawns(body)
+        if spawns:
             self.sub_agents.expect(session_id, spawns)
 
     def _watched(self) -> str | None:
@@ -272,20 +292,6 @@ class Delivery(msgspec.Struct, frozen=True):
         if account.wire is not _MESSAGES or account.body is None or not session_id:
             return None
         return session_id if can_spawn(account.body.raw("tools")) else None
-
-    def _unsized_headers(self, sent: Sent) -> list[Header]:
-        headers = self._headers(sent)
-        length = sent.answer.header(b"content-length")
-        if length is not None and sent.translator is None:
-            headers.remove((b"content-length", length))  # it stands once, or is no framing
-        return headers
-
-    def _headers(self, sent: Sent) -> list[Header]:
-        headers = list(sent.answer.headers)
-        if sent.translator is not None:
-            headers = [header for header in headers if header[0] in _TRANSLATED]
-        headers.append(self.account.id_header)
-        return headers
 
 
 async def _refuse_own_key(sent: Sent) -> NoReturn:

@@ -11,7 +11,6 @@ from gateway.agents.identity import claims
 from gateway.overrides.shape import header_name, name
 from gateway.providers.anthropic import OAUTH_PREFIX
 from gateway.redact import redact
-from gateway.wire.body import Body
 from gateway.wire.http import Head, Request, per_head
 
 _RATE_LIMITS = {
@@ -24,6 +23,8 @@ _RATE_LIMITS = {
 }
 """What providers call their limits, a minute each."""
 
+_LIMIT_HEADERS = frozenset(_RATE_LIMITS)
+
 _MAX_DIGITS = 15  # a longer number is no limit of anything
 
 
@@ -35,20 +36,32 @@ class Sender(msgspec.Struct, frozen=True, gc=False):
         agent_id: The client's own id of a sub-agent; None for the main thread.
         client: User agent; None when it sends none.
         project_id: None when it names none.
+        billing: "subscription" when its credential is an OAuth token, else "metered".
     """
 
     session_id: str | None = None
     agent_id: str | None = None
     client: str | None = None
     project_id: str | None = None
+    billing: str = "metered"
+
+    def of_project(self, project_id: str) -> Sender:
+        """Return the sender of a request whose body names its project, which counts first."""
+        return msgspec.structs.replace(self, project_id=name(project_id))
 
 
-def sender(request: Request, body: Body | None = None) -> Sender:
-    """Return who sent a request. What a readable body says of its project counts first."""
-    found = _sender(request.head)
-    if body is None or body.project_id is None:
-        return found
-    return msgspec.structs.replace(found, project_id=name(body.project_id))
+@per_head
+def sender(head: Head) -> Sender:
+    """Return who sent a request."""
+    told = claims(head)
+    credential = head.first.get(b"authorization", b"").decode("latin-1")
+    return Sender(
+        session_id=told.session_id,
+        agent_id=told.agent_id,
+        client=header_name(head, b"user-agent"),
+        project_id=header_name(head, b"x-project-id"),
+        billing=_paid_by(credential.partition(" ")[2].strip()),
+    )
 
 
 def billing(request: Request, key: str | None) -> str:
@@ -57,7 +70,7 @@ def billing(request: Request, key: str | None) -> str:
     Args:
         key: The gateway's own key; None when the client's credential is forwarded.
     """
-    return _billing(request.head) if key is None else _paid_by(key)
+    return sender(request.head).billing if key is None else _paid_by(key)
 
 
 def rate_limits(answered: Mapping[bytes, bytes]) -> tuple[tuple[str, int], ...]:
@@ -66,7 +79,7 @@ def rate_limits(answered: Mapping[bytes, bytes]) -> tuple[tuple[str, int], ...]:
     Args:
         answered: The headers of its answer.
     """
-    if _RATE_LIMITS.keys().isdisjoint(answered.keys()):
+    if _LIMIT_HEADERS.isdisjoint(answered):
         return ()
     found = []
     for header, name_ in _RATE_LIMITS.items():
@@ -74,6 +87,16 @@ def rate_limits(answered: Mapping[bytes, bytes]) -> tuple[tuple[str, int], ...]:
         if value.isdigit() and len(value) <= _MAX_DIGITS:
             found.append((name_, int(value)))
     return tuple(found)
+
+
+def upstream_id(answered: Mapping[bytes, bytes]) -> str | None:
+    """Return what a provider calls a request; None when it does not say.
+
+    Args:
+        answered: The headers of its answer.
+    """
+    value = answered.get(b"request-id") or answered.get(b"x-request-id")
+    return None if value is None else redact(value.decode("latin-1"))
 
 
 def header_text(text: str) -> bytes:
@@ -91,23 +114,6 @@ def error_text(status: int, body: bytes) -> str:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, LookupError, TypeError):
         message = ""
     return redact(f"HTTP {status}: {message}" if message else f"HTTP {status}")
-
-
-@per_head
-def _sender(head: Head) -> Sender:
-    told = claims(head)
-    return Sender(
-        session_id=told.session_id,
-        agent_id=told.agent_id,
-        client=header_name(head, b"user-agent"),
-        project_id=header_name(head, b"x-project-id"),
-    )
-
-
-@per_head
-def _billing(head: Head) -> str:
-    credential = head.first.get(b"authorization", b"").decode("latin-1")
-    return _paid_by(credential.partition(" ")[2].strip())
 
 
 def _paid_by(key: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -36,18 +36,15 @@ class Sent(msgspec.Struct, frozen=True):
 
     Attributes:
         translator: Turns the answer into the client's format; None when it is.
+        ok: Whether the provider served the request.
         after: What kept the first choice from answering; None when nothing did.
     """
 
     candidate: Candidate
     answer: Answer
     translator: Translator | None
+    ok: bool
     after: str | None = None
-
-    @property
-    def ok(self) -> bool:
-        """Whether the provider served the request."""
-        return 200 <= self.answer.status < 300
 
     @property
     def in_trouble(self) -> bool:
@@ -84,17 +81,17 @@ class Dispatcher:
         Raises RequestError and UpstreamError when there was no answer at all.
         """
         self.budget.earn()
-        turns = self._turns(call, candidates)
-        turn = next(turns)
-        found = await self._ask(call, turn)
-        if isinstance(found, Sent) and not found.in_trouble:
+        turn = self._next(call, candidates) or self._anyway(call, candidates)
+        found = await self._once(call, turn)
+        if isinstance(found, Sent) and found.ok:
             return found
-        return await self._best(call, turns, turn, found)
+        return await self._best(call, turn, found)
 
-    async def _best(self, call: Call, turns: Iterator[_Turn], turn: _Turn, found: _Found) -> Sent:
-        """Return what is best, or raise, now that the first one asked is in trouble."""
+    async def _best(self, call: Call, turn: _Turn, found: _Found) -> Sent:
+        """Return what is best, or raise, now that the first one did not serve the request."""
         outcome = _Outcome()
         try:
+            found = await self._again(call, turn, found)
             while not outcome.offer(found, overridden=turn.candidate.chosen != call.body.model):
                 if _others(call, turn):
                     name, model = turn.candidate.link.name, turn.candidate.model
@@ -102,106 +99,84 @@ class Dispatcher:
                         "Provider in trouble: request_id=%s provider=%s model=%s cause=%s",
                         *(call.request_id, name, model, _cause(found)),
                     )
-                following = next(turns, None)
+                following = self._next(call, turn.following)
                 if following is None:
                     break
                 turn = following
-                found = await self._ask(call, turn)
+                found = await self._again(call, turn, await self._once(call, turn))
             return outcome.result()
         except BaseException:
             outcome.release()
             raise
 
-    def _turns(self, call: Call, candidates: tuple[Candidate, ...]) -> Iterator[_Turn]:
-        """Yield whom to ask. Those that cannot be, and open circuits, are passed over.
+    def _next(self, call: Call, candidates: tuple[Candidate, ...]) -> _Turn | None:
+        """Return whose turn it is; None when nobody is left.
 
-        When that would leave nobody, the first is asked all the same: a gateway with one provider
-        is no better off for not asking it.
+        Those that cannot be asked, and open circuits, are passed over.
         """
-        asked, first = False, None
         for number, candidate in enumerate(candidates, 1):
-            if candidate.link.refusal(call.vendor) is not None:
-                continue
-            first = first or candidate
-            circuit = self.circuits.of(candidate.link.name, candidate.model)
-            if circuit.allows(self.clock()):
-                asked = True
-                yield _Turn(candidate, circuit, candidates[number:])
-        if not asked:
-            first = first or candidates[0]
-            yield _Turn(first, self.circuits.of(first.link.name, first.model), ())
+            if candidate.link.refusal(call.vendor) is None:
+                circuit = self.circuits.of(candidate.link.name, candidate.model)
+                if not circuit.failures or circuit.allows(self.clock()):
+                    return _Turn(candidate, circuit, candidates[number:])
+        return None
 
-    async def _ask(self, call: Call, turn: _Turn) -> _Found:
-        """Ask one candidate, as often as it is worth it."""
-        try:
-            prepared = prepare(call, turn.candidate, self.translators)
-        except RequestError as error:
-            return error
-        found = await self._once(call, prepared, turn.circuit)
-        wait_s = self._wait_s(call, turn, found, 1)
-        if wait_s is None:
-            return found
-        return await self._again(call, prepared, turn, found, wait_s)
+    def _anyway(self, call: Call, candidates: tuple[Candidate, ...]) -> _Turn:
+        """Return the turn of the first, now that all are passed over.
 
-    async def _again(
-        self,
-        call: Call,
-        prepared: ProviderRequest,
-        turn: _Turn,
-        found: Sent | UpstreamError,
-        wait_s: float | None,
-    ) -> Sent | UpstreamError:
-        """Ask the same candidate once more after a wait, and so on; an answer stands over none."""
+        A gateway with one provider is no better off for not asking it.
+        """
+        able = (one for one in candidates if one.link.refusal(call.vendor) is None)
+        first = next(able, candidates[0])
+        return _Turn(first, self.circuits.of(first.link.name, first.model), ())
+
+    async def _again(self, call: Call, turn: _Turn, found: _Found) -> _Found:
+        """Ask the same candidate again, as often as it is worth it; an answer stands over none."""
         held = found if isinstance(found, Sent) else None
         attempt = 1
         try:
-            while wait_s is not None:
+            while (wait_s := self._wait_s(call, turn, found, attempt)) is not None:
                 attempt += 1
                 log.info(
                     "Retry: request_id=%s provider=%s attempt=%d wait_s=%.3f cause=%s",
                     *(call.request_id, turn.candidate.link.name, attempt, wait_s, _cause(found)),
                 )
                 await asyncio.sleep(wait_s)
-                found = await self._once(call, prepared, turn.circuit)
+                found = await self._once(call, turn)
                 if isinstance(found, Sent):
                     if held is not None:
                         held.answer.release()
                     held = found
-                wait_s = self._wait_s(call, turn, found, attempt)
         except BaseException:
             if held is not None:
                 held.answer.release()
             raise
         return held or found
 
-    def announce(self, call: Call, *more: bytes) -> None:
-        """Write to the log what was to be said about a request first, and these lines; once."""
-        waiting = call.announcement
-        waiting += more
-        if waiting:
-            self.say(waiting)
-            waiting.clear()
-
-    async def _once(
-        self, call: Call, prepared: ProviderRequest, circuit: Circuit
-    ) -> Sent | UpstreamError:
-        link = prepared.candidate.link
-        self.announce(call, prepared.candidate.told.asked)
+    async def _once(self, call: Call, turn: _Turn) -> _Found:
+        """Ask one candidate once."""
+        candidate, circuit, lines = turn.candidate, turn.circuit, call.announcement
+        link = candidate.link
         try:
+            request = turn.request = turn.request or prepare(call, candidate, self.translators)
+            lines.append(candidate.told.asked)
+            self.say(lines)
+            lines.clear()
             timeout_s = link.settings.timeout_s
-            answer = await link.origin.ask(prepared.head, prepared.body, head_timeout_s=timeout_s)
+            answer = await link.origin.ask(request.head, request.body, head_timeout_s=timeout_s)
+        except RequestError as error:
+            return error
         except UpstreamError as error:
             circuit.failed(self.clock())
             return error
-        if answer.status >= 500:
+        status = answer.status
+        if status >= 500:
             circuit.failed(self.clock())
-        else:
+        elif circuit.failures:
             circuit.succeeded()
-        return Sent(prepared.candidate, answer, prepared.translator)
+        return Sent(candidate, answer, request.translator, 200 <= status < 300)
 
-    def _wait_s(
-        self, call: Call, turn: _Turn, found: Sent | UpstreamError, attempt: int
-    ) -> float | None:
+    def _wait_s(self, call: Call, turn: _Turn, found: _Found, attempt: int) -> float | None:
         """Return how long to wait before asking again; None not to."""
         if attempt > turn.candidate.retries or not _worth_retrying(found):
             return None
@@ -216,12 +191,17 @@ class Dispatcher:
         return wait_s
 
 
-class _Turn(msgspec.Struct, frozen=True):
-    """Whom to ask, and who comes after it."""
+class _Turn(msgspec.Struct):
+    """Whom to ask, and who comes after it.
+
+    Attributes:
+        request: What it is sent; None before that is known.
+    """
 
     candidate: Candidate
     circuit: Circuit
     following: tuple[Candidate, ...]
+    request: ProviderRequest | None = None
 
 
 _Found = Sent | RequestError | UpstreamError
@@ -272,11 +252,11 @@ def _others(call: Call, turn: _Turn) -> bool:
     return any(one.link.refusal(call.vendor) is None for one in turn.following)
 
 
-def _worth_retrying(found: Sent | UpstreamError) -> bool:
-    if isinstance(found, UpstreamError):
-        return found.fault is UpstreamFault.CONNECT
-    answer = found.answer
-    return _troubled(answer.status) and answer.header(b"x-should-retry") != b"false"
+def _worth_retrying(found: _Found) -> bool:
+    if isinstance(found, Sent):
+        answer = found.answer
+        return _troubled(answer.status) and answer.header(b"x-should-retry") != b"false"
+    return isinstance(found, UpstreamError) and found.fault is UpstreamFault.CONNECT
 
 
 def _troubled(status: int) -> bool:

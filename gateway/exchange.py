@@ -12,14 +12,12 @@ import time
 
 import msgspec
 
-from gateway import describe
 from gateway.access.limits import Admission
 from gateway.account import LEFT, Account
-from gateway.agents.identity import Agent
 from gateway.body_log import AnswerLog
 from gateway.cache.answers import Lookup, asked, replay_headers
 from gateway.cache.response_cache import Kept
-from gateway.candidates import Candidate
+from gateway.candidates import Asked, Candidate
 from gateway.commit_wait import committed
 from gateway.cost import estimate
 from gateway.delivery import Delivery
@@ -53,7 +51,7 @@ class Exchange(msgspec.Struct):
 
     Attributes:
         recorded: Says whether its record was committed; None before there is one.
-        admission: What lets it in, and is told of its end; None before.
+        admission: What lets it in, and is told of its end; None before, and without limits.
         whole: Whether its record says that a whole answer was passed on.
     """
 
@@ -95,10 +93,16 @@ class Exchange(msgspec.Struct):
         service, account = self.service, self.account
         request = account.request
         user = account.user = service.clients.sender(request.head)
-        self.admission = service.limiter.admit(user, aside=account.counting)
-        body = account.parse()
-        agent = account.agent = await service.sub_agents.identify(request, body)
-        candidates = await self._choose(agent)
+        if service.limiter.limits_some:
+            self.admission = service.limiter.admit(user, aside=account.counting)
+        body, agents, policy = account.parse(), service.sub_agents, service.policy
+        agent = agents.at_once(request, body) or await agents.identify(request, body)
+        account.agent = agent
+        # Whether a subscriber's token pays, where that makes a difference.
+        pays = user is None and not policy.subscription_fallback
+        asked = account.asked(agent, subscription=pays and account.sender.billing == "subscription")
+        bound = await self._bound(asked) if policy.binds else None
+        candidates = self._choose(asked, bound)
         first = candidates[0]
         account.ask(first)
         vendor = key_vendor(request.head.headers, account.wire, authenticated=user is not None)
@@ -112,18 +116,23 @@ class Exchange(msgspec.Struct):
             else:
                 await self._ask(call, candidates)
         finally:
-            service.dispatcher.announce(call)  # when nobody was asked
+            if call.announcement:  # nobody was asked
+                service.dispatcher.say(call.announcement)
 
-    async def _choose(self, agent: Agent) -> tuple[Candidate, ...]:
+    async def _bound(self, asked: Asked) -> str | None:
+        """Return the model that the conversation runs on; None when it does not matter."""
+        conversation = self.account.conversation()
+        if conversation is None or not self.service.policy.asks_for_binding(asked):
+            return None
+        return await self.service.sessions.model(conversation)
+
+    def _choose(self, asked: Asked, bound: str | None) -> tuple[Candidate, ...]:
         """Return whom to ask; the conversation is known to all workers from here on."""
         service, account = self.service, self.account
-        asked = account.asked(agent, subscription=self._subscription())
-        conversation, bound = account.conversation(), None
-        if conversation is not None and service.policy.asks_for_binding(asked):
-            bound = await service.sessions.model(conversation)
         choice = service.policy.choose(asked, bound)
         chosen = account.chosen = choice.candidates[0].chosen
         account.skipped = choice.left
+        conversation = account.conversation()
         if conversation is not None and not account.counting:
             service.sessions.begun(conversation, chosen, account.at_us)
         return choice.candidates
@@ -185,17 +194,10 @@ class Exchange(msgspec.Struct):
         self.responder.start(200, headers, kept.body)
         self.responder.end()
 
-    def _subscription(self) -> bool:
-        """Return whether a subscriber's token pays, where that makes a difference."""
-        account = self.account
-        if account.user is not None or self.service.policy.subscription_fallback:
-            return False
-        return describe.billing(account.request, None) == "subscription"
-
     def _announcement(self, first: Candidate) -> list[bytes]:
         """Count the override, if any; return the log's lines about it and about the route."""
         service, account = self.service, self.account
-        lines = [account.told.route]
+        told, lines = first.told, [first.told.route]
         if account.skipped is not None:
             reason = account.skipped
             text = f"Model override left out: reason={reason} request_id={account.id}"
@@ -205,10 +207,10 @@ class Exchange(msgspec.Struct):
             text = f"Request adapted: changes={words} request_id={account.id}"
             lines.append(encoded(text))
         if account.overridden and not account.counting:
-            service.counts.overrides += 1
+            counts = service.counts
+            counts.overrides += 1
             if service.log_overrides:
-                lines.append(account.told.override)
-                lines.append(b"Override count: %d" % service.counts.overrides)
+                lines += (told.override, b"Override count: %d" % counts.overrides)
         return lines
 
     def _fell_back(self, first: Candidate, sent: Sent) -> None:

@@ -64,19 +64,25 @@ def prepare(call: Call, candidate: Candidate, translators: Translators) -> Provi
     Raises RequestError: 400 for what the provider's format cannot say, 503 when the provider lacks
     a key or the worker the memory.
     """
-    way = _way(call, candidate, translators)
-    body = call.body.forwarded(candidate.model, candidate.adaptation.edits)
+    link, adaptation = candidate.link, candidate.adaptation
+    # On a head that the client sends again and again most is found out already.
+    key: _Key = (link, candidate.model, adaptation.betas, call.wire, call.target, call.vendor)
+    way: _Way | None = call.request.head.notes.get(key)
+    if way is None or way.translators is not translators:
+        way = _note_way(key, call, candidate, translators)
+    body = call.body.forwarded(candidate.model, adaptation.edits)
     if way.translator is not None:
         body = way.translator.request(body, candidate.model)
-    elif candidate.link.adds_usage(call.wire, call.body):
+    elif link.adds_usage(call.wire, call.body):
         body = usage_chunk.added(body)
     if body is not call.request.body and not call.request.memory.try_more(len(body)):
         raise NoRoom("there is no room for the request as its provider needs it")
     return ProviderRequest(candidate, way.head, body, way.translator)
 
 
-_Key = tuple[Link, str, tuple[str, ...], str | None]
-"""The provider, its name of the model, the betas left out, whose key the client shows."""
+_Key = tuple[Link, str, tuple[str, ...], Wire, bytes, str | None]
+"""Beside the client's head: the provider, its name of the model, the betas left out, the client's
+format and target, whose key it shows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -84,31 +90,20 @@ class _Way:
     """How requests of one client's head are put to a candidate: all but the body. Holds keys.
 
     Attributes:
-        wire, target, translators: What it was found out for, beside the head and the key.
+        translators: With which it was found, beside what is in the key.
     """
 
-    wire: Wire
-    target: bytes
     translators: Translators
     translator: Translator | None
     head: bytes
 
 
-def _way(call: Call, candidate: Candidate, translators: Translators) -> _Way:
-    """Return the way to a candidate, noted on the head that the client sends again and again.
+def _note_way(key: _Key, call: Call, candidate: Candidate, translators: Translators) -> _Way:
+    """Find the way to a candidate and note it on the head.
 
     Raises RequestError when there is none, each time.
     """
     notes = call.request.head.notes
-    key: _Key = (candidate.link, candidate.model, candidate.adaptation.betas, call.vendor)
-    way: _Way | None = notes.get(key)
-    if (
-        way is not None
-        and way.wire is call.wire
-        and way.target == call.target
-        and way.translators is translators
-    ):
-        return way
     way = _found(call, candidate, translators)
     ways = [key for key, note in notes.items() if isinstance(note, _Way)]
     if len(ways) >= MAX_WAYS:
@@ -133,4 +128,4 @@ def _found(call: Call, candidate: Candidate, translators: Translators) -> _Way:
     headers = candidate.adaptation.headers(call.request.headers)
     sent = link.headers(headers, call.wire, call.vendor)
     head = link.origin.head(b"POST", target, sent)
-    return _Way(call.wire, call.target, translators, translator, head)
+    return _Way(translators, translator, head)

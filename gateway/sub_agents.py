@@ -49,6 +49,11 @@ class SubAgents:
         self._clock, self._now_us = clock, now_us
         self._memory = AgentLinks()
 
+    def at_once(self, request: Request, body: Body) -> Agent | None:
+        """Return the agent of a main thread's request; None for one with a sub-agent's id."""
+        told = agents.claims(request.head)
+        return agents.identify(told, body, self._known) if told.agent_id is None else None
+
     async def identify(self, request: Request, body: Body) -> Agent:
         """Return the agent of a request; a sub-agent keeps its first name."""
         told = agents.claims(request.head)

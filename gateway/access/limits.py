@@ -77,7 +77,11 @@ def cells_needed(clients: int, workers: int) -> int:
 
 
 class RateLimiter:
-    """Lets requests in, or not. A request that is refused draws nothing."""
+    """Lets requests in, or not. A request that is refused draws nothing.
+
+    Attributes:
+        limits_some: Whether there is a limit for anybody.
+    """
 
     def __init__(
         self,
@@ -99,6 +103,7 @@ class RateLimiter:
             for at, (name, entry) in enumerate(limits.items())
             if entry != LimitSettings()
         }
+        self.limits_some = bool(self._clients)
         self._clock, self._on_refusal = clock, on_refusal
         self._unlimited = Admission(None, clock)
 

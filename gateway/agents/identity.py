@@ -92,9 +92,12 @@ class DefinitionIndex:
     """Finds the definition a system block begins with; cost does not grow with their number.
 
     Two agents with the same text cannot be told apart, so neither is found.
+
+    Attributes:
+        empty: Whether nothing will be found.
     """
 
-    __slots__ = ("_heads", "_sizes")
+    __slots__ = ("_heads", "_sizes", "empty")
 
     def __init__(self, definitions: Iterable[Definition] = ()) -> None:
         names: dict[str, set[str]] = {}
@@ -106,9 +109,7 @@ class DefinitionIndex:
                 (name,) = names[body]
                 self._heads.setdefault(body[:_HEAD_CHARS], []).append((body, name))
         self._sizes = sorted({len(head) for head in self._heads}, reverse=True)
-
-    def __bool__(self) -> bool:
-        return bool(self._heads)
+        self.empty = not self._heads
 
     def find(self, text: str) -> str | None:
         """Return the name of the agent whose definition the text begins with, or None."""
@@ -182,7 +183,7 @@ def _prompted(body: Body, known: DefinitionIndex) -> Agent | None:
     """Return what the system prompt says; it is decoded only when it may say something."""
     raw = body.raw("system")
     marked = raw.find(_MARK) >= 0  # `in` tries for a number first
-    if not (marked or (raw and known)):
+    if not marked and (known.empty or not raw):
         return None
     texts = tuple(_texts(raw))
     for text in texts:

@@ -20,6 +20,7 @@ from gateway.wire.usage import STANDARD, Terms, Usage
 MAX_COST = 2**63 - 1
 """More picodollars are no answer's cost, and no ledger's integer."""
 
+_USD = 10**12
 _MAX_DATED = 256
 """So many ids with a date are remembered beside those of the table."""
 
@@ -138,11 +139,10 @@ class Pricing:
 
 def usd(pico: int) -> Decimal:
     """Return picodollars as dollars, exactly, without trailing zeros."""
-    return Decimal(usd_text(pico))
+    return Decimal(usd_text(pico).decode())
 
 
-def usd_text(pico: int) -> str:
+def usd_text(pico: int) -> bytes:
     """Return picodollars as dollars in plain digits, exactly, without trailing zeros."""
-    digits = str(abs(pico)).zfill(13)  # one of them before the point
-    digits = f"{digits[:-12]}.{digits[-12:]}".rstrip("0").rstrip(".")
-    return f"-{digits}" if pico < 0 else digits
+    digits = (b"%d.%012d" % divmod(abs(pico), _USD)).rstrip(b"0").rstrip(b".")
+    return b"-" + digits if pico < 0 else digits

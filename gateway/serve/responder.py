@@ -20,7 +20,6 @@ _STATUS_LINES = {
 
 _CR, _LF = b"\r\n"  # as numbers, which are looked for without an exception on the way
 
-_UNSIZED = HOP_BY_HOP | {b"content-length"}  # what an answer without a body does not say
 _JOIN_BYTES = 8 << 10  # up to here a copy is cheaper than telling the event loop of two pieces
 
 
@@ -95,17 +94,18 @@ class ConnectionResponder(msgspec.Struct, eq=False):
             self._bare = True
         if form.length_at is not None:
             self._left = int(values[form.length_at])
-        lines = b""
-        if self._left is None or self.http_1_0 or not self.keep_alive or self.channel.must_close:
+        channel, lines = self.channel, b""
+        if self._left is None or self.http_1_0 or not self.keep_alive or channel.must_close:
             lines = self._connection_lines(form.bodiless)
         self.started = True
         first = self._framed(first)
-        joined = len(first) <= _JOIN_BYTES
-        if not self.channel.lost:
-            transport = self.channel.transport
-            transport.write(form.head % (*values, lines, first if joined else b""))
-            if not joined:
-                transport.write(first)
+        if channel.lost:
+            return
+        if len(first) <= _JOIN_BYTES:
+            channel.transport.write(form.head % (*values, lines, first))
+        else:
+            channel.transport.write(form.head % (*values, lines, b""))
+            channel.transport.write(first)
 
     def write(self, data: bytes) -> None:
         """Send a piece of body; empty pieces and pieces after the end are ignored."""
@@ -154,8 +154,10 @@ class ConnectionResponder(msgspec.Struct, eq=False):
         if self._chunked:
             return b"%x\r\n%b\r\n" % (len(data), data)
         if self._left is not None:
-            data = data[: self._left]  # more than promised would be read as the next answer
-            self._left -= len(data)
+            missing = self._left - len(data)
+            if missing < 0:  # more than promised would be read as the next answer
+                data, missing = data[:missing], 0
+            self._left = missing
         return data
 
 
@@ -165,7 +167,8 @@ class _Form(msgspec.Struct, frozen=True):
     Attributes:
         head: To be filled in by `%`: the headers' values, lines on the connection, and what of the
             body goes with them.
-        length_at: Which header is the Content-Length; None when there is none, or no body.
+        length_at: Which header is the Content-Length, of several the last, which alone is sent;
+            None when there is none, or no body.
     """
 
     head: bytes
@@ -178,16 +181,14 @@ def _form(status: int, names: tuple[bytes, ...]) -> _Form:
     """Raises ValueError for a name with a line break in it."""
     _refuse_breaks(names)
     bodiless = status < 200 or status in (204, 304)
-    dropped = _UNSIZED if bodiless else HOP_BY_HOP
+    last = {name: at for at, name in enumerate(names)}
+    length_at = None if bodiless else last.get(b"content-length")
     head = _STATUS_LINES.get(status) or b"HTTP/1.1 %d Status\r\n" % status
-    length_at = None
     for at, name in enumerate(names):
-        if name in dropped:
+        if name in HOP_BY_HOP or (name == b"content-length" and at != length_at):
             head += b"%.0b"  # nothing of the value
-            continue
-        head += name.replace(b"%", b"%%") + b": %b\r\n"
-        if name == b"content-length":
-            length_at = at
+        else:
+            head += name.replace(b"%", b"%%") + b": %b\r\n"
     return _Form(head + b"%b\r\n%b", length_at, bodiless)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
 from gateway.upstream.connection import Connection, Sink
-from gateway.upstream.head import AnswerHead
 from gateway.wire.http import Header, ReadSide
 
 
@@ -17,7 +16,6 @@ class Answer(msgspec.Struct, eq=False):
     Attributes:
         status: 200 or above.
         headers: Names in lower case; hop-by-hop headers are dropped, trailers never included.
-        header: Returns the first value of one of them (name in lower case), or None.
         first: The first value of each of them.
         resent: Whether the request was sent twice because a pooled connection had just died.
     """
@@ -25,17 +23,14 @@ class Answer(msgspec.Struct, eq=False):
     status: int
     headers: tuple[Header, ...]
     first: Mapping[bytes, bytes]
-    header: Callable[[bytes], bytes | None]
-    resent: bool
     _connection: Connection | None
+    resent: bool = False
 
     __repr__ = object.__repr__  # headers may hold secrets
 
-    @classmethod
-    def begun(cls, connection: Connection, head: AnswerHead, *, resent: bool) -> Answer:
-        """Return the answer that a connection is bringing."""
-        first = head.first
-        return cls(head.status, head.headers, first, first.get, resent, connection)
+    def header(self, name: bytes) -> bytes | None:
+        """Return the first value of a header (name in lower case), or None."""
+        return self.first.get(name)
 
     @property
     def read_side(self) -> ReadSide:
@@ -57,7 +52,8 @@ class Answer(msgspec.Struct, eq=False):
 
         What is returned is taken; of any other answer nothing is.
         """
-        return self._held().all_there(limit)
+        connection = self._connection
+        return None if connection is None else connection.all_there(limit)
 
     async def read(self, limit: int, *, idle_timeout_s: float = 300) -> tuple[bytes, bool]:
         """Buffer up to `limit` bytes; return them and whether they are all there is.

@@ -125,14 +125,15 @@ class AnswerParser:
     # -- helpers
 
     def _counted(self, data: bytes) -> bytes:
-        left = self._left
-        if len(data) < left:
-            self._left = left - len(data)
+        left = self._left - len(data)
+        if left > 0:
+            self._left = left
             return data
         self._left = -1
         self.finished = self.keep_alive = True
-        if len(data) > left:
-            self._parse(data[left:])
+        if left == 0:
+            return data
+        self._parse(data[left:])
         return data[:left]
 
     def _parse(self, data: bytes) -> None:

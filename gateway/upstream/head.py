@@ -78,7 +78,8 @@ class PlainHeads:
         head, blank_line, rest = data.partition(b"\r\n\r\n")
         if not blank_line or len(head) > _HEAD_BYTES:
             return None
-        status_line, *lines = head.split(b"\r\n")
+        lines = head.split(b"\r\n")
+        status_line = lines.pop(0)
         known = self._lines
         try:
             status = self._statuses[status_line]
@@ -91,9 +92,13 @@ class PlainHeads:
             if () in found:
                 return None
             headers = tuple([header for header in found if header])
-        first = first_values(headers)
+        first: Mapping[bytes, bytes] = dict(headers)
+        if len(first) < len(headers):  # some stand twice
+            if _stands_twice(headers):
+                return None
+            first = first_values(headers)
         length = first.get(b"content-length")
-        if length is None or (len(first) < len(headers) and _stands_twice(headers)):
+        if length is None:
             return None
         return AnswerHead(status, headers, first), int(length), rest
 

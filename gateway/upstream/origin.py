@@ -116,22 +116,22 @@ class Origin:
         head = _sized(head, len(body))
         connection = self._pooled() or await self._connect()
         try:
-            answer = await connection.request(head, body, head_timeout_s)
+            found = await connection.request(head, body, head_timeout_s)
         except BaseException as error:
             connection.release()
             if not isinstance(error, UpstreamError) or not _may_resend(connection):
                 raise
         else:
-            return Answer.begun(connection, answer, resent=False)
+            return Answer(found.status, found.headers, found.first, connection)
         left_s = head_timeout_s - connection.waited_s()
         self.resent += 1
         connection = await self._connect()
         try:
-            answer = await connection.request(head, body, left_s)
+            found = await connection.request(head, body, left_s)
         except BaseException:
             connection.release()
             raise
-        return Answer.begun(connection, answer, resent=True)
+        return Answer(found.status, found.headers, found.first, connection, resent=True)
 
     def sweep(self, now: float) -> None:
         """Close the oldest idle connections; call about once a second with event-loop time."""

@@ -170,8 +170,8 @@ class Responder(Protocol):
     def start(self, status: int, headers: tuple[Header, ...], first: bytes = b"") -> None:
         """Write the head, and a first piece of body in the same segment.
 
-        With a Content-Length among the headers the body is sent as it is, else chunked (HTTP/1.1)
-        or ended by closing (HTTP/1.0). Hop-by-hop headers are dropped.
+        With a Content-Length among the headers, of several the last, the body is sent as it is,
+        else chunked (HTTP/1.1) or ended by closing (HTTP/1.0). Hop-by-hop headers are dropped.
         """
 
     def write(self, data: bytes) -> None:

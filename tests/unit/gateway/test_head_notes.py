@@ -7,14 +7,17 @@ import hashlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway import describe
 from gateway.access.clients import Clients
+from gateway.account import Account
 from gateway.agents.identity import claims
 from gateway.config.settings import ClientSettings
 from gateway.errors import RequestError
 from gateway.overrides.shape import betas
-from gateway.wire.body import Body
+from gateway.store.records import Endpoint
+from gateway.wire.formats import Wire
 from gateway.wire.http import Head, Header, Request
 
 NAMES = st.sampled_from(
@@ -38,14 +41,25 @@ def request(headers: tuple[Header, ...]) -> Request:
     return Request(Head(b"POST", b"/v1/messages", headers), b"", 0.0)
 
 
+PLAIN, NAMED = b'{"model":"m"}', b'{"model":"m","project_id":"body"}'
+
+
+def senders(known: Request, body: bytes) -> describe.Sender:
+    """Return who an account says sent a request with this head."""
+    request = replace(known, body=body)
+    header = (b"x-gateway-request-id", b"id")
+    at = (1, 2, 3.0, 4.0)
+    account = Account(Endpoint.MESSAGES, request, "id", header, *at, Wire.MESSAGES, counting=False)
+    account.parse()
+    return account.sender
+
+
 def found(request: Request) -> tuple[object, ...]:
     """Return everything that is said of a request by its head alone."""
-    body = Body(b'{"model":"m"}')
     return (
         claims(request.head),
         betas(request.head),
-        describe.sender(request),
-        describe.sender(request, body),
+        describe.sender(request.head),
         describe.billing(request, None),
     )
 
@@ -62,12 +76,12 @@ def test_known_head_says_what_a_new_one_says(
 
 
 def test_project_of_a_body_stays_with_its_request() -> None:
-    known = request(((b"x-project-id", b"head"), (b"user-agent", b"a")))
-    named = Body(b'{"model":"m","project_id":"body"}')
-    plain = Body(b'{"model":"m"}')
-    projects = [describe.sender(known, body).project_id for body in (plain, named, None, plain)]
-    assert projects == ["head", "body", "head", "head"]
-    assert describe.sender(known, named).client == "a"
+    head = ((b"x-project-id", b"head"), (b"user-agent", b"a"))
+    known = request(head)
+    projects = [senders(known, body).project_id for body in (PLAIN, NAMED, PLAIN)]
+    assert projects == ["head", "body", "head"]
+    assert describe.sender(known.head).project_id == "head"
+    assert senders(known, NAMED) == describe.Sender(client="a", project_id="body")
 
 
 def test_key_of_the_gateway_pays_whatever_the_head_shows() -> None:

@@ -16,7 +16,7 @@ from gateway.agents.spawns import Spawn, prompt_digest
 from gateway.store.ledger import Ledger
 from gateway.sub_agents import SubAgents
 from gateway.wire.body import Body
-from gateway.wire.http import Head, Request
+from gateway.wire.http import Head, Header, Request
 
 DIGGER = Agent("digger", AgentSource.PARENT)
 NOBODY = Agent("subagent", AgentSource.THREAD)
@@ -132,6 +132,23 @@ def test_stronger_signals_and_strangers_take_no_call(
         assert await one.sub_agents.expect("s1", CALL)
         assert await two.asked_by("a1", **fields) == expected
         assert await two.asked_by("a2") == (NOBODY if expected == DIGGER else DIGGER)
+
+    with_workers(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("named", [(), ((b"x-agent-type", b"lead"),)], ids=["unnamed", "named"])
+def test_only_a_main_threads_agent_is_known_at_once(
+    tmp_path: Path, named: tuple[Header, ...]
+) -> None:
+    body = Body(b'{"model": "m", "messages": []}')
+    main, child = (
+        Request(Head(b"POST", b"/v1/messages", named + more), b"", 0.0)
+        for more in ((), ((b"x-claude-code-agent-id", b"a1"),))
+    )
+
+    async def scenario(one: Worker, _: Worker) -> None:
+        assert one.sub_agents.at_once(main, body) == await one.sub_agents.identify(main, body)
+        assert one.sub_agents.at_once(child, body) is None
 
     with_workers(tmp_path, scenario)
 

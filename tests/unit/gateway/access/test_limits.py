@@ -194,6 +194,13 @@ def test_limits_are_each_clients_own() -> None:
             limiter.admit(name)
 
 
+@pytest.mark.parametrize("limits", [LimitSettings(), LimitSettings(1)], ids=["none", "one"])
+def test_it_is_known_whether_anybody_is_limited(limits: LimitSettings) -> None:
+    entries: dict[str | None, LimitSettings] = {"free": LimitSettings(), "a": limits}
+    limiter = RateLimiter(entries, Share([0] * cells_needed(2, 1), 0, 1), Clock())
+    assert limiter.limits_some is (limits != LimitSettings())
+
+
 def test_everybody_without_a_name_shares_one_bucket() -> None:
     entries: dict[str | None, LimitSettings] = {None: LimitSettings(requests_per_minute=1)}
     limiter = RateLimiter(entries, Share([0] * cells_needed(1, 1), 0, 1), Clock())

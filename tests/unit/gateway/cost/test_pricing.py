@@ -183,7 +183,8 @@ def test_shipped_table_is_priced_and_reads_cost_less_than_writes() -> None:
 def test_dollars_are_exact(pico: int) -> None:
     assert usd(pico) * 10**12 == pico
     assert "E" not in f"{usd(pico):f}"
-    text, part = usd_text(pico), usd_text(pico).partition(".")[2]
+    text = usd_text(pico).decode()
+    part = text.partition(".")[2]
     assert Decimal(text) * 10**12 == pico
     assert len(part) <= 12
     assert not part.endswith("0")

@@ -62,9 +62,22 @@ def test_headers_are_said_as_given_in_their_order(
     assert (blank, rest) == (b"\r\n\r\n", body)
 
 
+@given(HEADERS, HEADERS, st.sampled_from((b"0", b"5", b"05")))
+def test_of_two_lengths_only_the_last_is_said(
+    before: list[Header], behind: list[Header], told: bytes
+) -> None:
+    own = (b"content-length", b"3")
+    head, _, rest = answer(
+        200, ((b"content-length", told), *before, own, *behind), b"abcdef"
+    ).partition(b"\r\n\r\n")
+    said = [b": ".join(one) for one in (*before, own, *behind) if one[0] not in HOP_BY_HOP]
+    assert (head.split(b"\r\n")[1:], rest) == (said, b"abc")
+
+
 @given(HEADERS, st.sampled_from((204, 304)))
 def test_answer_without_a_body_says_no_length(headers: list[Header], status: int) -> None:
-    said = answer(status, ((b"content-length", b"1"), *headers), b"a")
+    sizes = ((b"content-length", b"1"), (b"content-length", b"2"))
+    said = answer(status, (*sizes, *headers), b"a")
     assert said.endswith(b"\r\n\r\n")
     assert said.split(b"\r\n")[1:-2] == [
         b": ".join(one) for one in headers if one[0] not in HOP_BY_HOP
