@@ -18,7 +18,6 @@ from gateway.dispatch import Sent
 from gateway.overrides.shape import Shape, read_shape
 from gateway.store.conversations import ConversationKey
 from gateway.store.records import AuditRecord, CacheOutcome, Endpoint
-from gateway.told import Told
 from gateway.wire.body import Body
 from gateway.wire.formats import Wire
 from gateway.wire.http import Header, Request
@@ -69,12 +68,10 @@ class Account(msgspec.Struct):
         seq: Its number among those of this worker.
         taken: `time.perf_counter()` when it was taken.
         begun: The same when its first byte arrived.
-        told: What is said of the choice; empty before there is one.
         requested: The client's model; None before it is known.
         wire: The client's format.
         counting: Whether a token count is asked for: nothing is generated then.
         candidate: Who is being asked, and for what; the first choice until somebody answered.
-        overridden: Whether that is another model than the requested one; an alias is no override.
         first_at: `time.perf_counter()` at the first byte for the client; None before it.
         chosen: The model the rules chose; None before they did.
         skipped: Why an override that matched is not applied, or was taken back; None when it is.
@@ -98,10 +95,8 @@ class Account(msgspec.Struct):
     waited_s: float = 0.0
     sender: describe.Sender = describe.Sender()
     shape: Shape = Shape()
-    told: Told = Told()
     cost_pico: int | None = None
     requested: str | None = None
-    overridden: bool = False
     body: Body | None = None
     agent: Agent | None = None
     candidate: Candidate | None = None
@@ -153,11 +148,6 @@ class Account(msgspec.Struct):
             subscription=subscription,
         )
 
-    def ask(self, candidate: Candidate) -> None:
-        """Note who is asked, or who answered. Only once it was parsed."""
-        self.candidate, self.told = candidate, candidate.told
-        self.overridden = candidate.chosen != self.requested
-
     def own_s(self) -> float:
         """Return the seconds since the request was taken that were not spent waiting."""
         return time.perf_counter() - self.taken - self.waited_s
@@ -178,7 +168,7 @@ class Account(msgspec.Struct):
 
     def annotations(self) -> list[Header]:
         """Return what is known once it is recorded, cost and latency included."""
-        found = list(self.told.headers)
+        found = [] if self.candidate is None else list(self.candidate.told.headers)
         if self.cost_pico is not None:
             found.append((b"x-gateway-cost-usd", usd_text(self.cost_pico)))
         latency = b"%d" % ((time.perf_counter() - self.begun) * 1000)
@@ -205,9 +195,10 @@ class Account(msgspec.Struct):
         candidate, agent, sender = self.candidate, self.agent, self.sender
         usage, pricing = reading.usage, books.pricing
         cost = self.cost_pico = self._cost(reading, pricing)
-        billing, overridden = self._billing(), self.overridden
+        billing, requested, saved, rewrite = self._billing(), self.requested, None, (0, 0)
+        # An alias is no override.
+        overridden = candidate is not None and candidate.chosen != requested
         counted = not self.counting and books.track_statistics
-        requested, saved, rewrite = self.requested, None, (0, 0)
         if counted and overridden and billing == "metered" and usage is not None and requested:
             saved = pricing.cost_saved(usage, requested, cost)
             if sender.session_id:  # only a conversation has a cache to write again

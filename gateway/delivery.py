@@ -15,7 +15,6 @@ from gateway import describe
 from gateway.account import LEFT, Account
 from gateway.agents.spawns import can_spawn, read_spawns
 from gateway.body_log import LoggedSink
-from gateway.commit_wait import committed
 from gateway.dispatch import Sent
 from gateway.errors import NoRoom, RequestError, UpstreamError
 from gateway.metrics.meters import Metrics
@@ -125,7 +124,7 @@ class Delivery(msgspec.Struct, frozen=True):
         session_id = self._watched()
         if session_id is not None:
             self._notice_spawns(session_id, body)  # committed with the record or before it
-        await committed(self.ledger, self.record(answer.status, reading, error=error))
+        await self.ledger.in_time(self.record(answer.status, reading, error=error))
         # Of two lengths the last one counts, so what the provider said of its own is not passed on.
         headers = (*headers, *account.annotations(), (b"content-length", b"%d" % len(body)))
         self.metrics.overhead(account.own_s())
@@ -169,7 +168,7 @@ class Delivery(msgspec.Struct, frozen=True):
         await self._pump(sent, relay)
         account.first_at = account.first_at or relay.first_at
         error = None if sent.ok else describe.error_text(answer.status, b"")
-        await committed(self.ledger, self.record(answer.status, error=error))
+        await self.ledger.in_time(self.record(answer.status, error=error))
         relay.close()
         self.responder.end()
 
@@ -195,7 +194,7 @@ class Delivery(msgspec.Struct, frozen=True):
             return self.record(answer.status, relay.reading(), error=error, stream=True)
 
         relay = self._relay(sent, meter, record)
-        headers = (*self._of_stream(sent), *account.told.headers)
+        headers = (*self._of_stream(sent), *sent.candidate.told.headers)
         self.metrics.overhead(account.own_s())
         self.responder.start(answer.status, headers)
         problem: str | None = None
@@ -224,9 +223,7 @@ class Delivery(msgspec.Struct, frozen=True):
         text = problem or "the provider's stream ended before its terminal event"
         reason = redact(meter.error) if told and meter.error is not None else text
         status = sent.answer.status
-        await committed(
-            self.ledger, self.record(status, relay.reading(), error=reason, stream=True)
-        )
+        await self.ledger.in_time(self.record(status, relay.reading(), error=reason, stream=True))
         if not told and sent.translator is None:  # a translator has said so itself
             # An unfinished line is ended, not dispatched: what follows names the whole event.
             separator = b"\n" if relay.mid_line else b""

@@ -18,7 +18,6 @@ from gateway.body_log import AnswerLog
 from gateway.cache.answers import Lookup, asked, replay_headers
 from gateway.cache.response_cache import Kept
 from gateway.candidates import Asked, Candidate
-from gateway.commit_wait import committed
 from gateway.cost import estimate
 from gateway.delivery import Delivery
 from gateway.dispatch import INEXPRESSIBLE, Sent
@@ -104,13 +103,13 @@ class Exchange(msgspec.Struct):
         bound = await self._bound(asked) if policy.binds else None
         candidates = self._choose(asked, bound)
         first = candidates[0]
-        account.ask(first)
+        account.candidate = first
         vendor = key_vendor(request.head.headers, account.wire, authenticated=user is not None)
         announcement = self._announcement(first)
         call = Call(account.id, account.wire, request, body, target, vendor, announcement)
         try:
             if account.counting and first.link.wire is not _MESSAGES:
-                await self._estimate(body)
+                await self._estimate(first, body)
             elif service.cache.enabled and not account.counting:
                 await self._cached(call, candidates)
             else:
@@ -189,7 +188,7 @@ class Exchange(msgspec.Struct):
         account, service = self.account, self.service
         account.first_at = time.perf_counter()
         nothing = Reading(Usage())
-        await committed(service.ledger, self._record(200, nothing, stream=kept.stream))
+        await service.ledger.in_time(self._record(200, nothing, stream=kept.stream))
         headers = (*replay_headers(kept), *account.annotations(), account.id_header)
         self.responder.start(200, headers, kept.body)
         self.responder.end()
@@ -206,7 +205,7 @@ class Exchange(msgspec.Struct):
             words = line(",".join(first.adaptation.words))
             text = f"Request adapted: changes={words} request_id={account.id}"
             lines.append(encoded(text))
-        if account.overridden and not account.counting:
+        if told.override and not account.counting:
             counts = service.counts
             counts.overrides += 1
             if service.log_overrides:
@@ -216,18 +215,18 @@ class Exchange(msgspec.Struct):
     def _fell_back(self, first: Candidate, sent: Sent) -> None:
         """Note that another than the first choice answered."""
         account = self.account
-        account.ask(sent.candidate)
+        account.candidate = sent.candidate
         if sent.candidate.chosen != first.chosen:
             account.skipped = INEXPRESSIBLE if sent.after == INEXPRESSIBLE else "target_down"
             names = (line(first.chosen), line(sent.candidate.chosen))
             log.warning("Model override reverted: %s → %s request_id=%s", *names, account.id)
 
-    async def _estimate(self, body: Body) -> None:
+    async def _estimate(self, first: Candidate, body: Body) -> None:
         """Answer a token count that no provider can be asked for."""
         account = self.account
         data = to_json({"input_tokens": estimate.input_tokens(body)})
-        await committed(self.service.ledger, self._record(200))
-        headers = (*account.told.headers, account.id_header, (b"x-gateway-estimate", b"true"))
+        await self.service.ledger.in_time(self._record(200))
+        headers = (*first.told.headers, account.id_header, (b"x-gateway-estimate", b"true"))
         self.responder.reply(200, data, headers=headers)
 
     # -- refusals
@@ -239,7 +238,7 @@ class Exchange(msgspec.Struct):
             self._record(refusal.status, error=message)
             self.responder.abort()
             return
-        await committed(self.service.ledger, self._record(refusal.status, error=message))
+        await self.service.ledger.in_time(self._record(refusal.status, error=message))
         told = RequestError(refusal.status, refusal.kind, message, headers=refusal.headers)
         refuse(self.responder, told, self.account.id, self.account.wire)
 

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from gateway.commit_wait import COMMIT_WAIT_S
+from gateway.store.deadlines import COMMIT_WAIT_S
 from gateway.translate.usage_chunk import UsageFilter
 from gateway.wire.formats import StreamTranslator
 from gateway.wire.http import Responder

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 
 from gateway.agents.spawns import Spawn, SpawnReader
-from gateway.commit_wait import COMMIT_WAIT_S
+from gateway.store.deadlines import COMMIT_WAIT_S
 from gateway.wire.http import Header, ReadSide, Responder
 
 log = logging.getLogger(__name__)

@@ -18,9 +18,9 @@ from gateway.agents import identity as agents
 from gateway.agents.identity import Agent, AgentSource, DefinitionIndex
 from gateway.agents.links import AgentLinks, Key, Name
 from gateway.agents.spawns import Spawn, prompt_digest
-from gateway.commit_wait import COMMIT_WAIT_S
 from gateway.overrides.shape import name as clean
 from gateway.store import links
+from gateway.store.deadlines import COMMIT_WAIT_S
 from gateway.store.ledger import Ledger
 from gateway.wire.body import Body
 from gateway.wire.http import Request

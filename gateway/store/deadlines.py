@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-WAIT_S = 0.25
+COMMIT_WAIT_S = 0.25
 """Longest time an answer waits for its record."""
 
 
@@ -26,11 +26,15 @@ class Deadlines:
         self._waiting: deque[tuple[float, asyncio.Future[bool]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
-    def watch(self, future: asyncio.Future[bool]) -> None:
-        """Have a future say False when it is not done in time."""
-        self._waiting.append((self._loop.time() + WAIT_S, future))
+    def watch(self, future: asyncio.Future[bool]) -> asyncio.Future[bool]:
+        """Return a future that says False, too, when it is not done in time: the same one.
+
+        Whoever stops waiting cancels it; what it stands for is done all the same.
+        """
+        self._waiting.append((self._loop.time() + COMMIT_WAIT_S, future))
         if self._timer is None:
-            self._timer = self._loop.call_later(WAIT_S, self._sweep)
+            self._timer = self._loop.call_later(COMMIT_WAIT_S, self._sweep)
+        return future
 
     def close(self) -> None:
         """Give nobody up any more."""

@@ -66,8 +66,8 @@ class Ledger:
         spilled: Those of them that wait in a file to be brought in.
         late: Answers that ended before their record was committed.
         healthy: Whether the last attempt to write succeeded.
-        wait_for: Makes the future of a record say False, too, once an answer has waited for it
-            long enough.
+        in_time: Returns the future of a record, which says False, too, once an answer has waited
+            for it long enough.
         on_record: Called with each record that is queued, or should have been.
         on_commit: Called in the event loop with the number of records just committed.
     """
@@ -95,7 +95,7 @@ class Ledger:
         self._unfinished = 0
         self._loop = asyncio.get_running_loop()
         self._deadlines = Deadlines(self._count_late)
-        self.wait_for = self._deadlines.watch
+        self.in_time = self._deadlines.watch
         self._open = True
         self._thread = threading.Thread(target=self._write, name="ledger-writer", daemon=True)
         self._thread.start()

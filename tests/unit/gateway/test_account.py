@@ -75,7 +75,7 @@ def ended(account: Account) -> Account:
     account.requested, account.shape = account.body.model, Shape(effort="high")
     account.agent = Agent("agent", AgentSource.HINT)
     account.chosen, account.skipped, account.user = "chosen", "skipped", "user"
-    account.ask(candidate())
+    account.candidate = candidate()
     sent: Any = SimpleNamespace(answer=SimpleNamespace(first=FIRST))  # of `Sent` no more is read
     account.sent = sent
     account.first_at, account.cache = 11.5, CacheOutcome.MISS
@@ -166,7 +166,7 @@ def test_record_of_a_request_that_was_not_looked_into() -> None:
 def test_key_that_is_sent_on_says_who_pays(asked: Candidate, billing: str) -> None:
     account = opened(TOKEN)
     account.parse()
-    account.ask(asked)
+    account.candidate = asked
     found = account.record(BOOKS, 200, Reading(USAGE), None, stream=False, begun=False)
     assert (found.billing, found.saved_pico) == (billing, 236 if billing == "metered" else None)
 
@@ -185,4 +185,3 @@ def test_annotations_tell_cost_and_latency_after_the_choice() -> None:
     account.record(BOOKS, 200, Reading(USAGE), None, stream=False, begun=False)
     cost = (b"x-gateway-cost-usd", b"0.000000000036")
     assert list(account.annotations()) == [chosen, cost, latency]
-    assert account.told.headers == (chosen,)

@@ -11,7 +11,6 @@ import pytest
 import uvloop
 from msgspec.structs import replace
 
-from gateway.commit_wait import committed
 from gateway.store import deadlines, opening
 from gateway.store.ledger import Ledger
 from gateway.store.records import AuditRecord
@@ -33,7 +32,7 @@ def test_wait_ends_with_the_commit(tmp_path: Path, record: AuditRecord) -> None:
 
     async def main() -> None:
         ledger = Ledger(path, keep_entries=True)
-        if await committed(ledger, ledger.record(record)):
+        if await ledger.in_time(ledger.record(record)):
             assert ids(path) == ["r1"]
         else:
             assert ledger.late == 1
@@ -51,7 +50,7 @@ def test_record_that_is_late_is_counted_and_written(tmp_path: Path, record: Audi
             other.execute("BEGIN IMMEDIATE")
             records = [replace(record, request_id=f"r{n}") for n in range(3)]
             futures = [ledger.record(one) for one in records]
-            waits = [committed(ledger, future) for future in futures[:2]]
+            waits = [ledger.in_time(future) for future in futures[:2]]
             assert [await wait for wait in waits] == [False, False]
             assert ledger.late == 2
             assert not futures[2].done(), "nobody waits for it"
@@ -66,7 +65,7 @@ def test_client_that_leaves_takes_no_record_with_it(
     tmp_path: Path, record: AuditRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "ledger.db"
-    monkeypatch.setattr(deadlines, "WAIT_S", 600.0)  # it is the client who does not wait
+    monkeypatch.setattr(deadlines, "COMMIT_WAIT_S", 600.0)  # it is the client who does not wait
 
     async def main() -> None:
         ledger = Ledger(path, keep_entries=True)
@@ -77,7 +76,7 @@ def test_client_that_leaves_takes_no_record_with_it(
             async def answer() -> None:
                 future = ledger.record(record)
                 waiting.set()
-                await committed(ledger, future)
+                await ledger.in_time(future)
 
             task = asyncio.create_task(answer())
             await waiting.wait()
