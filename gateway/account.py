@@ -166,14 +166,13 @@ class Account(msgspec.Struct):
         self.shape = read_shape(self.request, body)
         return body
 
-    def annotations(self) -> list[Header]:
-        """Return what is known once it is recorded, cost and latency included."""
-        found = [] if self.candidate is None else list(self.candidate.told.headers)
+    def annotations(self) -> bytes:
+        """Return what is known once it is recorded, cost and latency included, as header lines."""
+        told = b"" if self.candidate is None else self.candidate.told.lines
         if self.cost_pico is not None:
-            found.append((b"x-gateway-cost-usd", usd_text(self.cost_pico)))
-        latency = b"%d" % ((time.perf_counter() - self.begun) * 1000)
-        found.append((b"x-gateway-latency-ms", latency))
-        return found
+            told += b"x-gateway-cost-usd: %b\r\n" % usd_text(self.cost_pico)
+        latency_ms = (time.perf_counter() - self.begun) * 1000
+        return b"%bx-gateway-latency-ms: %d\r\n" % (told, latency_ms)
 
     def record(
         self,

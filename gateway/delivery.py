@@ -126,9 +126,9 @@ class Delivery(msgspec.Struct, frozen=True):
             self._notice_spawns(session_id, body)  # committed with the record or before it
         await self.ledger.in_time(self.record(answer.status, reading, error=error))
         # Of two lengths the last one counts, so what the provider said of its own is not passed on.
-        headers = (*headers, *account.annotations(), (b"content-length", b"%d" % len(body)))
+        headers = (*headers, (b"content-length", b"%d" % len(body)))
         self.metrics.overhead(account.own_s())
-        self.responder.start(answer.status, headers, body)
+        self.responder.start(answer.status, headers, body, account.annotations())
         self.responder.end()
 
     async def _waited_for(self, sent: Sent) -> tuple[bytes, bool]:

@@ -189,8 +189,8 @@ class Exchange(msgspec.Struct):
         account.first_at = time.perf_counter()
         nothing = Reading(Usage())
         await service.ledger.in_time(self._record(200, nothing, stream=kept.stream))
-        headers = (*replay_headers(kept), *account.annotations(), account.id_header)
-        self.responder.start(200, headers, kept.body)
+        headers = (*replay_headers(kept), account.id_header)
+        self.responder.start(200, headers, kept.body, account.annotations())
         self.responder.end()
 
     def _announcement(self, first: Candidate) -> list[bytes]:

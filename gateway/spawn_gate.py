@@ -52,9 +52,11 @@ class SpawnGate:
         """Answer in one piece."""
         self._responder.reply(status, body, content_type, headers)
 
-    def start(self, status: int, headers: tuple[Header, ...], first: bytes = b"") -> None:
+    def start(
+        self, status: int, headers: tuple[Header, ...], first: bytes = b"", lines: bytes = b""
+    ) -> None:
         """Write the head and a first piece."""
-        self._responder.start(status, headers)
+        self._responder.start(status, headers, lines=lines)
         self.write(first)
 
     def write(self, data: bytes) -> None:

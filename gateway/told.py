@@ -7,7 +7,7 @@ import msgspec
 from gateway.describe import header_text
 from gateway.log_lines import encoded
 from gateway.redact import redact
-from gateway.wire.http import Header
+from gateway.wire.http import Header, header_lines
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -15,12 +15,14 @@ class Told(msgspec.Struct, frozen=True):
 
     Attributes:
         headers: Who is asked, and for which model.
+        lines: The same as lines of a head.
         route: A line of the log, encoded.
         override: One more; empty for a request that keeps its model.
         asked: One more, of each time that the provider is asked.
     """
 
     headers: tuple[Header, ...] = ()
+    lines: bytes = b""
     route: bytes = b""
     override: bytes = b""
     asked: bytes = b""
@@ -47,6 +49,7 @@ def tell(
     route = f"agent_type={line(agent)}, provider={provider}, reason={line(reason)}"
     return Told(
         headers=tuple(headers),
+        lines=header_lines(headers),
         route=encoded(f"Routing request: {route}"),
         override=override,
         asked=encoded(f"Forwarding to provider: {provider}"),

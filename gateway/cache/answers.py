@@ -182,11 +182,13 @@ class Copy:
         self._left = -1
         self._responder.reply(status, body, content_type, headers)
 
-    def start(self, status: int, headers: tuple[Header, ...], first: bytes = b"") -> None:
+    def start(
+        self, status: int, headers: tuple[Header, ...], first: bytes = b"", lines: bytes = b""
+    ) -> None:
         """Write the head and a first piece."""
         self._headers = headers
         self._add(first)
-        self._responder.start(status, headers, first)
+        self._responder.start(status, headers, first, lines)
 
     def write(self, data: bytes) -> None:
         """Send a piece."""

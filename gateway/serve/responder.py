@@ -79,7 +79,9 @@ class ConnectionResponder(msgspec.Struct, eq=False):
         self.start(status, framing + headers, body)
         self.end()
 
-    def start(self, status: int, headers: tuple[Header, ...], first: bytes = b"") -> None:
+    def start(
+        self, status: int, headers: tuple[Header, ...], first: bytes = b"", lines: bytes = b""
+    ) -> None:
         """Write the head, and a first piece of body in the same segment.
 
         Raises ValueError for a second head or a header with a line break in it.
@@ -94,9 +96,9 @@ class ConnectionResponder(msgspec.Struct, eq=False):
             self._bare = True
         if form.length_at is not None:
             self._left = int(values[form.length_at])
-        channel, lines = self.channel, b""
+        channel = self.channel
         if self._left is None or self.http_1_0 or not self.keep_alive or channel.must_close:
-            lines = self._connection_lines(form.bodiless)
+            lines += self._connection_lines(form.bodiless)
         self.started = True
         first = self._framed(first)
         if channel.lost:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import cached_property, wraps
 from typing import Any, Protocol, TypeVar
 
@@ -137,6 +137,11 @@ class Request(msgspec.Struct, frozen=True):
         return self.head.first.get(name)
 
 
+def header_lines(headers: Iterable[Header]) -> bytes:
+    """Return headers as lines of a head; none of them may hold a line break."""
+    return b"".join(b"%b: %b\r\n" % header for header in headers)
+
+
 class ReadSide(Protocol):
     """Something that can be asked to stop delivering bytes for a while."""
 
@@ -167,11 +172,16 @@ class Responder(Protocol):
     ) -> None:
         """Answer in one piece, with Content-Length."""
 
-    def start(self, status: int, headers: tuple[Header, ...], first: bytes = b"") -> None:
+    def start(
+        self, status: int, headers: tuple[Header, ...], first: bytes = b"", lines: bytes = b""
+    ) -> None:
         """Write the head, and a first piece of body in the same segment.
 
         With a Content-Length among the headers, of several the last, the body is sent as it is,
         else chunked (HTTP/1.1) or ended by closing (HTTP/1.0). Hop-by-hop headers are dropped.
+
+        Args:
+            lines: More of the head, by `header_lines`, which is sent as it is.
         """
 
     def write(self, data: bytes) -> None:

@@ -64,7 +64,7 @@ def candidate(key: str | None = None, *, forwards: bool = True) -> Candidate:
         reason="reason",
         retries=0,
         adaptation=Adaptation(words=("word",)),
-        told=Told(headers=((b"x-gateway-provider", b"provider"),)),
+        told=Told(lines=b"x-gateway-provider: provider\r\n"),
     )
 
 
@@ -180,8 +180,8 @@ def test_bodies_are_kept_only_where_they_are_asked_for() -> None:
 
 def test_annotations_tell_cost_and_latency_after_the_choice() -> None:
     account = ended(opened())
-    chosen, latency = (b"x-gateway-provider", b"provider"), (b"x-gateway-latency-ms", b"2000")
-    assert list(account.annotations()) == [chosen, latency]
+    chosen, latency = b"x-gateway-provider: provider\r\n", b"x-gateway-latency-ms: 2000\r\n"
+    assert account.annotations() == chosen + latency
     account.record(BOOKS, 200, Reading(USAGE), None, stream=False, begun=False)
-    cost = (b"x-gateway-cost-usd", b"0.000000000036")
-    assert list(account.annotations()) == [chosen, cost, latency]
+    cost = b"x-gateway-cost-usd: 0.000000000036\r\n"
+    assert account.annotations() == chosen + cost + latency

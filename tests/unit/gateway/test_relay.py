@@ -31,7 +31,9 @@ class Written:
     ) -> None:
         raise AssertionError
 
-    def start(self, status: int, headers: tuple[Header, ...], first: bytes = b"") -> None:
+    def start(
+        self, status: int, headers: tuple[Header, ...], first: bytes = b"", lines: bytes = b""
+    ) -> None:
         raise AssertionError
 
     def write(self, data: bytes) -> None:

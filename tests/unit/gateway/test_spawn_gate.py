@@ -58,8 +58,10 @@ class Client:
         self.start(status, headers, body)
         self.end()
 
-    def start(self, status: int, headers: tuple[Header, ...], first: bytes = b"") -> None:
-        assert status == 200
+    def start(
+        self, status: int, headers: tuple[Header, ...], first: bytes = b"", lines: bytes = b""
+    ) -> None:
+        assert (status, lines) == (200, b"")
         self.started = True
         self.data += first
 

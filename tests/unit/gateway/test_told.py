@@ -36,6 +36,8 @@ def test_override_is_said_to_the_client_and_in_the_log(
     headers = dict(told.headers)
     assert headers.pop(b"x-gateway-override", None) == header
     assert headers == {b"x-gateway-provider": b"p", b"x-gateway-model": b"own-name"}
+    assert told.lines == b"".join(b"%b: %b\r\n" % header for header in told.headers)
+    assert told.lines.count(b"\n") == len(told.headers)
     override = told.override.decode()
     assert override.startswith(said)
     assert bool(override) == bool(said)

@@ -40,8 +40,10 @@ class Sent:
     ) -> None:
         self.calls.append(("reply", status, body, content_type, headers))
 
-    def start(self, status: int, headers: tuple[Header, ...], first: bytes = b"") -> None:
-        self.calls.append(("start", status, headers, first))
+    def start(
+        self, status: int, headers: tuple[Header, ...], first: bytes = b"", lines: bytes = b""
+    ) -> None:
+        self.calls.append(("start", status, headers, first + lines))
 
     def write(self, data: bytes) -> None:
         self.calls.append(("write", data))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.serve.responder import ConnectionResponder
 from gateway.wire.hops import HOP_BY_HOP
-from gateway.wire.http import Header, ReadSide
+from gateway.wire.http import Header, ReadSide, header_lines
 
 
 @dataclass(eq=False)
@@ -43,6 +43,17 @@ def answer(status: int, headers: tuple[Header, ...], body: bytes = b"") -> bytes
     responder = ConnectionResponder(wire, head_only=False, keep_alive=True, http_1_0=False)
     responder.start(status, headers, body)
     return b"".join(wire.written)
+
+
+@pytest.mark.parametrize("keep_alive", [True, False])
+def test_further_lines_stand_at_the_end_of_the_head(keep_alive: bool) -> None:
+    wire = Wire()
+    responder = ConnectionResponder(wire, head_only=False, keep_alive=keep_alive, http_1_0=False)
+    lines = header_lines([(b"x-a", b"50 %"), (b"x-b", b"")])
+    responder.start(200, ((b"content-length", b"2"),), b"ab", lines)
+    close = b"" if keep_alive else b"connection: close\r\n"
+    said = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-a: 50 %\r\nx-b: \r\n" + close + b"\r\nab"
+    assert b"".join(wire.written) == said
 
 
 NAMES = st.sampled_from((b"x-a", b"x-b", b"100%", b"%b", b"%(a)s", b"date", *sorted(HOP_BY_HOP)))
