@@ -1,7 +1,7 @@
 """A private folder for the length of a block, that outlives a killed command only until the next.
 
 It lies in the system's folder for temporary files, mode 0700, and may hold copies of a
-configuration or of a repository. Its process holds a lock on it, which ends with the process.
+configuration or of a repository. Its process holds a lock on it while it works there.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-PREFIX = "cco-migrate-"
+PREFIX = "cco-migrate-scratch-"
 
 _LOCKED_WITHIN_S = 60.0
 """A folder without its lock that is younger may be one that is being made."""
@@ -32,7 +33,8 @@ def scratch(purpose: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{purpose}-") as name:
         folder = _opened(Path(name))
         try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
+            with suppress(OSError):  # NFS locks no folder; there none is removed, either
+                fcntl.flock(folder, fcntl.LOCK_EX)
             yield Path(name)
         finally:
             os.close(folder)
@@ -47,7 +49,8 @@ def _remove_abandoned() -> None:
                 fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 found = os.fstat(folder)
                 old = time.time() - found.st_mtime > _LOCKED_WITHIN_S
-                if old and found.st_uid == os.getuid():
+                ours = found.st_uid == os.getuid() and stat.S_IMODE(found.st_mode) == 0o700
+                if old and ours:
                     shutil.rmtree(path, ignore_errors=True)
             finally:
                 os.close(folder)

@@ -59,8 +59,8 @@ def test_folder_of_a_killed_process_goes_with_the_next_one(temporary: Path) -> N
 
 
 def test_folder_that_may_not_be_locked_yet_is_left(temporary: Path) -> None:
-    fresh = temporary / "cco-migrate-work-fresh"
-    fresh.mkdir()
+    fresh = temporary / "cco-migrate-scratch-work-fresh"
+    fresh.mkdir(mode=0o700)
     with scratch("work"):
         assert fresh.exists()
     grow_old(fresh)
@@ -69,13 +69,15 @@ def test_folder_that_may_not_be_locked_yet_is_left(temporary: Path) -> None:
 
 
 def test_what_is_no_folder_of_ours_is_left(temporary: Path) -> None:
-    file, target = temporary / "cco-migrate-file", temporary / "somebody's"
-    link, other = temporary / "cco-migrate-link", temporary / "other-work-x"
+    names = ("scratch-file", "scratch-link", "scratch-open", "checkout")
+    file, link, readable, checkout = kept = [temporary / f"cco-migrate-{name}" for name in names]
+    target = temporary / "somebody's"
     file.touch()
-    target.mkdir()
-    other.mkdir()
+    readable.mkdir(mode=0o755)
+    for folder in (target, checkout):
+        folder.mkdir(mode=0o700)
     link.symlink_to(target)
-    for path in (file, target, other):
+    for path in (file, readable, target, checkout):
         grow_old(path)
     with scratch("work"):
-        assert {file, target, link, other} < set(temporary.iterdir())
+        assert {*kept, target} < set(temporary.iterdir())

@@ -54,7 +54,7 @@ def started(context: Context, tmp_path: Path) -> Iterator[Callable[..., subproce
 def test_trial_of_a_killed_command_is_ended_and_its_folder_removed(
     context: Context, started: Callable[..., subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:
-    folder = tmp_path / "cco-migrate-trial-x"
+    folder = tmp_path / "cco-migrate-scratch-trial-x"
     folder.mkdir()
     process = started(GONE, str(folder))
     assert trial.end_abandoned(context) == 1
