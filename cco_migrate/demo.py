@@ -115,7 +115,7 @@ class Demo:
             say(f"  started the gateway ({driver.find()}), overrides as its file says")
         if not context.gateway.audit(limit=1):
             requests = client_requests(MODELS, run="before", streamed=STREAMED)
-            _, faults = send_requests(context.instance.url, requests, "demo", context)
+            _, faults, _ = send_requests(context.instance.url, requests, "demo", context)
             if faults:
                 raise ToolkitError(f"the demo's first traffic failed: {faults[0]}")
             say(f"  recorded {len(requests)} requests of a demo client before the change")

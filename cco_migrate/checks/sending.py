@@ -52,24 +52,28 @@ class Exchange:
 
 def send_requests(
     url: str, requests: Sequence[ClientRequest], credential: str, context: Context
-) -> tuple[list[str], list[str]]:
-    """Send requests one after another and return (request ids, faults).
+) -> tuple[list[str], list[str], int]:
+    """Send requests one after another; return (request ids, faults, streams that were read late).
 
-    What buffers streams buffers them all: of many, a few that came at once are no fault. Whoever
-    reads on a busy machine comes late now and then, and finds everything there.
+    What buffers a model's streams buffers them all: of many, a few that came at once are no fault.
+    Whoever reads on a busy machine comes late now and then, and finds everything there.
     """
     answers = []
     for number, request in enumerate(requests, 1):
         context.waiting(f"answer {number} of {len(requests)}", ANSWER_S)
         answers.append(exchange(url, request, credential, context.world))
-    paced = [one.at_once for one in answers if one.at_once is not None]
-    late = 4 * sum(paced) <= len(paced)
-    return [one.request_id for one in answers if one.request_id], [
+    paced: dict[str, list[bool]] = {}
+    for request, one in zip(requests, answers, strict=True):
+        if one.at_once is not None:
+            paced.setdefault(request.model, []).append(one.at_once)
+    few = {model: sum(seen) for model, seen in paced.items() if 4 * sum(seen) <= len(seen)}
+    faults = [
         f"{request.label}: {fault}"
         for request, one in zip(requests, answers, strict=True)
         for fault in one.faults
-        if not (late and fault.endswith(AT_ONCE))
+        if not (request.model in few and fault.endswith(AT_ONCE))
     ]
+    return [one.request_id for one in answers if one.request_id], faults, sum(few.values())
 
 
 def exchange(url: str, request: ClientRequest, credential: str, world: World) -> Exchange:

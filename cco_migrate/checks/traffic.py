@@ -71,6 +71,8 @@ class TrafficFlows:
             return Judgement(step.id, Verdict.INCONCLUSIVE, said, dict(facts))
         said = f"{facts['sent']} sent, {facts['streamed']} streamed: "
         said += "order, terminator, usage, tool calls intact"
+        if facts.get("read_late"):
+            said += f"; {facts['read_late']} of them read late, all at once"
         if step.params["mode"] == "watch":
             said = f"{facts['sent']} requests of real clients seen"
         lines, expected = facts["log_lines"], facts["expected_overrides"]
@@ -96,12 +98,13 @@ def _send(step: Step, context: Context, rules: Mapping[str, str]) -> dict[str, A
     else:
         requests = client_requests(models, run=context.run, streamed=params["streamed"])
     key = resolve_credential(params["credential"])
-    ids, faults = send_requests(context.instance.url, requests, key, context)
+    ids, faults, late = send_requests(context.instance.url, requests, key, context)
     targets = [rules[request.model] for request in requests if request.model in rules]
     return {
         "sent": len(requests),
         "streamed": sum(request.stream for request in requests),
         "faults": faults,
+        "read_late": late,
         "request_ids": ids,
         "expected_overrides": len(targets),
         "expected_targets": sorted(set(targets)),

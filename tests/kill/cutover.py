@@ -73,7 +73,7 @@ def hold(step: Step, context: Context) -> JsonObject:
     """Send two streams, keep what came of them in the run's folder, and judge nothing else."""
     phase, credential = step.params["phase"], "none"
     asked = [small_request(step.params["model"], run=context.run, stream=True) for _ in range(2)]
-    _, faults = send_requests(context.instance.url, asked, credential, context)
+    _, faults, _ = send_requests(context.instance.url, asked, credential, context)
     line = json.dumps({"phase": phase, "faults": faults}).encode() + b"\n"
     context.world.files.append(context.run_dir / f"gate-{phase}.jsonl", line)
     said, verdict = "; ".join(faults) or "both streams were whole", "NO-GO" if faults else "GO"

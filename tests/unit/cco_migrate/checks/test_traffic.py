@@ -104,7 +104,7 @@ def test_answer_is_looked_at(
 ) -> None:
     url = serve(lambda *_: reply)
     requests = client_requests([SONNET], run="mo-1", streamed=int(stream))
-    ids, faults = send_requests(url, requests, "key", context_at(url))
+    ids, faults, _ = send_requests(url, requests, "key", context_at(url))
     assert ids == ["r"]
     if said:
         assert said in faults[0]
@@ -113,15 +113,31 @@ def test_answer_is_looked_at(
         assert faults == []
 
 
-@pytest.mark.parametrize(("at_once", "faults"), [(0, 0), (1, 0), (2, 2), (4, 4)])
-def test_few_streams_of_many_that_came_at_once_were_read_late(
-    serve: Serve, context_at: Callable[[str], Context], at_once: int, faults: int
+@pytest.mark.parametrize(
+    ("models", "at_once", "faults", "late"),
+    [
+        ([SONNET] * 4, 0, 0, 0),
+        ([SONNET] * 4, 1, 0, 1),
+        ([SONNET] * 4, 2, 2, 0),
+        ([SONNET] * 4, 4, 4, 0),
+        ([HAIKU] * 4 + [SONNET] * 12, 4, 4, 0),  # each model may come another way
+        ([HAIKU] + [SONNET] * 12, 1, 1, 0),
+    ],
+)
+def test_few_streams_of_a_model_that_came_at_once_were_read_late(
+    serve: Serve,
+    context_at: Callable[[str], Context],
+    models: list[str],
+    at_once: int,
+    faults: int,
+    late: int,
 ) -> None:
-    replies = iter([(200, SSE, whole(streamed()))] * at_once + [GOOD_STREAM] * (4 - at_once))
+    rest = len(models) - at_once
+    replies = iter([(200, SSE, whole(streamed()))] * at_once + [GOOD_STREAM] * rest)
     url = serve(lambda *_: next(replies))
-    requests = client_requests([SONNET] * 4, run="mo-1", streamed=4)
-    ids, found = send_requests(url, requests, "key", context_at(url))
-    assert (len(ids), len(found)) == (4, faults)
+    requests = client_requests(models, run="mo-1", streamed=len(models))
+    ids, found, few = send_requests(url, requests, "key", context_at(url))
+    assert (len(ids), len(found), few) == (len(models), faults, late)
     assert all("arrived all at once" in fault for fault in found)
 
 
@@ -130,7 +146,7 @@ def test_nobody_there_is_a_fault_of_each_request(
 ) -> None:
     url = f"http://127.0.0.1:{closed_port}"
     requests = client_requests([SONNET, HAIKU], run="mo-1", streamed=1)
-    ids, faults = send_requests(url, requests, "key", context_at(url))
+    ids, faults, _ = send_requests(url, requests, "key", context_at(url))
     assert (ids, len(faults)) == ([], 2)
 
 
@@ -295,6 +311,7 @@ GOOD_FACTS: Mapping[str, object] = {
         ({**GOOD_FACTS, "faults": ["#1: 500", "#2: cut"]}, Verdict.NO_GO, "the first: #1: 500"),
         ({**GOOD_FACTS, "log_lines": 1}, Verdict.NO_GO, "1 override lines in the log, 2 expected"),
         ({**GOOD_FACTS, "log_lines": None}, Verdict.GO, "no log to watch"),
+        ({**GOOD_FACTS, "read_late": 1}, Verdict.GO, "intact; 1 of them read late, all at once"),
         ({**GOOD_FACTS, "sent": 0}, Verdict.INCONCLUSIVE, "the rules are loaded and unproved"),
     ],
 )
