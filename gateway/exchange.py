@@ -119,7 +119,7 @@ class Exchange(msgspec.Struct):
                 service.dispatcher.say(call.announcement)
 
     async def _bound(self, asked: Asked) -> str | None:
-        """Return the model that the conversation runs on; None when it does not matter."""
+        """Return the model that the conversation runs on; None when it is new, or no matter."""
         conversation = self.account.conversation()
         if conversation is None or not self.service.policy.asks_for_binding(asked):
             return None

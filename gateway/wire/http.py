@@ -181,7 +181,7 @@ class Responder(Protocol):
         else chunked (HTTP/1.1) or ended by closing (HTTP/1.0). Hop-by-hop headers are dropped.
 
         Args:
-            lines: More of the head, by `header_lines`, which is sent as it is.
+            lines: More of the head, as `header_lines` makes it; it is not looked at.
         """
 
     def write(self, data: bytes) -> None:
