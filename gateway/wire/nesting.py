@@ -14,7 +14,8 @@ from itertools import accumulate
 MAX_NESTING = 10_000
 BOUNDED_BY_PYTHON = sys.version_info < (3, 14)
 
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+# One that does not end goes to the end: to look for it again from each quote in it takes for ever.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in _STEPS)
 

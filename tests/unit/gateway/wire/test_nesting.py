@@ -64,6 +64,11 @@ def test_many_brackets_are_not_deep(data: bytes) -> None:
     refuse_deep(data)
 
 
+def test_text_without_an_end_is_looked_at_once() -> None:
+    opened = b"[]" * MAX_NESTING + b'"'
+    refuse_deep(opened + b'\\"' * 2_000_000)  # quadratic, this would take hours
+
+
 @pytest.mark.parametrize(
     "data",
     [
