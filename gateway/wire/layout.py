@@ -18,6 +18,7 @@ _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 compact = msgspec.json.Encoder().encode
 """Return a JSON value without blanks; what is undecoded stays as it is."""
 
+_SHORT_BYTES = 64 << 10
 _BLANK = re.compile(rb"[ \t\n\r]*")
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
 _SCALAR = re.compile(rb"[^ \t\n\r,}\]]+")
@@ -40,7 +41,13 @@ def is_compact(data: bytes, values: Mapping[str, msgspec.Raw]) -> bool:
         data: Known to be a valid JSON object.
         values: Its members, each name once.
     """
-    return compact(values) == data
+    if len(data) <= _SHORT_BYTES:
+        return compact(values) == data
+    # Written anew a long one would take its memory twice. Blanks and doubles would make it longer
+    # than its members are, and their values are its own bytes.
+    layout = compact_layout(values)
+    end = layout[-1].end + 1 if layout else 2
+    return end == len(data) and all(data.startswith(compact(one.name), one.at) for one in layout)
 
 
 def compact_layout(values: Mapping[str, msgspec.Raw]) -> tuple[Member, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tracemalloc
 from typing import Any
 
 import msgspec
@@ -32,6 +33,7 @@ JSON_VALUES = st.recursive(
     model=st.text(st.characters(codec="utf-8"), min_size=1, max_size=20),
     target=st.text(st.characters(codec="utf-8"), min_size=1, max_size=20),
     indent=st.sampled_from([None, 1]),
+    comma=st.sampled_from([",", ", "]),
     colon=st.sampled_from([":", ": "]),
     plain=st.booleans(),
 )
@@ -42,6 +44,7 @@ def test_model_change_changes_only_the_model(
     model: str,
     target: str,
     indent: int | None,
+    comma: str,
     colon: str,
     plain: bool,
 ) -> None:
@@ -49,7 +52,7 @@ def test_model_change_changes_only_the_model(
         before.pop(name, None)
         after.pop(name, None)
     document = {**before, "model": model, **after}
-    separators = (",", colon)
+    separators = (comma, colon)
     text = json.dumps(document, indent=indent, separators=separators, ensure_ascii=not plain)
     data = text.encode()
     body = Body(data)
@@ -283,3 +286,15 @@ def test_edits_keep_every_byte_of_the_others(members: list[tuple[str, str]], com
     sent = Body(data).forwarded("m", edits)
     assert sent == ("{" + comma.join(left) + "}").encode()
     assert Body(sent).forwarded("m", edits) == sent
+
+
+def test_long_body_is_read_without_a_copy_of_it() -> None:
+    data = b'{"model":"m","x":"' + b"x" * (4 << 20) + b'"}'
+    tracemalloc.start()
+    try:
+        body = Body(data)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1 << 20
+    assert body.forwarded("other") == data.replace(b'"m"', b'"other"')

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.wire.decoding import UNREADABLE, members
-from gateway.wire.layout import Member, compact_layout, is_compact, walked_layout
+from gateway.wire.layout import Member, compact, compact_layout, is_compact, walked_layout
 from gateway.wire.outline import CUT_BYTES, Outline, outline, read_messages
 
 Whole = tuple[Mapping[str, bytes], tuple[Member, ...], object]
@@ -214,6 +214,16 @@ def test_messages_are_kept_when_one_is_unusual(data: bytes, unusual: list[str | 
     found = read_messages(data)
     assert found.count == len(msgspec.json.decode(data))
     assert [message.role for message in found.unusual] == unusual
+
+
+@given(data=bodies() | st.sampled_from([b"{}", b'{"\\u001F":1}', b'{"\\u001f":1}', b'{"a":1 }']))
+def test_long_object_is_compact_when_a_short_one_is(data: bytes) -> None:
+    values = members(data)
+    short = is_compact(data, values)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gateway.wire.layout._SHORT_BYTES", -1)
+        assert is_compact(data, values) is short
+    assert short == (compact(values) == data)
 
 
 @given(data=bodies())
