@@ -84,7 +84,8 @@ class ConnectionResponder(msgspec.Struct, eq=False):
     ) -> None:
         """Write the head, and a first piece of body in the same segment.
 
-        Raises ValueError for a second head or a header with a line break in it.
+        Raises ValueError for a second head or a header with a line break in it; `lines` are not
+        looked at.
         """
         if self.started:
             raise ValueError("the answer has been started already")

@@ -45,7 +45,7 @@ class Client:
     """A responder that keeps what it is given."""
 
     def __init__(self) -> None:
-        self.data = b""
+        self.data = self.lines = b""
         self.started = self.ended = self.cut = False
 
     def reply(
@@ -61,8 +61,8 @@ class Client:
     def start(
         self, status: int, headers: tuple[Header, ...], first: bytes = b"", lines: bytes = b""
     ) -> None:
-        assert (status, lines) == (200, b"")
-        self.started = True
+        assert status == 200
+        self.started, self.lines = True, lines
         self.data += first
 
     def write(self, data: bytes) -> None:
@@ -104,7 +104,8 @@ def test_calls_are_held_until_their_commit_at_every_split() -> None:
     async def at(cut: int) -> None:
         client, store = Client(), Store()
         gate = SpawnGate(client, store.expect)
-        gate.start(200, (), b"")
+        gate.start(200, (), b"", b"x: y\r\n")
+        assert client.lines == b"x: y\r\n"
         gate.write(STREAM[:cut])
         gate.write(STREAM[cut:])
         assert [one for spawns in store.noted for one in spawns] == [spawn("one"), spawn("two")]

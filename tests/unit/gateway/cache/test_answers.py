@@ -43,7 +43,7 @@ class Sent:
     def start(
         self, status: int, headers: tuple[Header, ...], first: bytes = b"", lines: bytes = b""
     ) -> None:
-        self.calls.append(("start", status, headers, first + lines))
+        self.calls.append(("start", status, headers, first, lines))
 
     def write(self, data: bytes) -> None:
         self.calls.append(("write", data))
@@ -63,12 +63,14 @@ def test_everything_passes_and_is_copied(header: Header, stream: bool) -> None:
     sent = Sent()
     copy = Copy(sent, 100)
     copy.throttle(None)
-    copy.start(200, (header, (b"request-id", b"r")), b"a")
+    headers = (header, (b"request-id", b"r"))
+    copy.start(200, headers, b"a", b"x: y\r\n")
     copy.write(b"b")
     copy.end()
     assert copy.started
     assert copy.kept == Kept((header,), b"ab", stream)
     assert [call[0] for call in sent.calls] == ["throttle", "start", "write", "end"]
+    assert sent.calls[1] == ("start", 200, headers, b"a", b"x: y\r\n")
 
 
 def test_too_long_answer_passes_and_is_not_copied() -> None:
