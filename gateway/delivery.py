@@ -194,9 +194,9 @@ class Delivery(msgspec.Struct, frozen=True):
             return self.record(answer.status, relay.reading(), error=error, stream=True)
 
         relay = self._relay(sent, meter, record)
-        headers = (*self._of_stream(sent), *sent.candidate.told.headers)
+        headers, lines = self._of_stream(sent), sent.candidate.told.lines
         self.metrics.overhead(account.own_s())
-        self.responder.start(answer.status, headers)
+        self.responder.start(answer.status, headers, lines=lines)
         problem: str | None = None
         try:
             with self.metrics.stream(meter):

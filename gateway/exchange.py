@@ -226,8 +226,18 @@ class Exchange(msgspec.Struct):
         account = self.account
         data = to_json({"input_tokens": estimate.input_tokens(body)})
         await self.service.ledger.in_time(self._record(200))
-        headers = (*first.told.headers, account.id_header, (b"x-gateway-estimate", b"true"))
-        self.responder.reply(200, data, headers=headers)
+        self.responder.start(
+            200,
+            (
+                (b"content-type", b"application/json"),
+                (b"content-length", b"%d" % len(data)),
+                account.id_header,
+                (b"x-gateway-estimate", b"true"),
+            ),
+            data,
+            first.told.lines,
+        )
+        self.responder.end()
 
     # -- refusals
 

@@ -7,21 +7,19 @@ import msgspec
 from gateway.describe import header_text
 from gateway.log_lines import encoded
 from gateway.redact import redact
-from gateway.wire.http import Header, header_lines
+from gateway.wire.http import header_lines
 
 
 class Told(msgspec.Struct, frozen=True):
     """What is said about a choice.
 
     Attributes:
-        headers: Who is asked, and for which model.
-        lines: The same as lines of a head.
+        lines: Of an answer's head: who is asked, and for which model.
         route: A line of the log, encoded.
         override: One more; empty for a request that keeps its model.
         asked: One more, of each time that the provider is asked.
     """
 
-    headers: tuple[Header, ...] = ()
     lines: bytes = b""
     route: bytes = b""
     override: bytes = b""
@@ -48,7 +46,6 @@ def tell(
         override = encoded(f"Model override: {line(requested)} → {line(chosen)}")
     route = f"agent_type={line(agent)}, provider={provider}, reason={line(reason)}"
     return Told(
-        headers=tuple(headers),
         lines=header_lines(headers),
         route=encoded(f"Routing request: {route}"),
         override=override,
