@@ -9,10 +9,11 @@ import ipaddress
 import logging
 import os
 import random
-import sqlite3
 import time
 from collections.abc import Awaitable
 from functools import partial
+
+import apsw
 
 from gateway.access.clients import basic_password, presented
 from gateway.account import WIRES, Account
@@ -144,7 +145,7 @@ class Application:
                 return await self._parts.ledger.read(
                     partial(durations.longest_stream_s, since_us=since_us)
                 )
-        except (sqlite3.Error, TimeoutError) as error:
+        except (apsw.Error, TimeoutError) as error:
             log.warning("the longest stream is not known: %r", error)
             return None
 

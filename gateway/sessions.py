@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 import time
 from collections import OrderedDict
+
+import apsw
 
 from gateway.store.conversations import ConversationKey, begin, bound_model
 from gateway.store.ledger import Ledger
@@ -39,7 +40,7 @@ class Sessions:
         try:
             async with asyncio.timeout(LOOK_UP_S):
                 return await self._ledger.look_up(lambda file: bound_model(file, key, since_us))
-        except (sqlite3.Error, TimeoutError) as error:
+        except (apsw.Error, TimeoutError) as error:
             reason = str(error) or "it takes too long"
             log.warning("conversation kept on its model, the ledger cannot be read: %s", reason)
             return key.requested

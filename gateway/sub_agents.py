@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
+
+import apsw
 
 from gateway.agents import identity as agents
 from gateway.agents.identity import Agent, AgentSource, DefinitionIndex
@@ -96,7 +97,7 @@ class SubAgents:
                 if linked.name is not None:
                     return linked.name
                 name = await self._claim(key, body) if linked.expected else None
-        except (sqlite3.Error, TimeoutError) as error:
+        except (apsw.Error, TimeoutError) as error:
             reason = str(error) or "it takes too long"
             log.warning("sub-agent not looked up, the ledger cannot be asked: %s", reason)
             return self._claim_from_memory(key, body)
@@ -106,7 +107,7 @@ class SubAgents:
         return name
 
     async def _claim(self, key: Key, body: Body) -> Name | None:
-        """Take the call that started this child. Raises sqlite3.Error when that is not committed.
+        """Take the call that started this child. Raises apsw.Error when that is not committed.
 
         Who does not wait for the end of it finds the name in the file, with the child's next turn.
         """
@@ -116,12 +117,12 @@ class SubAgents:
         found: Name | None = None
         digest, now_us = prompt_digest(prompt), self._now_us()
 
-        def claim(file: sqlite3.Connection) -> None:
+        def claim(file: apsw.Connection) -> None:
             nonlocal found
             found = links.claim(file, key, digest, AgentSource.PARENT.value, now_us)
 
         if not await self._ledger.write(claim):
-            raise sqlite3.OperationalError("the claim was not committed")
+            raise apsw.Error("the claim was not committed")
         return found
 
     def _claim_from_memory(self, key: Key, body: Body) -> Name | None:

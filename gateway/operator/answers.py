@@ -72,7 +72,7 @@ class Parts:
 
 
 class OperatorAnswers:
-    """One method a path. They raise RequestError and sqlite3.Error.
+    """One method a path. They raise RequestError and apsw.Error.
 
     Attributes:
         draining: Whether the worker is on its way out; `/health` and `/ready` then say 503.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
+
+import apsw
 
 from gateway.errors import RequestError
 from gateway.operator import query
@@ -77,7 +78,7 @@ class OperatorApi:
             await self._handle(request, responder, own)
         except RequestError as error:
             refuse(responder, error, request_id)
-        except sqlite3.Error as error:
+        except apsw.Error as error:
             log.warning("the ledger cannot be read: %s", error)
             reply_error(responder, 503, "api_error", "the ledger cannot be read", request_id)
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
+
+import apsw
 
 from gateway.store import entries, queries
 from gateway.store.ledger import Ledger
@@ -41,7 +42,7 @@ class LiveStream:
         return len(self._listeners) >= MAX_LISTENERS
 
     async def serve(self, responder: Responder, headers: tuple[Header, ...]) -> None:
-        """Send events until the client leaves or the worker drains. Raises sqlite3.Error."""
+        """Send events until the client leaves or the worker drains. Raises apsw.Error."""
         last, first = await self._ledger.read(self._opening)
         own = ((b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache"))
         responder.start(200, own + headers, first)
@@ -89,7 +90,7 @@ class LiveStream:
                 self._send(event(name, document))
             if tick % ANALYTICS_TICKS == 0:
                 self._send(await self._ledger.read(self._analytics))
-        except sqlite3.Error as error:
+        except apsw.Error as error:
             log.warning("live stream cannot read the ledger: %s", error)
             self._send(event("error", {"message": "the ledger cannot be read"}))
         if tick % KEEP_ALIVE_TICKS == 0:
@@ -103,11 +104,11 @@ class LiveStream:
         except TimeoutError:
             return
 
-    def _opening(self, connection: sqlite3.Connection) -> tuple[int, bytes]:
+    def _opening(self, connection: apsw.Connection) -> tuple[int, bytes]:
         newest, _ = entries.events_after(connection, _BEYOND_ALL)
         return newest, self._analytics(connection)
 
-    def _analytics(self, connection: sqlite3.Connection) -> bytes:
+    def _analytics(self, connection: apsw.Connection) -> bytes:
         document = {
             "overrides": queries.overrides(connection, enabled=self._enabled),
             "summary": queries.summary(connection),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import sqlite3
 from collections.abc import Iterator, Mapping
 from functools import partial
+
+import apsw
 
 from gateway import resources
 from gateway.cache.answers import AnswerCache, open_answer_cache
@@ -65,7 +66,7 @@ async def _report_overrides(parts: Parts) -> None:
         return
     try:
         statistics = await parts.ledger.read(partial(queries.overrides, enabled=True))
-    except sqlite3.Error as error:
+    except apsw.Error as error:
         log.warning("no report on the overrides: %s", error)
         return
     report = override_report(statistics, overrides.report_format)

@@ -10,8 +10,7 @@ The row of a conversation therefore keeps the prefix that would be cached had no
 
 from __future__ import annotations
 
-import sqlite3
-
+import apsw
 import msgspec
 
 from gateway.store.records import AuditRecord, Endpoint
@@ -42,17 +41,17 @@ def key_of(record: AuditRecord) -> ConversationKey | None:
     return ConversationKey(record.session_id, record.agent_id or "", record.requested_model)
 
 
-def bound_model(connection: sqlite3.Connection, key: ConversationKey, since_us: int) -> str | None:
+def bound_model(connection: apsw.Connection, key: ConversationKey, since_us: int) -> str | None:
     """Return the model a conversation runs on; None when it is new or was idle since then."""
-    row = connection.execute(
+    model = connection.execute(
         "SELECT model FROM conversations WHERE session_id = ? AND agent_id = ? AND requested = ?"
         " AND last_us >= ?",
         (key.session_id, key.agent_id, key.requested, since_us),
-    ).fetchone()
-    return None if row is None else str(row["model"])
+    ).get
+    return None if model is None else str(model)
 
 
-def begin(connection: sqlite3.Connection, key: ConversationKey, model: str, at_us: int) -> None:
+def begin(connection: apsw.Connection, key: ConversationKey, model: str, at_us: int) -> None:
     """Note that a conversation has begun, before its first answer is there.
 
     A stream may last for minutes; what is asked beside it must find the conversation.
@@ -64,7 +63,7 @@ def begin(connection: sqlite3.Connection, key: ConversationKey, model: str, at_u
     )
 
 
-def settle(connection: sqlite3.Connection, record: AuditRecord) -> int:
+def settle(connection: apsw.Connection, record: AuditRecord) -> int:
     """Bring a record's conversation up to date; return the tokens written again.
 
     That is how many of the record's cache writes would have been reads had the conversation
@@ -74,13 +73,13 @@ def settle(connection: sqlite3.Connection, record: AuditRecord) -> int:
     if key is None or record.chosen is None or record.endpoint is Endpoint.COUNT_TOKENS:
         return 0
     begin(connection, key, record.chosen, record.at_us)
-    row = connection.execute(
+    model, *prefix = connection.execute(
         "SELECT model, prefix_tokens, prefix_until_us, prefix_ttl_us, tools, messages"
         " FROM conversations"
         " WHERE session_id = ? AND agent_id = ? AND requested = ?",
         (key.session_id, key.agent_id, key.requested),
-    ).fetchone()
-    model, before = row["model"], _Prefix(*row[1:])
+    ).get
+    before = _Prefix(*prefix)
     after = before.followed(record)
     connection.execute(
         "UPDATE conversations SET model = ?, last_us = max(last_us, ?), prefix_tokens = ?,"
@@ -95,13 +94,14 @@ def settle(connection: sqlite3.Connection, record: AuditRecord) -> int:
     return 0 if model == record.chosen else before.written_again(record)
 
 
-def forget(connection: sqlite3.Connection, before_us: int, limit: int) -> int:
+def forget(connection: apsw.Connection, before_us: int, limit: int) -> int:
     """Delete conversations without a request since then, at most `limit`; return how many."""
-    return connection.execute(
+    connection.execute(
         "DELETE FROM conversations WHERE (session_id, agent_id, requested) IN (SELECT session_id,"
         " agent_id, requested FROM conversations WHERE last_us < ? ORDER BY last_us LIMIT ?)",
         (before_us, limit),
-    ).rowcount
+    )
+    return connection.changes()
 
 
 class _Prefix(msgspec.Struct, frozen=True, gc=False):

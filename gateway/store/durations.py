@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
+import apsw
 
 _ENOUGH = 100  # fewer say little about the longest that may be open
 
 
-def longest_stream_s(connection: sqlite3.Connection, since_us: int) -> float | None:
+def longest_stream_s(connection: apsw.Connection, since_us: int) -> float | None:
     """Return the duration of the longest stream since then, seconds; None when there were few.
 
     Args:
@@ -15,5 +15,5 @@ def longest_stream_s(connection: sqlite3.Connection, since_us: int) -> float | N
     """
     count, longest_us = connection.execute(
         "SELECT count(*), max(latency_us) FROM audit WHERE at_us >= ? AND stream", (since_us,)
-    ).fetchone()
+    ).get
     return longest_us / 1e6 if count >= _ENOUGH else None

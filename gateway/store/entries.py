@@ -5,16 +5,17 @@ Each query is one read transaction.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import apsw
 import msgspec
 
 from gateway.cost.pricing import usd
 from gateway.overrides.shape import read_stored
+from gateway.store.rows import Row, rows
 
 Answer = dict[str, object]
 Event = tuple[str, Answer]
@@ -44,46 +45,47 @@ class AuditFilter:
     offset: int = 0
 
 
-def audit(connection: sqlite3.Connection, wanted: AuditFilter) -> Answer:
+def audit(connection: apsw.Connection, wanted: AuditFilter) -> Answer:
     """Return matching records, the latest arrival first, and how many match in all."""
     where, values = _conditions(wanted)
     # The conditions are fixed text with placeholders; only values come from outside.
     count = f"SELECT count(*) FROM audit {where}"  # noqa: S608  # see above
     page = f"SELECT * FROM audit {where} ORDER BY at_us DESC, id DESC LIMIT ? OFFSET ?"  # noqa: S608  # see above
-    total = connection.execute(count, values).fetchone()[0]
-    entries = [
-        _entry(row) for row in connection.execute(page, (*values, wanted.limit, wanted.offset))
-    ]
+    total = connection.execute(count, values).get
+    found = rows(connection, page, (*values, wanted.limit, wanted.offset))
+    entries = [_entry(one) for one in found]
     if wanted.bodies:
         entries = [{**entry, **_bodies(connection, entry["id"])} for entry in entries]
     return {"entries": entries, "total": total}
 
 
-def recent(connection: sqlite3.Connection, limit: int) -> list[Answer]:
+def recent(connection: apsw.Connection, limit: int) -> list[Answer]:
     """Return the latest requests, newest first, in short."""
-    rows = connection.execute("SELECT * FROM audit ORDER BY id DESC LIMIT ?", (limit,))
-    return [_recent(row) for row in rows]
+    found = rows(connection, "SELECT * FROM audit ORDER BY id DESC LIMIT ?", (limit,))
+    return [_recent(one) for one in found]
 
 
-def recent_overrides(connection: sqlite3.Connection, limit: int) -> list[Answer]:
+def recent_overrides(connection: apsw.Connection, limit: int) -> list[Answer]:
     """Return the latest overridden requests, newest first."""
-    rows = connection.execute(
+    found = rows(
+        connection,
         "SELECT requested_model, model, at_us FROM audit"
         " WHERE overridden AND endpoint <> 'count_tokens' ORDER BY id DESC LIMIT ?",
         (limit,),
     )
-    return [_override(row) for row in rows]
+    return [_override(one) for one in found]
 
 
-def events_after(connection: sqlite3.Connection, last: int) -> tuple[int, list[Event]]:
+def events_after(connection: apsw.Connection, last: int) -> tuple[int, list[Event]]:
     """Return the newest record's id and what happened after record `last`, oldest first."""
-    newest = connection.execute("SELECT ifnull(max(id), 0) FROM audit").fetchone()[0]
-    rows = connection.execute(
+    newest = connection.execute("SELECT ifnull(max(id), 0) FROM audit").get
+    found = rows(
+        connection,
         "SELECT * FROM audit WHERE id > ? AND id <= ?"
         " AND (overridden OR cache IS NOT NULL OR NOT success) ORDER BY id LIMIT 100",
         (last, newest),
     )
-    return newest, [event for row in rows for event in _events(row)]
+    return newest, [event for one in found for event in _events(one)]
 
 
 def rfc3339(at_us: int) -> str:
@@ -109,7 +111,7 @@ def _conditions(wanted: AuditFilter) -> tuple[str, tuple[object, ...]]:
     return (f"WHERE {' AND '.join(clauses)}" if clauses else ""), values
 
 
-def _entry(row: sqlite3.Row) -> Answer:
+def _entry(row: Row) -> Answer:
     shape = read_stored(row["shape"])
     measured = _context(row)
     return {
@@ -142,13 +144,13 @@ def _entry(row: sqlite3.Row) -> Answer:
     }
 
 
-def _bodies(connection: sqlite3.Connection, audit_id: object) -> Answer:
-    row = connection.execute("SELECT * FROM bodies WHERE audit_id = ?", (audit_id,)).fetchone()
-    names = ("request", "response")
-    return {f"{name}_body": None if row is None else row[name] for name in names}
+def _bodies(connection: apsw.Connection, audit_id: object) -> Answer:
+    query = "SELECT request, response FROM bodies WHERE audit_id = ?"
+    request, response = connection.execute(query, (audit_id,)).get or (None, None)
+    return {"request_body": request, "response_body": response}
 
 
-def _recent(row: sqlite3.Row) -> Answer:
+def _recent(row: Row) -> Answer:
     return {
         "request_id": row["request_id"],
         "timestamp": rfc3339(row["at_us"]),
@@ -159,7 +161,7 @@ def _recent(row: sqlite3.Row) -> Answer:
     }
 
 
-def _tokens(row: sqlite3.Row) -> Answer:
+def _tokens(row: Row) -> Answer:
     known = row["input_tokens"] is not None
     written = row["cache_write_5m_tokens"] + row["cache_write_1h_tokens"] if known else None
     return {
@@ -170,18 +172,18 @@ def _tokens(row: sqlite3.Row) -> Answer:
     }
 
 
-def _context(row: sqlite3.Row) -> int | None:
+def _context(row: Row) -> int | None:
     if row["input_tokens"] is None:
         return None
     written = row["cache_write_5m_tokens"] + row["cache_write_1h_tokens"]
     return int(row["input_tokens"] + written + row["cache_read_tokens"])
 
 
-def _cost(row: sqlite3.Row) -> Decimal | None:
+def _cost(row: Row) -> Decimal | None:
     return None if row["cost_pico"] is None else usd(row["cost_pico"])
 
 
-def _override(row: sqlite3.Row) -> Answer:
+def _override(row: Row) -> Answer:
     return {
         "original_model": row["requested_model"],
         "override_to": row["model"],
@@ -189,7 +191,7 @@ def _override(row: sqlite3.Row) -> Answer:
     }
 
 
-def _events(row: sqlite3.Row) -> Iterator[Event]:
+def _events(row: Row) -> Iterator[Event]:
     about = {name: row[name] for name in ("request_id", "model")}
     about["timestamp"] = rfc3339(row["at_us"])
     if row["overridden"] and row["endpoint"] != "count_tokens":

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -19,6 +18,8 @@ from operator import itemgetter
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TypeVar, cast
+
+import apsw
 
 from gateway.store import conversations, links, writing
 from gateway.store.deadlines import Deadlines
@@ -42,16 +43,16 @@ _COMPLAIN_EVERY_S = 60.0
 _DAY_US = 86_400_000_000
 # What is wrong with a record, not with the file.
 _BAD_RECORD = (
-    sqlite3.IntegrityError,
-    sqlite3.DataError,
-    sqlite3.ProgrammingError,
-    sqlite3.InterfaceError,
+    apsw.ConstraintError,
+    apsw.TooBigError,
     OverflowError,
+    TypeError,
+    UnicodeEncodeError,
 )
 
 T = TypeVar("T")
-Task = Callable[[sqlite3.Connection], None]
-_Delete = Callable[[sqlite3.Connection, int, int], int]
+Task = Callable[[apsw.Connection], None]
+_Delete = Callable[[apsw.Connection, int, int], int]
 
 
 _Job = tuple[AuditRecord | Task, asyncio.Future[bool]]
@@ -116,12 +117,12 @@ class Ledger:
         """Run a task in the next transaction, on the writer thread; False when it failed."""
         return await self.enqueue(task)
 
-    async def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a query on one snapshot, after those asked before. Raises sqlite3.Error."""
+    async def read(self, query: Callable[[apsw.Connection], T]) -> T:
+        """Run a query on one snapshot, after those asked before. Raises apsw.Error."""
         return await self._reports.read(query)
 
-    async def look_up(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a short query that a request waits for, also on a snapshot. Raises sqlite3.Error."""
+    async def look_up(self, query: Callable[[apsw.Connection], T]) -> T:
+        """Run a short query that a request waits for, also on a snapshot. Raises apsw.Error."""
         return await self._lookups.read(query)
 
     async def close(self) -> None:
@@ -198,7 +199,7 @@ class Ledger:
                     self._commit([job], alone=True)
                 return
             self._failed(len(_records(group)), str(error))
-        except sqlite3.Error as error:
+        except apsw.Error as error:
             lost = _records(group)
             aside = f"; {self._set_aside(lost)}" if lost else ""
             self._failed(len(lost), f"{error}{aside}")
@@ -222,7 +223,7 @@ class Ledger:
                         task(connection)
             connection.execute("COMMIT")
         except BaseException:
-            with contextlib.suppress(sqlite3.Error):
+            with contextlib.suppress(apsw.Error):
                 connection.execute("ROLLBACK")
             raise
         return written
@@ -252,7 +253,7 @@ class Ledger:
                 deleted.append(self._delete(writing.delete_before, self._keep_days * _DAY_US))
             if SWEEP_ROWS in deleted:  # there is more
                 self._sweep_at = time.monotonic()
-        except (sqlite3.Error, OSError) as error:
+        except (apsw.Error, OSError) as error:
             self._complain("ledger cannot be swept: reason=%s", error)
 
     def _delete(self, delete: _Delete, keep_us: int) -> int:
@@ -260,7 +261,7 @@ class Ledger:
         before_us = time.time_ns() // 1000 - keep_us
         deleted = 0
 
-        def batch(connection: sqlite3.Connection) -> None:
+        def batch(connection: apsw.Connection) -> None:
             nonlocal deleted
             deleted = delete(connection, before_us, SWEEP_ROWS)
 

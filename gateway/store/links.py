@@ -6,9 +6,10 @@ transaction that names the child: of two workers only one can.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+import apsw
 
 from gateway.agents.links import MAX_WAITING, SPAWN_TTL_S, Key, Name
 from gateway.agents.spawns import Spawn
@@ -34,7 +35,7 @@ class Linked:
 
 
 def expect(
-    connection: sqlite3.Connection, session_id: str, spawns: Iterable[Spawn], at_us: int
+    connection: apsw.Connection, session_id: str, spawns: Iterable[Spawn], at_us: int
 ) -> None:
     """Keep the calls of a parent's answer; the session's oldest ones go when there are too many."""
     connection.executemany(
@@ -48,20 +49,20 @@ def expect(
     )
 
 
-def find(connection: sqlite3.Connection, key: Key, now_us: int) -> Linked:
+def find(connection: apsw.Connection, key: Key, now_us: int) -> Linked:
     """Return what is known of a sub-agent."""
     name = _name(connection, key)
     if name is not None:
         return Linked(name, expected=False)
-    row = connection.execute(
+    expected = connection.execute(
         "SELECT EXISTS (SELECT 1 FROM spawns WHERE session_id = ? AND at_us >= ?)",
         (key.session_id, now_us - SPAWNS_KEPT_US),
-    ).fetchone()
-    return Linked(None, expected=bool(row[0]))
+    ).get
+    return Linked(None, expected=bool(expected))
 
 
 def claim(
-    connection: sqlite3.Connection, key: Key, prompt: bytes, source: str, now_us: int
+    connection: apsw.Connection, key: Key, prompt: bytes, source: str, now_us: int
 ) -> Name | None:
     """Take the oldest call with this prompt and give the child its name; None without a call.
 
@@ -73,19 +74,19 @@ def claim(
     known = _name(connection, key)
     if known is not None:
         return known
-    row = connection.execute(
+    agent_type = connection.execute(
         "DELETE FROM spawns WHERE id = (SELECT min(id) FROM spawns"
         " WHERE session_id = ? AND prompt = ? AND at_us >= ?) RETURNING agent_type",
         (key.session_id, prompt, now_us - SPAWNS_KEPT_US),
-    ).fetchone()
-    if row is None:
+    ).get
+    if agent_type is None:
         return None
-    found = Name(row["agent_type"], source)
+    found = Name(agent_type, source)
     remember(connection, key, found, now_us)
     return found
 
 
-def remember(connection: sqlite3.Connection, key: Key, name: Name, now_us: int) -> None:
+def remember(connection: apsw.Connection, key: Key, name: Name, now_us: int) -> None:
     """Keep a sub-agent's name; the first one stays."""
     connection.execute(
         "INSERT INTO agents (session_id, agent_id, agent_type, source, at_us)"
@@ -94,26 +95,28 @@ def remember(connection: sqlite3.Connection, key: Key, name: Name, now_us: int) 
     )
 
 
-def forget_spawns(connection: sqlite3.Connection, before_us: int, limit: int) -> int:
+def forget_spawns(connection: apsw.Connection, before_us: int, limit: int) -> int:
     """Delete calls made before a time, at most `limit`; return how many."""
-    return connection.execute(
+    connection.execute(
         "DELETE FROM spawns WHERE id IN"
         " (SELECT id FROM spawns WHERE at_us < ? ORDER BY at_us LIMIT ?)",
         (before_us, limit),
-    ).rowcount
+    )
+    return connection.changes()
 
 
-def forget_names(connection: sqlite3.Connection, before_us: int, limit: int) -> int:
+def forget_names(connection: apsw.Connection, before_us: int, limit: int) -> int:
     """Delete names given before a time, at most `limit`; return how many."""
-    return connection.execute(
+    connection.execute(
         "DELETE FROM agents WHERE (session_id, agent_id) IN"
         " (SELECT session_id, agent_id FROM agents WHERE at_us < ? ORDER BY at_us LIMIT ?)",
         (before_us, limit),
-    ).rowcount
+    )
+    return connection.changes()
 
 
-def _name(connection: sqlite3.Connection, key: Key) -> Name | None:
+def _name(connection: apsw.Connection, key: Key) -> Name | None:
     row = connection.execute(
         "SELECT agent_type, source FROM agents WHERE session_id = ? AND agent_id = ?", key
     ).fetchone()
-    return None if row is None else Name(row["agent_type"], row["source"])
+    return None if row is None else Name(*row)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
 import threading
 import time
 from pathlib import Path
+
+import apsw
 
 from gateway.errors import ConfigError
 from gateway.store import schema
@@ -19,34 +20,25 @@ BUSY_S = 5.0
 _PAGE_BYTES = 2048
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path) -> apsw.Connection:
     """Open the file, creating or updating it; blocks. Raises ConfigError."""
-    # Without adapters each None and each bool costs more than all other values of a record.
-    sqlite3.register_adapter(type(None), _as_it_is)
-    sqlite3.register_adapter(bool, int)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _create(path)
-        connection = sqlite3.connect(
-            path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
-        )
-    except (OSError, sqlite3.Error) as error:
+        connection = apsw.Connection(str(path))
+    except (OSError, apsw.Error) as error:
         raise ConfigError(path, f"the ledger cannot be opened: {error}") from error
-    connection.row_factory = sqlite3.Row
+    connection.set_busy_timeout(round(BUSY_S * 1000))
     try:
         _prepare(connection)
-    except sqlite3.Error as error:
+    except apsw.Error as error:
         connection.close()
         raise ConfigError(path, f"the ledger cannot be opened: {error}") from error
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").get
     if version != schema.VERSION:
         connection.close()
         raise ConfigError(path, f"the ledger has version {version}, not {schema.VERSION}")
     return connection
-
-
-def _as_it_is(value: None) -> None:
-    return value
 
 
 def _create(path: Path) -> None:
@@ -59,7 +51,7 @@ def _create(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
-def _prepare(connection: sqlite3.Connection) -> None:
+def _prepare(connection: apsw.Connection) -> None:
     connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")  # a file that exists keeps its own
     _use_wal(connection)
     connection.execute("PRAGMA synchronous = NORMAL")
@@ -68,17 +60,17 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("COMMIT")
 
 
-def _use_wal(connection: sqlite3.Connection) -> None:
+def _use_wal(connection: apsw.Connection) -> None:
     """Switch to WAL. SQLite's busy timeout does not cover this switch, so workers retry it."""
     deadline = time.monotonic() + BUSY_S
     while True:
         try:
-            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-        except sqlite3.OperationalError:
+            mode = connection.execute("PRAGMA journal_mode = WAL").get
+        except apsw.BusyError:
             if time.monotonic() > deadline:
                 raise
             threading.Event().wait(0.01)
             continue
         if mode != "wal":
-            raise sqlite3.OperationalError(f"journal mode is {mode}, WAL is needed")
+            raise apsw.Error(f"journal mode is {mode}, WAL is needed")
         return

@@ -6,17 +6,24 @@ old records. Only the lists of recent requests come from the records themselves.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+import apsw
+
 from gateway.cost.pricing import usd
 from gateway.store.entries import Answer, recent, recent_overrides, rfc3339
+from gateway.store.rows import Row, only, rows
 
 RECENT_OVERRIDES, MAX_PROJECTS = 10, 1000
 
 _DAY_US = 86_400_000_000
+
+_MODELS = """SELECT model, sum(calls) calls, sum(input_tokens) input, sum(output_tokens) output,
+    sum(cost_pico) cost FROM totals GROUP BY model ORDER BY cost DESC, model"""
+_DAYS = "SELECT day, sum(cost_pico) cost FROM totals GROUP BY day ORDER BY day DESC LIMIT 30"
+_PROJECTS = "SELECT * FROM projects ORDER BY cost_pico DESC, project_id LIMIT ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +37,7 @@ class MetricsFilter:
     recent: int = 20
 
 
-def metrics(connection: sqlite3.Connection, wanted: MetricsFilter) -> Answer:
+def metrics(connection: apsw.Connection, wanted: MetricsFilter) -> Answer:
     """Return sums over all requests since the baseline, costs by group, the latest requests."""
     answer: Answer = {"summary": summary(connection)}
     if wanted.by_agent:
@@ -45,14 +52,15 @@ def metrics(connection: sqlite3.Connection, wanted: MetricsFilter) -> Answer:
     return answer
 
 
-def summary(connection: sqlite3.Connection) -> Answer:
+def summary(connection: apsw.Connection) -> Answer:
     """Return sums over all requests since the baseline, token counting included."""
-    row = connection.execute(
+    row = only(
+        connection,
         "SELECT total(calls) calls, total(successes) successes, total(streams) streams,"
         " ifnull(sum(cost_pico), 0) cost, total(input_tokens) input, total(output_tokens) output,"
         " total(cache_write_tokens) written, total(cache_read_tokens) read_,"
-        " total(latency_us) latency FROM since_baseline"
-    ).fetchone()
+        " total(latency_us) latency FROM since_baseline",
+    )
     calls = int(row["calls"])
     return {
         "total_requests": calls,
@@ -68,19 +76,19 @@ def summary(connection: sqlite3.Connection) -> Answer:
     }
 
 
-def overrides(connection: sqlite3.Connection, *, enabled: bool) -> Answer:
+def overrides(connection: apsw.Connection, *, enabled: bool) -> Answer:
     """Return how often each override fired and what it saved; token counting is left out."""
-    rows = connection.execute("SELECT * FROM overrides ORDER BY count DESC, source").fetchall()
-    total = sum(row["count"] for row in rows)
+    found = list(rows(connection, "SELECT * FROM overrides ORDER BY count DESC, source"))
+    total = sum(row["count"] for row in found)
     requests = connection.execute(
         "SELECT ifnull(sum(calls), 0) FROM totals WHERE endpoint <> 'count_tokens'"
-    ).fetchone()[0]
+    ).get
     answer: Answer = {
         "total_overrides": total,
         "overrides_enabled": enabled,
         "total_requests": requests,
         "unmatched_requests": max(0, requests - total),
-        "overrides_by_model": _by_model(rows, total),
+        "overrides_by_model": _by_model(found, total),
         "recent_overrides": recent_overrides(connection, RECENT_OVERRIDES),
     }
     if not enabled:
@@ -88,22 +96,15 @@ def overrides(connection: sqlite3.Connection, *, enabled: bool) -> Answer:
     return answer
 
 
-def machine(connection: sqlite3.Connection) -> Answer:
+def machine(connection: apsw.Connection) -> Answer:
     """Return the sums behind the dashboard's charts."""
-    models = connection.execute(
-        "SELECT model, sum(calls) calls, sum(input_tokens) input, sum(output_tokens) output,"
-        " sum(cost_pico) cost FROM totals GROUP BY model ORDER BY cost DESC, model"
-    ).fetchall()
-    days = connection.execute(
-        "SELECT day, sum(cost_pico) cost FROM totals GROUP BY day ORDER BY day DESC LIMIT 30"
-    ).fetchall()
-    projects = connection.execute(
-        "SELECT * FROM projects ORDER BY cost_pico DESC, project_id LIMIT ?", (MAX_PROJECTS,)
-    ).fetchall()
+    models = list(rows(connection, _MODELS))
+    days = list(rows(connection, _DAYS))
+    projects = list(rows(connection, _PROJECTS, (MAX_PROJECTS,)))
     tokens = connection.execute(
         "SELECT ifnull(sum(input_tokens + output_tokens + cache_write_tokens + cache_read_tokens),"
         " 0) FROM totals"
-    ).fetchone()[0]
+    ).get
     return {
         "totalCost": usd(sum(row["cost"] for row in models)),
         "activeProjects": len(projects),
@@ -123,16 +124,17 @@ def machine(connection: sqlite3.Connection) -> Answer:
     }
 
 
-def project(connection: sqlite3.Connection, now_us: int) -> Answer:
+def project(connection: apsw.Connection, now_us: int) -> Answer:
     """Return the sums of all requests, and how the last 24 hours compare with the 24 before.
 
     A trend is a change in percent; null when the day before had nothing to compare with.
     """
-    row = connection.execute(
+    row = only(
+        connection,
         "SELECT ifnull(sum(cost_pico), 0) cost, ifnull(sum(calls), 0) calls, ifnull(sum("
         "input_tokens + output_tokens + cache_write_tokens + cache_read_tokens), 0) tokens,"
-        " total(latency_us) latency FROM totals"
-    ).fetchone()
+        " total(latency_us) latency FROM totals",
+    )
     today = _window(connection, now_us - _DAY_US, now_us)
     before = _window(connection, now_us - 2 * _DAY_US, now_us - _DAY_US)
     trends = (_trend(new, old) for new, old in zip(today, before, strict=True))
@@ -149,49 +151,48 @@ def project(connection: sqlite3.Connection, now_us: int) -> Answer:
     }
 
 
-def _window(connection: sqlite3.Connection, start_us: int, end_us: int) -> tuple[float, ...]:
+def _window(connection: apsw.Connection, start_us: int, end_us: int) -> tuple[float, ...]:
     """Return cost, tokens, calls and mean latency of the records of a time."""
-    row = connection.execute(
+    found: tuple[float, ...] = connection.execute(
         "SELECT total(cost_pico), total(input_tokens + output_tokens + cache_write_5m_tokens"
         " + cache_write_1h_tokens + cache_read_tokens), count(*), ifnull(avg(latency_us), 0)"
         " FROM audit WHERE at_us >= ? AND at_us < ?",
         (start_us, end_us),
-    ).fetchone()
-    return tuple(row)
+    ).get
+    return found
 
 
 def _trend(new: float, old: float) -> float | None:
     return round((new - old) / old * 100, 2) if old else None
 
 
-def _costs(connection: sqlite3.Connection, column: str) -> Answer:
+def _costs(connection: apsw.Connection, column: str) -> Answer:
     # `column` is one of three names written in this file.
     query = f"""SELECT {column} key, sum(cost_pico) cost FROM since_baseline
         GROUP BY {column} HAVING sum(calls) > 0"""  # noqa: S608  # see above
-    rows = connection.execute(query)
-    return {row["key"] or "unknown": usd(row["cost"]) for row in rows}
+    return {key or "unknown": usd(cost) for key, cost in connection.execute(query)}
 
 
-def _by_project(connection: sqlite3.Connection) -> Answer:
+def _by_project(connection: apsw.Connection) -> Answer:
     """Return what each project cost since the baseline, the costliest first."""
-    rows = connection.execute(
+    found = connection.execute(
         "SELECT project_id, cost_pico - baseline_pico cost FROM projects"
         " ORDER BY cost DESC, project_id LIMIT ?",
         (MAX_PROJECTS,),
     )
-    return {row["project_id"]: usd(row["cost"]) for row in rows}
+    return {project_id: usd(cost) for project_id, cost in found}
 
 
-def _by_model(rows: Iterable[sqlite3.Row], total: int) -> Answer:
+def _by_model(found: Iterable[Row], total: int) -> Answer:
     """Return one row a requested model: all its targets together, the most frequent named."""
-    found: dict[str, dict[str, int | str]] = {}
-    for row in rows:
-        entry = found.setdefault(
+    models: dict[str, dict[str, int | str]] = {}
+    for row in found:
+        entry = models.setdefault(
             row["source"], {"target": row["target"], "count": 0, "priced": 0, "saved": 0}
         )
         for name, column in (("count", "count"), ("priced", "priced"), ("saved", "saved_pico")):
             entry[name] = int(entry[name]) + row[column]
-    return {source: _saving(entry, total) for source, entry in found.items()}
+    return {source: _saving(entry, total) for source, entry in models.items()}
 
 
 def _saving(entry: Mapping[str, int | str], total: int) -> Answer:
@@ -210,7 +211,7 @@ def _dollars(amount: Decimal) -> str:
     return f"-${-amount:.2f}" if amount < 0 else f"${amount:.2f}"
 
 
-def _project(row: sqlite3.Row) -> Answer:
+def _project(row: Row) -> Answer:
     return {
         "name": row["project_id"],
         "calls": row["calls"],
@@ -221,7 +222,7 @@ def _project(row: sqlite3.Row) -> Answer:
     }
 
 
-def _model(row: sqlite3.Row) -> Answer:
+def _model(row: Row) -> Answer:
     return {
         "name": row["model"] or "unknown",
         "calls": row["calls"],

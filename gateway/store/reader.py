@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
+
+import apsw
 
 from gateway.store.opening import connect
 
@@ -28,8 +29,8 @@ class Reader:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._loop = asyncio.get_running_loop()
 
-    async def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a query once those before it are done. Raises sqlite3.Error."""
+    async def read(self, query: Callable[[apsw.Connection], T]) -> T:
+        """Run a query once those before it are done. Raises apsw.Error."""
         return await self._loop.run_in_executor(self._thread, self._snapshot, query)
 
     def close(self) -> None:
@@ -37,7 +38,7 @@ class Reader:
         self._thread.shutdown()
         self._connection.close()
 
-    def _snapshot(self, query: Callable[[sqlite3.Connection], T]) -> T:
+    def _snapshot(self, query: Callable[[apsw.Connection], T]) -> T:
         self._connection.execute("BEGIN")
         try:
             return query(self._connection)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 
+import apsw
 import msgspec
 
 from gateway.overrides.shape import Shape, read_stored
 from gateway.store.conversations import ConversationKey
 from gateway.store.records import Endpoint
+from gateway.store.rows import Row, rows
 from gateway.wire.usage import Usage
 
 Limits = dict[tuple[str, str], dict[str, int]]
@@ -74,30 +75,30 @@ class Window:
 
 
 def page(
-    connection: sqlite3.Connection, window: Window, after: tuple[int, int], limit: int
+    connection: apsw.Connection, window: Window, after: tuple[int, int], limit: int
 ) -> list[Recorded]:
     """Return the requests of a window that come after a place, in the order of their arrival."""
-    rows = connection.execute(_PAGE, (window.start_us, window.end_us, *after, limit))
-    return [_recorded(row) for row in rows]
+    values = (window.start_us, window.end_us, *after, limit)
+    return [_recorded(row) for row in rows(connection, _PAGE, values)]
 
 
-def latest_start(connection: sqlite3.Connection, window: Window, limit: int) -> int:
+def latest_start(connection: apsw.Connection, window: Window, limit: int) -> int:
     """Return when the last so many requests of a window began; its own start when it has fewer."""
-    row = connection.execute(
+    at_us = connection.execute(
         "SELECT at_us FROM audit WHERE at_us >= ? AND at_us <= ? ORDER BY at_us DESC"
         " LIMIT 1 OFFSET ?",
         (window.start_us, window.end_us, limit - 1),
-    ).fetchone()
-    return window.start_us if row is None else int(row["at_us"])
+    ).get
+    return window.start_us if at_us is None else int(at_us)
 
 
-def rate_limits(connection: sqlite3.Connection) -> Limits:
+def rate_limits(connection: apsw.Connection) -> Limits:
     """Return every limit that a provider has named."""
-    rows = connection.execute("SELECT provider, model, limits FROM rate_limits")
-    return {(row["provider"], row["model"]): _limits(row["limits"]) for row in rows}
+    found = connection.execute("SELECT provider, model, limits FROM rate_limits")
+    return {(provider, model): _limits(limits) for provider, model, limits in found}
 
 
-def _recorded(row: sqlite3.Row) -> Recorded:
+def _recorded(row: Row) -> Recorded:
     return Recorded(
         place=(row["at_us"], row["id"]),
         request_id=row["request_id"],
@@ -120,7 +121,7 @@ def _recorded(row: sqlite3.Row) -> Recorded:
     )
 
 
-def _usage(row: sqlite3.Row) -> Usage | None:
+def _usage(row: Row) -> Usage | None:
     if row["input_tokens"] is None:
         return None
     return Usage(

@@ -5,8 +5,9 @@ Money is whole picodollars (1e-12 USD), time whole microseconds.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping
+
+import apsw
 
 VERSION = 3
 """Kept in SQLite's `user_version`."""
@@ -108,9 +109,9 @@ MIGRATIONS: Mapping[int, tuple[str, ...]] = {
 """What turns a file of the version named into one of the next; a new file goes through all."""
 
 
-def prepare(connection: sqlite3.Connection) -> None:
+def prepare(connection: apsw.Connection) -> None:
     """Bring a file to this version, inside the caller's transaction; a newer one stays as it is."""
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").get
     statements: tuple[str, ...] = TABLES if version == 0 else ()
     for step in range(max(1, version), VERSION):
         statements += MIGRATIONS[step]

@@ -6,11 +6,11 @@ import contextlib
 import fcntl
 import logging
 import os
-import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import apsw
 import msgspec
 
 from gateway.store import writing
@@ -52,11 +52,11 @@ class Spill:
         return file
 
 
-def reconcile(connection: sqlite3.Connection, ledger: Path, *, keep_entries: bool) -> int:
+def reconcile(connection: apsw.Connection, ledger: Path, *, keep_entries: bool) -> int:
     """Bring in what ended processes have spilled; return how many records.
 
     A file is brought in whole, in one transaction that also remembers its name, and then removed:
-    whenever this is interrupted, no record is counted twice. Raises sqlite3.Error and OSError.
+    whenever this is interrupted, no record is counted twice. Raises apsw.Error and OSError.
     """
     found = 0
     for path in sorted(ledger.parent.glob(f"{ledger.name}.spill-*.jsonl")):
@@ -78,21 +78,22 @@ def _locked(file: int) -> bool:
 
 
 def _bring_in(
-    connection: sqlite3.Connection, path: Path, lines: Iterable[bytes], keep_entries: bool
+    connection: apsw.Connection, path: Path, lines: Iterable[bytes], keep_entries: bool
 ) -> int:
     found = 0
     connection.execute("BEGIN IMMEDIATE")
     try:
         known = "INSERT OR IGNORE INTO spilled VALUES (?)"
-        if connection.execute(known, (path.name,)).rowcount:
+        connection.execute(known, (path.name,))
+        if connection.changes():
             for record in _records(path, lines):
                 # A record that is there already was committed after all.
-                with contextlib.suppress(sqlite3.IntegrityError):
+                with contextlib.suppress(apsw.ConstraintError):
                     writing.insert(connection, (record,), keep_entries=keep_entries)
                     found += 1
         connection.execute("COMMIT")
     except BaseException:
-        with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(apsw.Error):
             connection.execute("ROLLBACK")
         raise
     path.unlink(missing_ok=True)

@@ -5,11 +5,12 @@ Deleting old records changes no figure. Every function runs inside the caller's 
 
 from __future__ import annotations
 
-import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
+
+import apsw
 
 from gateway.store.records import AuditRecord, Endpoint
 from gateway.wire.usage import Usage
@@ -48,7 +49,7 @@ _BASELINE = """INSERT INTO baseline SELECT ?, endpoint, provider, model, agent_t
     FROM totals GROUP BY endpoint, provider, model, agent_type"""
 
 
-def add_records(connection: sqlite3.Connection, records: Sequence[AuditRecord]) -> None:
+def add_records(connection: apsw.Connection, records: Sequence[AuditRecord]) -> None:
     """Add records to the sums; each sum is changed once, however many records it takes."""
     rows = [
         (_date(day), str(endpoint), *group, len(counts), *_added(counts))
@@ -67,7 +68,7 @@ def add_records(connection: sqlite3.Connection, records: Sequence[AuditRecord]) 
     connection.executemany(_OVERRIDES, pairs)
 
 
-def set_baseline(connection: sqlite3.Connection, at_us: int) -> None:
+def set_baseline(connection: apsw.Connection, at_us: int) -> None:
     """Let the metrics count from now; no sum is changed."""
     connection.execute("DELETE FROM baseline")
     connection.execute(_BASELINE, (at_us,))

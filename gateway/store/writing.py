@@ -5,9 +5,9 @@ Every function runs inside the caller's transaction.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 
+import apsw
 import msgspec
 from msgspec.structs import replace
 
@@ -24,23 +24,19 @@ _COLUMNS = tuple(
 )
 # Named, so that a worker of an older version goes on writing while newer ones come up.
 _INSERT = (
-    f"INSERT INTO audit ({', '.join(_COLUMNS)})"  # noqa: S608  # fixed names
-    f" VALUES ({', '.join('?' * len(_COLUMNS))})"
+    f"INSERT INTO audit ({','.join(_COLUMNS)})"  # noqa: S608  # fixed names
+    f" VALUES ({','.join('?' * len(_COLUMNS))})"
 )
 _BODIES = "INSERT INTO bodies SELECT id, ?, ? FROM audit WHERE request_id = ?"
 _RATE_LIMITS = """INSERT INTO rate_limits VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET at_us = excluded.at_us, limits = excluded.limits
     WHERE limits <> excluded.limits OR at_us < excluded.at_us - 60000000"""
 
-# SQLite stores NaN as NULL, and takes a float as it is. For a None or a bool sqlite3 looks for an
-# adapter first, which costs several times what another value does.
-_NULL = float("nan")
-
 _encode = msgspec.json.Encoder().encode
 
 
 def insert(
-    connection: sqlite3.Connection, records: Iterable[AuditRecord], *, keep_entries: bool
+    connection: apsw.Connection, records: Iterable[AuditRecord], *, keep_entries: bool
 ) -> None:
     """Write records, their sums and the limits their providers named.
 
@@ -65,7 +61,7 @@ def insert(
     sums.add_records(connection, settled)
 
 
-def delete_before(connection: sqlite3.Connection, at_us: int, limit: int) -> int:
+def delete_before(connection: apsw.Connection, at_us: int, limit: int) -> int:
     """Delete the oldest records that arrived before a time, at most `limit`; return how many.
 
     The sums stay.
@@ -77,7 +73,7 @@ def delete_before(connection: sqlite3.Connection, at_us: int, limit: int) -> int
     return len(ids)
 
 
-def _settled(connection: sqlite3.Connection, record: AuditRecord) -> AuditRecord:
+def _settled(connection: apsw.Connection, record: AuditRecord) -> AuditRecord:
     """Bring a record's conversation up to date; return the record with what it truly saved."""
     again = conversations.settle(connection, record)
     if not again or record.saved_pico is None:
@@ -86,38 +82,37 @@ def _settled(connection: sqlite3.Connection, record: AuditRecord) -> AuditRecord
 
 
 def _row(record: AuditRecord) -> tuple[object, ...]:
-    usage, cache = record.usage, record.cache
+    usage = record.usage
     if usage is None:
-        input_ = output = write_5m = write_1h = read = _NULL
+        input_ = output = write_5m = write_1h = read = None
     else:
         input_, output, read = usage.input_tokens, usage.output_tokens, usage.cache_read_tokens
         write_5m, write_1h = usage.cache_write_5m_tokens, usage.cache_write_1h_tokens
-    # By fives. The bools are made ints and what is mostly None a _NULL: see there. In two halves,
-    # for Python makes a tuple of more than 30 values from a list.
+    # By fives. In two halves, for Python makes a tuple of more than 30 values from a list.
     first = (
-        record.request_id, record.boot_id, record.seq, record.at_us, str(record.endpoint),
-        record.provider, record.model, record.requested_model, record.status, +record.success,
-        +record.partial, +record.stream, +record.overridden, record.latency_us, record.ttft_us,
+        record.request_id, record.boot_id, record.seq, record.at_us, record.endpoint,
+        record.provider, record.model, record.requested_model, record.status, record.success,
+        record.partial, record.stream, record.overridden, record.latency_us, record.ttft_us,
         input_, output, write_5m, write_1h, read,
     )  # fmt: skip  # 20 lines otherwise
     rest = (
         record.cost_pico,
-        _NULL if record.saved_pico is None else record.saved_pico,
+        record.saved_pico,
         record.agent_type,
         record.agent_source,
-        _NULL if record.project_id is None else record.project_id,
-        _NULL if record.session_id is None else record.session_id,
+        record.project_id,
+        record.session_id,
         record.client,
         record.billing,
-        _NULL if record.error_message is None else record.error_message,
-        _NULL if record.upstream_request_id is None else record.upstream_request_id,
+        record.error_message,
+        record.upstream_request_id,
         _encode(record.shape).decode(),
-        _NULL if record.user is None else record.user,
+        record.user,
         record.route_reason,
         _words(record.adapted),
-        _NULL if record.skipped_reason is None else record.skipped_reason,
-        _NULL if cache is None else str(cache),
-        _NULL if record.agent_id is None else record.agent_id,
+        record.skipped_reason,
+        record.cache,
+        record.agent_id,
         record.chosen,
         "[]" if usage is None else _words(usage.unusual()),
     )

@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.store.opening import connect
 from tests.e2e.gateway.in_process import open_application
 from tests.e2e.gateway.process import DEADLINE_S, end, port_of, until
 from tests.e2e.gateway.threaded import Json
@@ -246,7 +246,7 @@ def test_end_of_a_call_is_sent_once_the_call_is_committed(
             open_application(tmp_path) as gateway,
             gateway.connect("POST", "/v1/messages", body, session) as (reader, _),
         ):
-            with closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as file:
+            with closing(connect(tmp_path / "ledger.db")) as file:
                 file.execute("BEGIN IMMEDIATE")
                 data = b""
                 while b"input_json_delta" not in data:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, closing
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
+import apsw
 import pytest
 
 from tests.e2e.gateway.process import GatewayProcess, StartGateway, until
@@ -333,8 +333,8 @@ def check_sums(gateway: GatewayProcess, entries: list[Json]) -> None:
 
 
 def check_ledger(gateway: GatewayProcess, entries: list[Json]) -> None:
-    uri = f"file:{gateway.home / 'ledger.db'}?mode=ro"
-    with closing(sqlite3.connect(uri, uri=True)) as ledger:
+    file = str(gateway.home / "ledger.db")
+    with closing(apsw.Connection(file, flags=apsw.SQLITE_OPEN_READONLY)) as ledger:
         sums = ledger.execute("SELECT sum(calls), sum(successes), sum(output_tokens) FROM totals")
         records = ledger.execute("SELECT count(*), sum(success), sum(output_tokens) FROM audit")
         expected = (len(entries), total(entries, "success"), total(entries, "output_tokens"))

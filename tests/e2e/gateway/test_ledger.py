@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from gateway.store.opening import connect
 from tests.e2e.gateway.in_process import MESSAGES, before_one, open_gateway, until
 from tests.e2e.gateway.scripted import Answer, Seen, answering, streaming
 from tests.e2e.gateway.spoken import ENDING, HAIKU, MESSAGE, PLAIN, SONNET, start_event
@@ -69,7 +69,7 @@ def test_locked_ledger_delays_no_answer_for_long(tmp_path: Path) -> None:
     async def main() -> None:
         async with open_gateway(tmp_path, before_one(streaming(start_event(), ENDING))) as gateway:
             ledger = gateway.settings.audit.db_path
-            with closing(sqlite3.connect(ledger, isolation_level=None)) as other:
+            with closing(connect(ledger)) as other:
                 other.execute("BEGIN IMMEDIATE")
                 reply = await gateway.call("POST", MESSAGES, PLAIN)
                 assert reply.body == start_event() + ENDING
@@ -84,7 +84,7 @@ def test_broken_ledger_degrades_health_and_fails_no_request(tmp_path: Path) -> N
     async def main() -> None:
         answer = answering(Answer(body=MESSAGE % HAIKU.encode()))
         async with open_gateway(tmp_path, before_one(answer)) as gateway:
-            with closing(sqlite3.connect(gateway.settings.audit.db_path)) as other:
+            with closing(connect(gateway.settings.audit.db_path)) as other:
                 other.execute("DROP TABLE totals")
             assert (await gateway.call("POST", MESSAGES, PLAIN)).status == 200
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from pathlib import Path
+
+import apsw
 
 from gateway.sessions import MAX_SEEN, Sessions
 from gateway.store.conversations import ConversationKey
@@ -50,7 +51,7 @@ def test_conversation_is_written_once_a_worker(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def drop(file: sqlite3.Connection) -> None:
+def drop(file: apsw.Connection) -> None:
     file.execute("DROP TABLE conversations")
 
 

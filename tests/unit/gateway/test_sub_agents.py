@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from gateway.agents.identity import Agent, AgentSource, Definition, DefinitionIndex
 from gateway.agents.spawns import Spawn, prompt_digest
 from gateway.store.ledger import Ledger
+from gateway.store.opening import connect
 from gateway.sub_agents import SubAgents
 from gateway.wire.body import Body
 from gateway.wire.http import Head, Header, Request
@@ -192,7 +193,7 @@ def test_call_is_kept_without_its_prompt_and_with_a_clean_name(tmp_path: Path) -
 def test_call_the_file_does_not_take_is_kept_by_the_worker(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def drop(file: sqlite3.Connection) -> None:
+    def drop(file: apsw.Connection) -> None:
         file.execute("DROP TABLE spawns")
 
     async def scenario(one: Worker, two: Worker) -> None:
@@ -216,7 +217,7 @@ def test_locked_file_delays_a_child_for_a_moment_and_it_is_named_later(
 
     async def scenario(one: Worker, two: Worker) -> None:
         assert await one.sub_agents.expect("s1", CALL)
-        other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
+        other = connect(tmp_path / "ledger.db")
         other.execute("BEGIN IMMEDIATE")
         async with asyncio.timeout(DEADLINE_S):  # the writer itself waits longer for the lock
             assert await two.asked_by("a1") == NOBODY

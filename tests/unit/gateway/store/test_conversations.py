@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 
+import apsw
 import pytest
 from msgspec.structs import replace
 
@@ -20,9 +20,8 @@ REWRITE = (100, 300)  # picodollars a token, for 5 minutes and for an hour
 
 
 @pytest.fixture
-def file() -> Iterator[sqlite3.Connection]:
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.row_factory = sqlite3.Row
+def file() -> Iterator[apsw.Connection]:
+    connection = apsw.Connection(":memory:")
     schema.prepare(connection)
     yield connection
     connection.close()
@@ -86,12 +85,12 @@ def turn(at: int, model: str, *, written: int = 0, read: int = 0, **more: object
     ],
 )
 def test_written_again_counts_what_the_requested_model_still_had(
-    file: sqlite3.Connection, turns: tuple[AuditRecord, ...], again: int
+    file: apsw.Connection, turns: tuple[AuditRecord, ...], again: int
 ) -> None:
     assert [conversations.settle(file, each) for each in turns][-1] == again
 
 
-def test_written_again_is_counted_on_the_first_turn_only(file: sqlite3.Connection) -> None:
+def test_written_again_is_counted_on_the_first_turn_only(file: apsw.Connection) -> None:
     turns = (
         turn(0, "big", written=900),
         turn(1, "small", written=1000),
@@ -101,37 +100,37 @@ def test_written_again_is_counted_on_the_first_turn_only(file: sqlite3.Connectio
     assert [conversations.settle(file, each) for each in turns] == [0, 900, 0, 0]
 
 
-def test_compaction_writes_anew_under_any_model(file: sqlite3.Connection) -> None:
+def test_compaction_writes_anew_under_any_model(file: apsw.Connection) -> None:
     conversations.settle(file, turn(3, "big", written=900))
     compacted = turn(4, "small", written=300, shape=Shape(tools=3, messages=1))
     assert conversations.settle(file, compacted) == 0
 
 
-def test_side_request_takes_nothing_from_the_prefix(file: sqlite3.Connection) -> None:
+def test_side_request_takes_nothing_from_the_prefix(file: apsw.Connection) -> None:
     conversations.settle(file, turn(0, "big", written=900))
     title = turn(0, "big", written=20, seq=2, shape=Shape(tools=None, messages=1))
     assert conversations.settle(file, title) == 0
     assert conversations.settle(file, turn(1, "small", written=1000)) == 900
 
 
-def test_sub_agent_is_a_conversation_of_its_own(file: sqlite3.Connection) -> None:
+def test_sub_agent_is_a_conversation_of_its_own(file: apsw.Connection) -> None:
     conversations.settle(file, turn(0, "big", written=900))
     assert conversations.settle(file, turn(1, "small", written=1000, agent_id="a1")) == 0
     assert conversations.bound_model(file, ConversationKey("s1", "a1", "big"), 0) == "small"
     assert conversations.bound_model(file, KEY, 0) == "big"
 
 
-def test_insert_takes_the_rewriting_off_the_saving(file: sqlite3.Connection) -> None:
+def test_insert_takes_the_rewriting_off_the_saving(file: apsw.Connection) -> None:
     turns = (turn(0, "big", written=900), turn(1, "small", written=1000))
     writing.insert(file, turns, keep_entries=True)
     expected = 10_000_000 - 900 * REWRITE[0]
-    assert file.execute("SELECT saved_pico FROM overrides").fetchone()[0] == expected
-    assert file.execute("SELECT saved_pico FROM audit WHERE overridden").fetchone()[0] == expected
+    assert file.execute("SELECT saved_pico FROM overrides").get == expected
+    assert file.execute("SELECT saved_pico FROM audit WHERE overridden").get == expected
 
 
 @pytest.mark.parametrize(("since", "model"), [(0, "small"), (5, "small"), (6, None)])
 def test_bound_model_ends_with_idleness(
-    file: sqlite3.Connection, since: int, model: str | None
+    file: apsw.Connection, since: int, model: str | None
 ) -> None:
     conversations.begin(file, KEY, "small", MINUTE)
     conversations.begin(file, KEY, "other", 5 * MINUTE)  # known already: only its time moves
@@ -149,13 +148,13 @@ def test_bound_model_ends_with_idleness(
     ids=["no-session", "no-model", "never-routed", "token-count"],
 )
 def test_settle_leaves_out_what_is_no_conversation(
-    file: sqlite3.Connection, record: AuditRecord
+    file: apsw.Connection, record: AuditRecord
 ) -> None:
     assert conversations.settle(file, record) == 0
-    assert file.execute("SELECT count(*) FROM conversations").fetchone()[0] == 0
+    assert file.execute("SELECT count(*) FROM conversations").get == 0
 
 
-def test_forget_deletes_the_longest_idle_first(file: sqlite3.Connection) -> None:
+def test_forget_deletes_the_longest_idle_first(file: apsw.Connection) -> None:
     for number in range(5):
         conversations.begin(file, replace(KEY, session_id=f"s{number}"), "m", number)
     assert conversations.forget(file, 4, 3) == 3

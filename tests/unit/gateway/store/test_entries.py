@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import apsw
 from jsonschema import Draft202012Validator
 from msgspec.structs import replace
 
@@ -41,9 +42,8 @@ def test_shape_is_served_whole_with_what_was_measured(tmp_path: Path, record: Au
         for name, usage in (("measured", Usage(10, 20, 1, 2, 3)), ("guessed", None), ("old", None)):
             assert await ledger.record(replace(shaped, request_id=name, usage=usage))
         await ledger.close()
-        with sqlite3.connect(path) as database:
+        with closing(apsw.Connection(str(path))) as database:
             database.execute("UPDATE audit SET shape = ? WHERE request_id = 'old'", (OLD,))
-        database.close()
         found = await served(path)
         shapes = {name: entry["request_shape"] for name, entry in found.items()}
         assert shapes["measured"]["context_tokens"] == 10 + 1 + 2 + 3

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 
@@ -23,7 +22,7 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ids(path: Path) -> list[str]:
-    with closing(sqlite3.connect(path)) as connection:
+    with closing(opening.connect(path)) as connection:
         return [row[0] for row in connection.execute("SELECT request_id FROM audit ORDER BY id")]
 
 
@@ -46,7 +45,7 @@ def test_record_that_is_late_is_counted_and_written(tmp_path: Path, record: Audi
 
     async def main() -> None:
         ledger = Ledger(path, keep_entries=True)
-        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        with closing(opening.connect(path)) as other:
             other.execute("BEGIN IMMEDIATE")
             records = [replace(record, request_id=f"r{n}") for n in range(3)]
             futures = [ledger.record(one) for one in records]
@@ -69,7 +68,7 @@ def test_client_that_leaves_takes_no_record_with_it(
 
     async def main() -> None:
         ledger = Ledger(path, keep_entries=True)
-        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        with closing(opening.connect(path)) as other:
             other.execute("BEGIN IMMEDIATE")
             waiting = asyncio.Event()
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import apsw
 import pytest
 from msgspec.structs import replace
 
@@ -80,7 +80,7 @@ def test_old_records_are_deleted_in_batches_and_the_sums_stay(
         await until(only_young)
         assert (await ledger.read(queries.summary))["total_requests"] == old + 1
         count = "SELECT count(*) FROM bodies"
-        assert (await ledger.read(lambda db: db.execute(count).fetchone()[0])) == 1
+        assert (await ledger.read(lambda db: db.execute(count).get)) == 1
 
     on_ledger(path, fill)
     on_ledger(path, swept, days=30)
@@ -137,13 +137,13 @@ def spills(path: Path) -> list[Path]:
 
 def break_inserts(path: Path) -> None:
     """Make every insert fail as a full disk would: not for what the record holds."""
-    connection = sqlite3.connect(path)
+    connection = opening.connect(path)
     connection.execute("DROP TABLE totals")
     connection.close()
 
 
 def repair(path: Path) -> None:
-    connection = sqlite3.connect(path)
+    connection = opening.connect(path)
     connection.execute(schema.TABLES[2])
     connection.close()
 
@@ -243,7 +243,7 @@ def test_metrics_count_from_the_baseline_and_totals_do_not(
 def test_task_that_fails_is_told_and_undone(
     tmp_path: Path, statement: str, record: AuditRecord
 ) -> None:
-    def fail(connection: sqlite3.Connection) -> None:
+    def fail(connection: apsw.Connection) -> None:
         connection.execute("DELETE FROM totals")
         connection.execute(statement)
 
@@ -280,14 +280,17 @@ def test_time_filters_use_the_index(tmp_path: Path, wanted: AuditFilter) -> None
     async def work(ledger: Ledger) -> None:
         plans: list[str] = []
 
-        def explain(connection: sqlite3.Connection) -> None:
+        def explain(connection: apsw.Connection) -> None:
             asked: list[str] = []
-            connection.set_trace_callback(asked.append)
+            connection.trace_v2(
+                apsw.SQLITE_TRACE_PROFILE, lambda traced: asked.append(traced["sql"])
+            )
             audit(connection, wanted)
-            connection.set_trace_callback(None)
+            connection.trace_v2(0)
             for query in asked:
-                rows = connection.execute(f"EXPLAIN QUERY PLAN {query}")
-                plans.extend(row["detail"] for row in rows)
+                unset = (None,) * query.count("?")
+                rows = connection.execute(f"EXPLAIN QUERY PLAN {query}", unset)
+                plans.extend(row[-1] for row in rows)
 
         await ledger.read(explain)
         assert plans
@@ -298,7 +301,7 @@ def test_time_filters_use_the_index(tmp_path: Path, wanted: AuditFilter) -> None
 
 def test_ledger_of_the_first_version_is_brought_up(tmp_path: Path, record: AuditRecord) -> None:
     path = tmp_path / "ledger.db"
-    connection = sqlite3.connect(path)
+    connection = apsw.Connection(str(path))
     for statement in schema.TABLES:
         connection.execute(statement)
     connection.execute("PRAGMA user_version = 1")
@@ -307,7 +310,6 @@ def test_ledger_of_the_first_version_is_brought_up(tmp_path: Path, record: Audit
         " partial, stream, overridden, latency_us, shape)"
         " VALUES ('old', 'b', 1, 1, 'messages', 'p', 200, 1, 0, 0, 0, 1, '{}')"
     )
-    connection.commit()
     connection.close()
 
     async def work(ledger: Ledger) -> None:
@@ -316,5 +318,5 @@ def test_ledger_of_the_first_version_is_brought_up(tmp_path: Path, record: Audit
 
     on_ledger(path, work)
     again = opening.connect(path)
-    assert again.execute("PRAGMA user_version").fetchone()[0] == schema.VERSION
+    assert again.execute("PRAGMA user_version").get == schema.VERSION
     again.close()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
+import apsw
 import pytest
 from msgspec.structs import replace
 
@@ -153,9 +153,16 @@ def test_statistics_are_kept_without_entries(tmp_path: Path, record: AuditRecord
     on_ledger(tmp_path / "ledger.db", work, keep=False)
 
 
-def test_one_bad_record_takes_no_other_with_it(tmp_path: Path, record: AuditRecord) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [{"cost_pico": 2**70}, {"user": "\ud800"}, {"user": object()}, {"status": "x"}],
+    ids=["too-large", "half-a-character", "no-value", "another-type"],
+)
+def test_one_bad_record_takes_no_other_with_it(
+    tmp_path: Path, record: AuditRecord, change: dict[str, object]
+) -> None:
     async def work(ledger: Ledger) -> None:
-        bad = replace(record, request_id="bad", cost_pico=2**70)
+        bad = replace(record, request_id="bad", **change)
         good = [replace(record, request_id=f"g{n}") for n in range(20)]
         futures = [ledger.record(each) for each in (*good[:10], bad, record, *good[10:])]
         written = await asyncio.gather(*futures)
@@ -199,7 +206,7 @@ def test_queued_records_are_written_on_close(tmp_path: Path, record: AuditRecord
         await ledger.close()
 
     asyncio.run(main())
-    connection = sqlite3.connect(path)
+    connection = apsw.Connection(str(path))
     assert connection.execute("SELECT count(*) FROM audit").fetchone() == (600,)
     connection.close()
 
@@ -210,8 +217,8 @@ def test_records_of_one_turn_are_one_transaction_with_a_task_in_its_place(
     groups: list[int] = []
     seen: list[int] = []
 
-    def count(file: sqlite3.Connection) -> None:
-        seen.append(file.execute("SELECT sum(calls) FROM totals").fetchone()[0])
+    def count(file: apsw.Connection) -> None:
+        seen.append(file.execute("SELECT sum(calls) FROM totals").get)
 
     async def work(ledger: Ledger) -> None:
         ledger.on_commit = groups.append
@@ -222,7 +229,7 @@ def test_records_of_one_turn_are_one_transaction_with_a_task_in_its_place(
         after = ledger.record(replace(small, request_id="other"))
         assert await asyncio.gather(*before, task, after) == [True] * 5
 
-        def sums(file: sqlite3.Connection) -> tuple[object, ...]:
+        def sums(file: apsw.Connection) -> tuple[object, ...]:
             totals = "SELECT calls, input_tokens, cost_pico, unpriced, latency_us FROM totals"
             overrides = "SELECT count, priced, saved_pico FROM overrides"
             rows = (file.execute(one).fetchall() for one in (totals, overrides))
@@ -282,7 +289,7 @@ def test_committed_records_survive_sigkill(tmp_path: Path) -> None:
 def test_unusable_file_is_a_config_error(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "ledger.db"
     if content is None:
-        connection = sqlite3.connect(path)
+        connection = apsw.Connection(str(path))
         connection.execute("PRAGMA user_version = 99")
         connection.close()
     else:

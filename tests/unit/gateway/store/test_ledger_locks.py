@@ -10,9 +10,9 @@ from pathlib import Path
 from gateway.store.ledger import Ledger
 
 LEAVE = """
-import sqlite3, sys
-connection = sqlite3.connect(sys.argv[1])
-connection.execute("PRAGMA journal_mode = WAL")
+import apsw, sys
+connection = apsw.Connection(sys.argv[1])
+connection.execute("PRAGMA journal_mode = WAL").get
 connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
 connection.close()  # the last one to leave checkpoints and deletes the WAL
 """

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import apsw
 import pytest
 
 from gateway.agents.links import MAX_WAITING, Key, Name
@@ -22,18 +22,18 @@ P, Q = b"p" * 16, b"q" * 16
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+def file(tmp_path: Path) -> Iterator[apsw.Connection]:
     connection = connect(tmp_path / "ledger.db")
     yield connection
     connection.close()
 
 
-def claim(file: sqlite3.Connection, agent_id: str, prompt: bytes = P) -> str | None:
+def claim(file: apsw.Connection, agent_id: str, prompt: bytes = P) -> str | None:
     found = links.claim(file, Key("s1", agent_id), prompt, "parent", NOW)
     return None if found is None else found.agent_type
 
 
-def test_children_with_one_prompt_take_their_calls_in_order(file: sqlite3.Connection) -> None:
+def test_children_with_one_prompt_take_their_calls_in_order(file: apsw.Connection) -> None:
     links.expect(file, "s1", [Spawn("a", P), Spawn("x", Q), Spawn("b", P)], NOW)
     links.expect(file, "s2", [Spawn("other", P)], NOW)
     assert [claim(file, name) for name in ("1", "2", "3")] == ["a", "b", None]
@@ -42,7 +42,7 @@ def test_children_with_one_prompt_take_their_calls_in_order(file: sqlite3.Connec
 
 
 def test_child_that_asks_again_keeps_its_name_and_takes_no_other_call(
-    file: sqlite3.Connection,
+    file: apsw.Connection,
 ) -> None:
     links.expect(file, "s1", [Spawn("a", P), Spawn("b", P)], NOW)
     assert [claim(file, "1"), claim(file, "1"), claim(file, "2")] == ["a", "a", "b"]
@@ -53,14 +53,14 @@ def test_child_that_asks_again_keeps_its_name_and_takes_no_other_call(
     [("s1", NOW, True), ("s1", OLD + 1, True), ("s1", OLD, False), ("s2", NOW, False)],
 )
 def test_child_is_expected_by_a_young_call_of_its_session(
-    file: sqlite3.Connection, session_id: str, at_us: int, expected: bool
+    file: apsw.Connection, session_id: str, at_us: int, expected: bool
 ) -> None:
     links.expect(file, session_id, [Spawn("a", P)], at_us)
     assert links.find(file, CHILD, NOW) == links.Linked(None, expected)
     assert (claim(file, "a1") is not None) is expected
 
 
-def test_first_name_stays(file: sqlite3.Connection) -> None:
+def test_first_name_stays(file: apsw.Connection) -> None:
     first = Name("reviewer", "definition")
     links.remember(file, CHILD, first, NOW)
     links.remember(file, CHILD, Name("other", "marker"), NOW)
@@ -68,7 +68,7 @@ def test_first_name_stays(file: sqlite3.Connection) -> None:
     assert links.find(file, Key("s2", "a1"), NOW).name is None
 
 
-def test_oldest_calls_of_a_session_are_forgotten(file: sqlite3.Connection) -> None:
+def test_oldest_calls_of_a_session_are_forgotten(file: apsw.Connection) -> None:
     links.expect(file, "s2", [Spawn("t", P)], NOW)
     for n in range(MAX_WAITING + 2):
         links.expect(file, "s1", [Spawn("t", b"%d" % n)], NOW)
@@ -76,7 +76,7 @@ def test_oldest_calls_of_a_session_are_forgotten(file: sqlite3.Connection) -> No
     assert links.find(file, Key("s2", "a1"), NOW).expected
 
 
-def test_what_is_old_is_deleted_in_batches(file: sqlite3.Connection) -> None:
+def test_what_is_old_is_deleted_in_batches(file: apsw.Connection) -> None:
     for n in range(5):
         links.expect(file, "s1", [Spawn("t", P)], n)
         links.remember(file, Key("s1", str(n)), Name("t", "parent"), n)
@@ -94,7 +94,7 @@ def test_of_racing_workers_one_gets_the_call(tmp_path: Path) -> None:
     start = threading.Barrier(workers)
 
     @contextmanager
-    def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    def transaction(connection: apsw.Connection) -> Iterator[None]:
         connection.execute("BEGIN IMMEDIATE")
         yield
         connection.execute("COMMIT")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
+import apsw
 import msgspec
 import pytest
 from hypothesis import given
@@ -17,6 +17,7 @@ from gateway.overrides.shape import Shape
 from gateway.store import writing
 from gateway.store.opening import connect
 from gateway.store.records import AuditRecord, CacheOutcome, Endpoint
+from gateway.store.rows import only
 from gateway.wire.usage import STANDARD, Terms, Usage
 
 COUNTS = st.integers(0, 10**10)
@@ -49,16 +50,14 @@ CHANGES = st.fixed_dictionaries(
 
 
 @pytest.fixture(scope="module")
-def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]:
+def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[apsw.Connection]:
     """A new ledger; what a test writes it takes back."""
     with closing(connect(tmp_path_factory.mktemp("ledger") / "l.db")) as opened:
         yield opened
 
 
 @contextmanager
-def written(
-    connection: sqlite3.Connection, groups: Iterable[Sequence[AuditRecord]]
-) -> Iterator[None]:
+def written(connection: apsw.Connection, groups: Iterable[Sequence[AuditRecord]]) -> Iterator[None]:
     """Write groups of records, until the end of the block."""
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -69,7 +68,7 @@ def written(
         connection.execute("ROLLBACK")
 
 
-def contents(connection: sqlite3.Connection) -> list[list[tuple[Any, ...]]]:  # Any: of columns
+def contents(connection: apsw.Connection) -> list[list[tuple[Any, ...]]]:  # Any: of columns
     """Return all that records leave, table by table."""
     queries = (
         "SELECT * FROM totals",
@@ -84,11 +83,11 @@ def contents(connection: sqlite3.Connection) -> list[list[tuple[Any, ...]]]:  # 
 
 @given(CHANGES)
 def test_record_is_read_back_as_it_was_written(
-    connection: sqlite3.Connection, record: AuditRecord, change: dict[str, object]
+    connection: apsw.Connection, record: AuditRecord, change: dict[str, object]
 ) -> None:
     record = replace(record, **change)
     with written(connection, [[record]]):
-        found = dict(connection.execute("SELECT * FROM audit").fetchone())
+        found = only(connection, "SELECT * FROM audit")
         kept = [tuple(row) for row in connection.execute("SELECT * FROM bodies")]
     for name in (
         *OPTIONAL,
@@ -118,7 +117,7 @@ def test_record_is_read_back_as_it_was_written(
 
 @given(st.lists(CHANGES, max_size=8))
 def test_records_add_up_alike_alone_and_together(
-    connection: sqlite3.Connection, record: AuditRecord, changes: list[dict[str, object]]
+    connection: apsw.Connection, record: AuditRecord, changes: list[dict[str, object]]
 ) -> None:
     records = [
         replace(record, **change, request_id=f"r{number}", at_us=number % 3 * 86_400_000_000)
