@@ -12,7 +12,7 @@ import msgspec
 from gateway import describe
 from gateway.agents.identity import Agent
 from gateway.body_log import AnswerLog
-from gateway.candidates import Asked, Candidate
+from gateway.candidates import Candidate
 from gateway.cost.pricing import Pricing, usd_text
 from gateway.dispatch import Sent
 from gateway.overrides.shape import Shape, read_shape
@@ -136,25 +136,13 @@ class Account(msgspec.Struct):
             return None
         return ConversationKey(sender.session_id, sender.agent_id or "", self.requested)
 
-    def asked(self, agent: Agent, *, subscription: bool) -> Asked:
-        """Return what decides about this request. Only once it was parsed."""
-        sender = self.sender
-        return Asked(
-            agent=agent,
-            requested=self.requested or "",
-            shape=self.shape,
-            unit=sender.session_id or self.id,
-            project=sender.project_id,
-            subscription=subscription,
-        )
-
     def own_s(self) -> float:
         """Return the seconds since the request was taken that were not spent waiting."""
         return time.perf_counter() - self.taken - self.waited_s
 
-    def keeps_answer(self, books: Books) -> bool:
-        """Return whether the record holds what is answered."""
-        return books.log_response_bodies and self._of_logged_project(books)
+    def is_logged(self, books: Books) -> bool:
+        """Return whether its project is one whose bodies are kept, where any are."""
+        return not books.body_projects or self.sender.project_id in books.body_projects
 
     def parse(self) -> Body:
         """Read head and body. Raises RequestError (400)."""
@@ -163,16 +151,17 @@ class Account(msgspec.Struct):
         self.requested = body.model
         if body.project_id is not None:
             self.sender = sender.of_project(body.project_id)
-        self.shape = read_shape(self.request, body)
+        self.shape = read_shape(body, sender.betas)
         return body
 
     def annotations(self) -> bytes:
         """Return what is known once it is recorded, cost and latency included, as header lines."""
         told = b"" if self.candidate is None else self.candidate.told.lines
-        if self.cost_pico is not None:
-            told += b"x-gateway-cost-usd: %b\r\n" % usd_text(self.cost_pico)
         latency_ms = (time.perf_counter() - self.begun) * 1000
-        return b"%bx-gateway-latency-ms: %d\r\n" % (told, latency_ms)
+        if self.cost_pico is None:
+            return b"%bx-gateway-latency-ms: %d\r\n" % (told, latency_ms)
+        lines = b"%bx-gateway-cost-usd: %b\r\nx-gateway-latency-ms: %d\r\n"
+        return lines % (told, usd_text(self.cost_pico), latency_ms)
 
     def record(
         self,
@@ -182,14 +171,14 @@ class Account(msgspec.Struct):
         error: str | None,
         *,
         stream: bool,
-        begun: bool,
+        partial: bool,
     ) -> AuditRecord:
         """Return the record of this exchange, now that it is over.
 
         Args:
             error: What went wrong, without secrets; None for a complete answer.
             stream: Whether the answer was an event stream.
-            begun: Whether the client has received a part of the answer.
+            partial: Whether the answer began and did not reach its end.
         """
         candidate, agent, sender = self.candidate, self.agent, self.sender
         usage, pricing = reading.usage, books.pricing
@@ -216,7 +205,7 @@ class Account(msgspec.Struct):
             requested,
             status,
             error is None and 200 <= status < 300,
-            error is not None and begun,
+            partial,
             stream or (self.body is not None and self.body.stream),
             overridden,
             counted,
@@ -245,7 +234,7 @@ class Account(msgspec.Struct):
             self.chosen,
             rewrite,
             describe.rate_limits(answered),
-            self.request.body if logs and self._of_logged_project(books) else None,
+            self.request.body if logs and self.is_logged(books) else None,
             None if self.answer_log is None else self.answer_log.text(),
         )
         return AuditRecord(*(required + optional))
@@ -270,6 +259,3 @@ class Account(msgspec.Struct):
             return self.sender.billing
         # Whose key is neither configured nor forwarded pays nothing, and by no subscription.
         return describe.billing(self.request, link.key or "")
-
-    def _of_logged_project(self, books: Books) -> bool:
-        return not books.body_projects or self.sender.project_id in books.body_projects

@@ -113,9 +113,8 @@ class Delivery(msgspec.Struct, frozen=True):
                 raise _unusable(sent, "the answer is too large to be translated")
             await self._plain(sent, PlainRelay(self.responder, keep_last=True, first=body))
             return
-        reading, headers = None, (*answer.headers, account.id_header)
+        reading = None
         if translator is not None:
-            headers = self._of_translated(answer, _JSON)
             reading = translator.reading(body) if ok else None
             body = translator.answer(body) if ok else translator.error(answer.status, body)
         elif ok and not encoded:
@@ -126,7 +125,11 @@ class Delivery(msgspec.Struct, frozen=True):
             self._notice_spawns(session_id, body)  # committed with the record or before it
         await self.ledger.in_time(self.record(answer.status, reading, error=error))
         # Of two lengths the last one counts, so what the provider said of its own is not passed on.
-        headers = (*headers, (b"content-length", b"%d" % len(body)))
+        length = (b"content-length", b"%d" % len(body))
+        if translator is None:
+            headers = (*answer.headers, account.id_header, length)
+        else:
+            headers = (*self._of_translated(answer, _JSON), length)
         self.metrics.overhead(account.own_s())
         self.responder.start(answer.status, headers, body, account.annotations())
         self.responder.end()

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import msgspec
 
 from gateway.agents.identity import claims
-from gateway.overrides.shape import header_name, name
+from gateway.overrides.shape import header_name, name, read_betas
 from gateway.providers.anthropic import OAUTH_PREFIX
 from gateway.redact import redact
 from gateway.wire.http import Head, Request, per_head
@@ -37,6 +37,7 @@ class Sender(msgspec.Struct, frozen=True, gc=False):
         client: User agent; None when it sends none.
         project_id: None when it names none.
         billing: "subscription" when its credential is an OAuth token, else "metered".
+        betas: Values of `anthropic-beta`, in order.
     """
 
     session_id: str | None = None
@@ -44,6 +45,7 @@ class Sender(msgspec.Struct, frozen=True, gc=False):
     client: str | None = None
     project_id: str | None = None
     billing: str = "metered"
+    betas: tuple[str, ...] = ()
 
     def of_project(self, project_id: str) -> Sender:
         """Return the sender of a request whose body names its project, which counts first."""
@@ -61,6 +63,7 @@ def sender(head: Head) -> Sender:
         client=header_name(head, b"user-agent"),
         project_id=header_name(head, b"x-project-id"),
         billing=_paid_by(credential.partition(" ")[2].strip()),
+        betas=read_betas(head),
     )
 
 

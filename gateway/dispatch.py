@@ -81,11 +81,15 @@ class Dispatcher:
         Raises RequestError and UpstreamError when there was no answer at all.
         """
         self.budget.earn()
-        turn = self._next(call, candidates) or self._anyway(call, candidates)
-        found = await self._once(call, turn)
-        if isinstance(found, Sent) and found.ok:
-            return found
-        return await self._best(call, turn, found)
+        try:
+            turn = self._next(call, candidates) or self._anyway(call, candidates)
+            found = await self._once(call, turn)
+            if isinstance(found, Sent) and found.ok:
+                return found
+            return await self._best(call, turn, found)
+        finally:
+            if call.announcement:  # nobody was asked
+                self.say(call.announcement)
 
     async def _best(self, call: Call, turn: _Turn, found: _Found) -> Sent:
         """Return what is best, or raise, now that the first one did not serve the request."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable
 
 import msgspec
 
 from gateway.access.limits import Admission
 from gateway.account import LEFT, Account
+from gateway.agents.identity import Agent
 from gateway.body_log import AnswerLog
 from gateway.cache.answers import Lookup, asked, replay_headers
 from gateway.cache.response_cache import Kept
@@ -51,7 +53,7 @@ class Exchange(msgspec.Struct):
     Attributes:
         recorded: Says whether its record was committed; None before there is one.
         admission: What lets it in, and is told of its end; None before, and without limits.
-        whole: Whether its record says that a whole answer was passed on.
+        failed: Whether its record says that something went wrong.
     """
 
     service: Service
@@ -59,7 +61,7 @@ class Exchange(msgspec.Struct):
     responder: Responder
     recorded: asyncio.Future[bool] | None = None
     admission: Admission | None = None
-    whole: bool = False
+    failed: bool = False
 
     async def run(self, target: bytes) -> None:
         """Serve the request.
@@ -67,9 +69,14 @@ class Exchange(msgspec.Struct):
         Args:
             target: Path and query for the provider.
         """
-        account = self.account
+        account, agents = self.account, self.service.sub_agents
+        request = account.request
         try:
-            await self._serve(target)
+            body = self._enter()
+            agent = agents.at_once(request, body) or await agents.identify(request, body)
+            asked = self._asked(agent)
+            bound = await self._bound(asked) if self.service.policy.binds else None
+            await self._answering(body, target, self._choose(asked, bound))
         except RequestError as error:
             await self._refuse(error)
         except UpstreamError as error:
@@ -88,35 +95,29 @@ class Exchange(msgspec.Struct):
             if self.admission is not None:
                 self.admission.release()
 
-    async def _serve(self, target: bytes) -> None:
+    def _enter(self) -> Body:
+        """Let the request in, and read it. Raises RequestError."""
         service, account = self.service, self.account
-        request = account.request
-        user = account.user = service.clients.sender(request.head)
+        user = account.user = service.clients.sender(account.request.head)
         if service.limiter.limits_some:
             self.admission = service.limiter.admit(user, aside=account.counting)
-        body, agents, policy = account.parse(), service.sub_agents, service.policy
-        agent = agents.at_once(request, body) or await agents.identify(request, body)
+        return account.parse()
+
+    def _asked(self, agent: Agent) -> Asked:
+        """Return what decides about the request."""
+        account = self.account
+        sender = account.sender
         account.agent = agent
         # Whether a subscriber's token pays, where that makes a difference.
-        pays = user is None and not policy.subscription_fallback
-        asked = account.asked(agent, subscription=pays and account.sender.billing == "subscription")
-        bound = await self._bound(asked) if policy.binds else None
-        candidates = self._choose(asked, bound)
-        first = candidates[0]
-        account.candidate = first
-        vendor = key_vendor(request.head.headers, account.wire, authenticated=user is not None)
-        announcement = self._announcement(first)
-        call = Call(account.id, account.wire, request, body, target, vendor, announcement)
-        try:
-            if account.counting and first.link.wire is not _MESSAGES:
-                await self._estimate(first, body)
-            elif service.cache.enabled and not account.counting:
-                await self._cached(call, candidates)
-            else:
-                await self._ask(call, candidates)
-        finally:
-            if call.announcement:  # nobody was asked
-                service.dispatcher.say(call.announcement)
+        pays = account.user is None and not self.service.policy.subscription_fallback
+        return Asked(
+            agent=agent,
+            requested=account.requested or "",
+            shape=account.shape,
+            unit=sender.session_id or account.id,
+            project=sender.project_id,
+            subscription=pays and sender.billing == "subscription",
+        )
 
     async def _bound(self, asked: Asked) -> str | None:
         """Return the model that the conversation runs on; None when it is new, or no matter."""
@@ -129,17 +130,33 @@ class Exchange(msgspec.Struct):
         """Return whom to ask; the conversation is known to all workers from here on."""
         service, account = self.service, self.account
         choice = service.policy.choose(asked, bound)
-        chosen = account.chosen = choice.candidates[0].chosen
+        first = account.candidate = choice.candidates[0]
+        chosen = account.chosen = first.chosen
         account.skipped = choice.left
         conversation = account.conversation()
         if conversation is not None and not account.counting:
             service.sessions.begun(conversation, chosen, account.at_us)
         return choice.candidates
 
+    def _answering(
+        self, body: Body, target: bytes, candidates: tuple[Candidate, ...]
+    ) -> Awaitable[None]:
+        """Return what answers the request, and says in the log who is to be asked."""
+        account, cache, first = self.account, self.service.cache, candidates[0]
+        wire, request, known = account.wire, account.request, account.user is not None
+        vendor = key_vendor(request.head.headers, wire, authenticated=known)
+        announcement = self._announcement(first)
+        call = Call(account.id, wire, request, body, target, vendor, announcement)
+        if account.counting and first.link.wire is not _MESSAGES:
+            return self._estimate(call, first)
+        if cache.enabled and not account.counting:
+            return self._cached(call, candidates)
+        return self._ask(call, candidates)
+
     async def _ask(self, call: Call, candidates: tuple[Candidate, ...]) -> None:
         """Bring a provider's answer to the client."""
         service, account = self.service, self.account
-        if account.keeps_answer(service.books):
+        if service.books.log_response_bodies and account.is_logged(service.books):
             account.answer_log = AnswerLog()
         since = time.perf_counter()
         sent = account.sent = await service.dispatcher.send(call, candidates)
@@ -160,18 +177,23 @@ class Exchange(msgspec.Struct):
 
     async def _cached(self, call: Call, candidates: tuple[Candidate, ...]) -> None:
         """Answer from the response cache, else keep what the first choice answers, if it may be."""
-        cache, first = self.service.cache, candidates[0]
-        lookup = await self._look_up(first, call.target)
-        if lookup is None:
-            await self._ask(call, candidates)
-        elif lookup.kept is not None:
-            await self._replay(lookup.kept)
-        else:
-            copy = self.responder = cache.copy(self.responder)
-            await self._ask(call, candidates)
-            sent = self.account.sent
-            if self.whole and sent is not None and sent.candidate is first:
-                cache.keep(lookup, copy)
+        service, first = self.service, candidates[0]
+        try:
+            lookup = await self._look_up(first, call.target)
+            if lookup is None:
+                await self._ask(call, candidates)
+            elif lookup.kept is not None:
+                await self._replay(lookup.kept)
+            else:
+                copy = self.responder = service.cache.copy(self.responder)
+                await self._ask(call, candidates)
+                sent = self.account.sent
+                good = sent is not None and sent.candidate is first and sent.answer.status == 200
+                if good and not self.failed:
+                    service.cache.keep(lookup, copy)
+        finally:
+            if call.announcement:  # nobody was asked
+                service.dispatcher.say(call.announcement)
 
     async def _look_up(self, first: Candidate, target: bytes) -> Lookup | None:
         """Return what the response cache has; None when the answer is not to be kept."""
@@ -221,10 +243,11 @@ class Exchange(msgspec.Struct):
             names = (line(first.chosen), line(sent.candidate.chosen))
             log.warning("Model override reverted: %s → %s request_id=%s", *names, account.id)
 
-    async def _estimate(self, first: Candidate, body: Body) -> None:
+    async def _estimate(self, call: Call, first: Candidate) -> None:
         """Answer a token count that no provider can be asked for."""
         account = self.account
-        data = to_json({"input_tokens": estimate.input_tokens(body)})
+        self.service.dispatcher.say(call.announcement)
+        data = to_json({"input_tokens": estimate.input_tokens(call.body)})
         await self.service.ledger.in_time(self._record(200))
         self.responder.start(
             200,
@@ -274,11 +297,14 @@ class Exchange(msgspec.Struct):
     ) -> asyncio.Future[bool]:
         """Queue the record of this exchange; later calls change nothing."""
         if self.recorded is None:
-            books, begun = self.service.books, self.responder.started
-            reading = reading or _UNREAD
-            entry = self.account.record(books, status, reading, error, stream=stream, begun=begun)
+            partial = error is not None and self.responder.started
+            books, reading = self.service.books, reading or _UNREAD
+            entry = self.account.record(
+                books, status, reading, error, stream=stream, partial=partial
+            )
             if self.admission is not None and entry.usage is not None:
                 self.admission.charge(entry.usage)
             self.recorded = self.service.ledger.record(entry)
-            self.whole = entry.success and entry.status == 200
+            if error is not None:
+                self.failed = True
         return self.recorded

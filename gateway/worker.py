@@ -138,7 +138,7 @@ async def _leave(served: _Served, link: SupervisorLink, stop: _Stop) -> None:
     """Take nothing new, finish what is open, and close."""
     settings, application, server, listener = served
     listener.close()
-    server.draining = True
+    server.begin_draining()
     application.begin_draining()
     link.draining(settings.server.drain_s)
     drain_s = drain_deadline_s(await application.longest_stream_s(), settings.server.drain_s)

@@ -22,7 +22,7 @@ from gateway.errors import RequestError
 from gateway.overrides.shape import read_shape
 from gateway.wire.body import Body
 from gateway.wire.edits import EACH, Edit
-from gateway.wire.http import Head, Request
+from gateway.wire.http import Head
 from gateway.wire.outline import outline, read_messages
 
 MODEL = 'another-"modèl"'
@@ -99,11 +99,11 @@ def _both(data: bytes) -> tuple[Members | None, Body | None]:
 
 def _look_at(data: bytes, found: Body) -> None:
     """Do what is done with every body that is accepted."""
-    request = Request(Head(b"POST", b"/v1/messages", _HEADERS), data, 0.0)
-    assert identify(claims(request.head), found, _KNOWN).type
-    assert sub_agent(claims(request.head), found) is not None or found.agent_type is not None
+    told = claims(Head(b"POST", b"/v1/messages", _HEADERS))
+    assert identify(told, found, _KNOWN).type
+    assert sub_agent(told, found) is not None or found.agent_type is not None
     first_prompt(found)
-    assert read_shape(request, found).context_tokens
+    assert read_shape(found).context_tokens
     asked = Asked(("p",), found.model, b"/v1/messages", b"")
     key = cache_key(data, asked, any_temperature=True)
     assert key == cache_key(found.forwarded(found.model), asked, any_temperature=True)

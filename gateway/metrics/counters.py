@@ -12,8 +12,9 @@ import contextlib
 import logging
 import mmap
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from struct import Struct
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,13 @@ class Counters:
         """Return where a counter stands in `values`, creating it when absent; it never moves."""
         found = self._slots.get(series)
         return self._name(series) if found is None else found
+
+    def row(self, names: Sequence[Series]) -> Row:
+        """Return new counters that are written together; nothing else may write them."""
+        slots = list(map(self.slot, names))
+        first, length = slots[0], len(slots)
+        named = slots == list(range(first, first + length))
+        return Row(self._map if named else bytearray(_BYTES), first, length)
 
     def add(self, series: Series, amount: int = 1) -> None:
         """Add to a counter, creating it when absent; 0 makes it visible."""
@@ -133,6 +141,21 @@ class Counters:
             if boot_id != self._boot_id:
                 with contextlib.suppress(OSError, ValueError):  # just removed, or just begun
                     yield boot_id, _read(path)
+
+
+class Row:
+    """Counters side by side: one copy of memory writes them all."""
+
+    __slots__ = ("_memory", "_pack", "_place")
+
+    def __init__(self, memory: mmap.mmap | bytearray, first: int, length: int) -> None:
+        self._memory, self._place = memory, slice(first * _WORD, (first + length) * _WORD)
+        self._pack = Struct(f"{length}q").pack
+
+    def put(self, values: tuple[int, ...]) -> None:
+        """Set each of them, in the order of their names."""
+        # By whole words: another process may be reading one right now.
+        self._memory[self._place] = self._pack(*values)
 
 
 def _read(path: Path) -> Mapping[Series, int]:

@@ -23,6 +23,7 @@ from gateway.metrics.report import (
     report,
 )
 from gateway.store.records import AuditRecord, Endpoint
+from gateway.wire.usage import Usage
 
 ZERO_RULES = 200
 """So many override rules have a line before they first fire."""
@@ -32,12 +33,16 @@ OTHER = "other"
 _Labels = tuple[str, str | None, int, bool, str | None, str | None]
 """Of a request: provider, model, status, stream, the model a rule replaced, why one did not."""
 
+_Buckets = tuple[tuple[int, ...], tuple[int, ...]]
+"""Of a histogram: the upper bounds in microseconds, and the counters."""
+
 _NO_RULE = (OTHER, OTHER)
 
 _REMEMBERED = 1024
 
 # Bound once: Python 3.11 asks an enum's metaclass for a member each time that it is named.
 _COUNT_TOKENS = Endpoint.COUNT_TOKENS
+_NO_TOKENS = Usage()
 
 
 class BrokenBy(StrEnum):
@@ -77,20 +82,19 @@ class Metrics:
         self._models = frozenset(known.models)
         self._rules = frozenset(known.rules)
         self._streams = 0
+        self._row, self._sums = counters.row(_SUMS), (0,) * len(_SUMS)
         for series in _zeros(known):
             counters.add(series, 0)
-        self._latency = _Histogram(counters, "cco_api_latency", LATENCY_S)
-        self._ttft = _Histogram(counters, "gateway_ttft_seconds", TTFT_S)
-        self._overhead = _Histogram(counters, "gateway_overhead_seconds", OVERHEAD_S)
-        self._cost = counters.slot(("gateway_cost_usd_total",))
-        self._tokens = tuple(counters.slot(_tokens_of(kind)) for kind in TokenKind)
+        self._latency = _buckets(counters, "cco_api_latency", LATENCY_S)
+        self._ttft = _buckets(counters, "gateway_ttft_seconds", TTFT_S)
+        self._overhead = _buckets(counters, "gateway_overhead_seconds", OVERHEAD_S)
+        self._overhead_sum = counters.slot(_sum_of("gateway_overhead_seconds"))
         # Most requests have the labels of one before, and a counter stays in its slot.
         self._slots: dict[_Labels, tuple[int, ...]] = {}
 
     def observe(self, record: AuditRecord) -> None:
         """Count a request that has ended."""
-        values, usage = self._values, record.usage
-        generated = record.endpoint is not _COUNT_TOKENS
+        values, generated = self._values, record.endpoint is not _COUNT_TOKENS
         labels = (
             record.provider,
             record.model,
@@ -101,23 +105,31 @@ class Metrics:
         )
         for slot in self._slots.get(labels) or self._find(labels):
             values[slot] += 1
-        self._latency.add(record.latency_us)
-        if record.ttft_us is not None:
-            self._ttft.add(record.ttft_us)
-        if record.cost_pico:
-            values[self._cost] += record.cost_pico
-        if usage is not None and generated:
-            input_, output, write, read = self._tokens
-            values[input_] += usage.input_tokens
-            values[output] += usage.output_tokens
-            if written := usage.cache_write_5m_tokens + usage.cache_write_1h_tokens:
-                values[write] += written
-            if usage.cache_read_tokens:
-                values[read] += usage.cache_read_tokens
+        latency_us, ttft_us = record.latency_us, record.ttft_us
+        bounds_us, buckets = self._latency
+        values[buckets[bisect_left(bounds_us, latency_us)]] += 1
+        if ttft_us is not None:
+            bounds_us, buckets = self._ttft
+            values[buckets[bisect_left(bounds_us, ttft_us)]] += 1
+        usage = (record.usage if generated else None) or _NO_TOKENS
+        latency, ttft, cost, input_, output, write, read = self._sums
+        self._sums = sums = (
+            latency + latency_us,
+            ttft + (ttft_us or 0),
+            cost + (record.cost_pico or 0),
+            input_ + usage.input_tokens,
+            output + usage.output_tokens,
+            write + usage.cache_write_5m_tokens + usage.cache_write_1h_tokens,
+            read + usage.cache_read_tokens,
+        )
+        self._row.put(sums)
 
     def overhead(self, seconds: float) -> None:
         """Count what the gateway itself added to the time to an answer's first byte."""
-        self._overhead.add(int(seconds * 1_000_000))
+        values, micros = self._values, int(seconds * 1_000_000)
+        bounds_us, buckets = self._overhead
+        values[buckets[bisect_left(bounds_us, micros)]] += 1
+        values[self._overhead_sum] += micros
 
     @contextmanager
     def stream(self, meter: Meter) -> Iterator[None]:
@@ -153,13 +165,13 @@ class Metrics:
 
     def cache_totals(self, live: Collection[str]) -> CacheTotals:
         """Return what the response caches of all workers did and hold."""
-        values = self._sums(live)
+        values = self._summed(live)
         names = ("cco_cache_hits", "cco_cache_misses", "cache_items", "cache_bytes")
         return CacheTotals(*(values.get((name,), 0) for name in names))
 
     def read(self, facts: Facts) -> Iterator[Metric]:
         """Return every metric, summed over all workers."""
-        return report(self._sums(facts.live), facts)
+        return report(self._summed(facts.live), facts)
 
     def close(self) -> None:
         """Count no more; what was counted stays in the sums of the other workers."""
@@ -191,7 +203,7 @@ class Metrics:
         self._streams += change
         self._counters.put(("gateway_streams_active",), self._streams)
 
-    def _sums(self, live: Collection[str]) -> Mapping[Series, int]:
+    def _summed(self, live: Collection[str]) -> Mapping[Series, int]:
         total: dict[Series, int] = {}
         for boot_id, values in self._counters.by_process().items():
             for series, value in values.items():
@@ -215,23 +227,9 @@ class CacheTotals:
         return ratio(self.hits, self.hits + self.misses)
 
 
-class _Histogram:
-    """The counters of one histogram: how many fell into each bucket, and their sum."""
-
-    __slots__ = ("_bounds_us", "_buckets", "_sum", "_values")
-
-    def __init__(self, counters: Counters, name: str, bounds_s: tuple[float, ...]) -> None:
-        self._values = counters.values
-        self._bounds_us = tuple(round(bound * 1_000_000) for bound in bounds_s)
-        buckets = range(len(bounds_s) + 1)
-        self._buckets = tuple(counters.slot((name, str(bucket))) for bucket in buckets)
-        self._sum = counters.slot((name, "sum"))
-
-    def add(self, micros: int) -> None:
-        """Count one more value."""
-        values = self._values
-        values[self._buckets[bisect_left(self._bounds_us, micros)]] += 1
-        values[self._sum] += micros
+def _buckets(counters: Counters, name: str, bounds_s: tuple[float, ...]) -> _Buckets:
+    slots = tuple(counters.slot((name, str(bucket))) for bucket in range(len(bounds_s) + 1))
+    return tuple(round(bound * 1_000_000) for bound in bounds_s), slots
 
 
 _GAUGES = frozenset({("gateway_streams_active",), ("cache_items",), ("cache_bytes",)})
@@ -239,10 +237,9 @@ _GAUGES = frozenset({("gateway_streams_active",), ("cache_items",), ("cache_byte
 
 def _zeros(known: Known) -> Iterator[Series]:
     yield from ((name,) for name in ("cco_cache_hits", "cco_cache_misses"))
-    yield from (("gateway_cost_usd_total",), ("gateway_audit_records_total",))
+    yield ("gateway_audit_records_total",)
     yield from (("cco_overrides_total", *rule) for rule in dict.fromkeys(known.rules[:ZERO_RULES]))
     yield ("gateway_overrides_skipped_total", "target_down")
-    yield from map(_tokens_of, TokenKind)
     yield from (("gateway_streams_broken_total", cause.value) for cause in BrokenBy)
     yield from (("gateway_limited_total", limit.value) for limit in Limit)
     for provider in known.providers:
@@ -253,3 +250,16 @@ def _zeros(known: Known) -> Iterator[Series]:
 
 def _tokens_of(kind: TokenKind) -> Series:
     return ("gateway_tokens_total", kind.value)
+
+
+def _sum_of(histogram: str) -> Series:
+    return (histogram, "sum")
+
+
+_SUMS = (
+    _sum_of("cco_api_latency"),
+    _sum_of("gateway_ttft_seconds"),
+    ("gateway_cost_usd_total",),
+    *map(_tokens_of, TokenKind),
+)
+"""What each record adds to."""

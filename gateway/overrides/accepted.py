@@ -11,9 +11,9 @@ from collections.abc import Iterable
 
 import msgspec
 
-from gateway.overrides.adaptation import FORCED, Thinking
 from gateway.overrides.capabilities import Capability
 from gateway.overrides.shape import Shape
+from gateway.overrides.thinking import FORCED, Thinking
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):

@@ -6,54 +6,21 @@ and one that is only on record. What is not known of a model is never a reason f
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from enum import StrEnum
 
 import msgspec
 
 from gateway.overrides.capabilities import Capability
 from gateway.overrides.shape import Shape
+from gateway.overrides.thinking import FORCED, OFF, Thinking, new_thinking
 from gateway.wire.edits import EACH, Edit
 from gateway.wire.http import Header
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 """From the least on."""
 
-MIN_THINKING_TOKENS = 1024
-"""The API takes no smaller `budget_tokens`."""
-
-MAX_CHOSEN_THINKING_TOKENS = 32_000
-"""The largest budget set where the client left it to the model: Anthropic advises against more
-in a request that somebody waits for."""
-
 _BETA = b"anthropic-beta"
-_INTERLEAVED = "interleaved-thinking-2025-05-14"
-FORCED = frozenset({"any", "tool", "required", "function"})
-"""Tool choices that leave the model no other way than to use one."""
-
-
-class Thinking(StrEnum):
-    """Values of `thinking.type`."""
-
-    ADAPTIVE = "adaptive"
-    ENABLED = "enabled"
-    DISABLED = "disabled"
-    BETWEEN_TOOLS = "between_tools"
-
-
-_OFF = frozenset({Thinking.DISABLED, Thinking.BETWEEN_TOOLS})
-_INSTEAD: Mapping[str, Thinking] = {
-    # Cutting the field would be simpler, but the API refuses `clear_thinking_20251015`, which
-    # Claude Code sends along with it, without thinking. Told to think in the middle of a tool loop
-    # that began without, a model just answers without.
-    Thinking.ADAPTIVE: Thinking.ENABLED,
-    Thinking.ENABLED: Thinking.ADAPTIVE,
-    Thinking.DISABLED: Thinking.BETWEEN_TOOLS,
-    Thinking.BETWEEN_TOOLS: Thinking.DISABLED,
-}
-"""What comes nearest to a type that is not accepted; where that is not either, the field goes."""
 
 
 class Obstacle(StrEnum):
@@ -148,9 +115,9 @@ def _obstacles(shape: Shape, target: Capability) -> Iterator[Obstacle]:
 
 def _changes(shape: Shape, target: Capability) -> Iterator[Change]:
     limit = _at_most(shape.max_tokens, target.max_output_tokens)
-    thinking = _thinking(shape, target, limit)
+    thinking = new_thinking(shape, target, limit)
     kind = shape.thinking if thinking is None else thinking.kind
-    edits = tuple(_effort_edits(shape, target, off=kind in _OFF))
+    edits = tuple(_effort_edits(shape, target, off=kind in OFF))
     if edits:
         yield Change("effort", edits)
     if thinking is not None:
@@ -161,69 +128,6 @@ def _changes(shape: Shape, target: Capability) -> Iterator[Change]:
     for beta in dict.fromkeys(shape.betas):
         if beta in target.unsupported_betas:
             yield Change(f"beta:{beta}", beta=beta)
-
-
-@dataclass(frozen=True, slots=True)
-class _NewThinking:
-    """What becomes of `thinking`.
-
-    Attributes:
-        kind: None when the field goes.
-    """
-
-    kind: Thinking | None
-    edits: tuple[Edit, ...]
-
-
-def _thinking(shape: Shape, target: Capability, limit: int | None) -> _NewThinking | None:
-    """Return what becomes of the field; None when it stays as it is.
-
-    Args:
-        limit: The request's `max_tokens` as it will be sent.
-    """
-    wanted, accepted = shape.thinking, target.thinking
-    if wanted is None:
-        return None
-    if accepted is None or wanted in accepted:
-        most = _most_thinking(shape, target, limit)
-        if wanted != Thinking.ENABLED or (shape.thinking_budget or 0) <= most:
-            return None
-        if most >= MIN_THINKING_TOKENS:
-            return _NewThinking(Thinking.ENABLED, (_budget(most),))
-    kind = _INSTEAD.get(wanted)
-    if kind is None or kind not in (accepted or ()):
-        return _NewThinking(None, (Edit(("thinking",), None),))
-    if kind is not Thinking.ENABLED:
-        return _NewThinking(kind, (_kind(kind), _budget(None)))
-    budget = _chosen_thinking(target, limit)
-    if budget < MIN_THINKING_TOKENS or shape.tool_choice in FORCED:
-        return _NewThinking(None, (Edit(("thinking",), None),))
-    return _NewThinking(kind, (_kind(kind), _budget(budget)))
-
-
-def _most_thinking(shape: Shape, target: Capability, limit: int | None) -> float:
-    """Return the largest budget the request may have."""
-    most = _or_any(target.max_thinking_tokens)
-    # With thinking between tool calls the budget is the whole turn's: it may exceed one answer.
-    # One that was meant to lie below a `max_tokens` which is lowered now has to follow it.
-    if limit == shape.max_tokens and _INTERLEAVED in shape.betas:
-        return most
-    return min(most, _or_any(limit) - 1)
-
-
-def _chosen_thinking(target: Capability, limit: int | None) -> int:
-    """Return a budget for a request that left it to the model; half the answer stays for words."""
-    most = min(_or_any(target.max_thinking_tokens), _or_any(limit) / 2)
-    return int(min(most, MAX_CHOSEN_THINKING_TOKENS))
-
-
-def _kind(kind: Thinking) -> Edit:
-    return Edit(("thinking", "type"), kind.value)
-
-
-def _budget(tokens: float | None) -> Edit:
-    value = None if tokens is None else int(tokens)
-    return Edit(("thinking", "budget_tokens"), value, add=value is not None)
 
 
 def _effort_edits(shape: Shape, target: Capability, *, off: bool) -> Iterator[Edit]:
@@ -258,10 +162,6 @@ def _nearest_lower(effort: str, accepted: tuple[str, ...]) -> str | None:
 
 def _at_most(value: int | None, limit: int | None) -> int | None:
     return value if value is None or limit is None else min(value, limit)
-
-
-def _or_any(limit: int | None) -> float:
-    return math.inf if limit is None else limit
 
 
 def _without(headers: tuple[Header, ...], gone: set[bytes]) -> Iterator[Header]:

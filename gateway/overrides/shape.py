@@ -10,7 +10,7 @@ import msgspec
 from gateway.cost.estimate import input_tokens
 from gateway.redact import redact
 from gateway.wire.body import Body
-from gateway.wire.http import Head, Request, all_values, per_head
+from gateway.wire.http import Head, all_values, per_head
 from gateway.wire.outline import Message
 
 MAX_NAME_CHARS = 200
@@ -62,24 +62,28 @@ read_stored = msgspec.json.Decoder(Shape).decode
 """Return a shape from the JSON of a record; fields that an older version did not keep are unset."""
 
 
-def read_shape(request: Request, body: Body) -> Shape:
-    """Return what a request asked for; a field of an unexpected type counts as not said."""
+def read_shape(body: Body, betas: tuple[str, ...] = ()) -> Shape:
+    """Return what a request asked for; a field of an unexpected type counts as not said.
+
+    Args:
+        betas: What `read_betas` found in its head.
+    """
     said = body.said(_SAID)
     thinking, choice = said.get("thinking"), said.get("tool_choice")
     count, system, efforts = _messages(body)
-    return Shape(
-        effort=None if _EFFORTS.isdisjoint(said) else _effort(said),
-        message_efforts=efforts,
-        thinking=None if thinking is None else _word(_member(thinking, "type")),
-        thinking_budget=None if thinking is None else _whole(_member(thinking, "budget_tokens")),
-        betas=betas(request.head),
-        max_tokens=_limit(said),
-        sampling=() if _STEERING.isdisjoint(said) else _sampling(said),
-        tool_choice=None if choice is None else _tool_choice(choice),
-        tools=body.count("tools"),
-        messages=count,
-        system_messages=system,
-        context_tokens=input_tokens(body),
+    return Shape(  # in the order of the fields: each name would be searched for among them
+        None if _EFFORTS.isdisjoint(said) else _effort(said),
+        efforts,
+        None if thinking is None else _word(_member(thinking, "type")),
+        None if thinking is None else _whole(_member(thinking, "budget_tokens")),
+        betas,
+        _limit(said),
+        () if _STEERING.isdisjoint(said) else _sampling(said),
+        None if choice is None else _tool_choice(choice),
+        body.count("tools"),
+        count,
+        system,
+        input_tokens(body),
     )
 
 
@@ -95,7 +99,7 @@ def header_name(head: Head, header: bytes) -> str | None:
 
 
 @per_head
-def betas(head: Head) -> tuple[str, ...]:
+def read_betas(head: Head) -> tuple[str, ...]:
     """Return the values of every `anthropic-beta` header, in order."""
     given = b",".join(all_values(head.headers, head.first, b"anthropic-beta"))
     return tuple(map(name, filter(None, map(str.strip, given.decode("latin-1").split(",")))))

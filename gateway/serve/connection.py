@@ -53,10 +53,9 @@ class Owner(Protocol):
     memory: MemoryBudget
     heads: HeadMemory
     counts: Counts
-    draining: bool
 
     def joined(self, connection: ClientConnection) -> None:
-        """Note a new connection."""
+        """Note a new connection, and tell it whether its first answer is its last."""
 
     def left(self, connection: ClientConnection) -> None:
         """Note that it is gone."""
@@ -73,6 +72,10 @@ class ClientConnection(asyncio.Protocol):
 
     From its first request on a connection has one task, which answers a request and waits for the
     next one; while there is a responder it is at work.
+
+    Attributes:
+        lost: Whether the client has left.
+        must_close: Whether the next answer that begins is the last; the server says so.
     """
 
     __slots__ = (
@@ -90,12 +93,13 @@ class ClientConnection(asyncio.Protocol):
         "_turn",
         "_writable",
         "lost",
+        "must_close",
         "transport",
     )
 
     def __init__(self, owner: Owner) -> None:
         self.transport: asyncio.Transport  # set by connection_made, before anything else happens
-        self.lost = False
+        self.lost = self.must_close = False
         self._owner = owner
         self._loop = asyncio.get_running_loop()
         self._hold = owner.memory.hold(lambda: self._loop.call_soon(self._advance))
@@ -109,11 +113,6 @@ class ClientConnection(asyncio.Protocol):
         self._buffered, self._buffered_since = 0, 0.0
 
     # -- what the server asks
-
-    @property
-    def must_close(self) -> bool:
-        """Whether the answer being written is this connection's last."""
-        return self._owner.draining
 
     @property
     def idle_since(self) -> float | None:
@@ -314,7 +313,7 @@ class ClientConnection(asyncio.Protocol):
             return
         if self._receiver.answered(self._loop.time()) or not self._reading:
             self._advance()
-        if self._owner.draining and self.idle_since is not None:
+        if self.must_close and self.idle_since is not None:
             self._owner.became_idle()
 
     def _leave(self, *, unread: bool) -> None:

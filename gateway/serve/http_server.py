@@ -67,6 +67,12 @@ class HttpServer:
         """Return the protocol of a new connection."""
         return ClientConnection(self)
 
+    def begin_draining(self) -> None:
+        """From now on let each answer be the last of its connection."""
+        self.draining = True
+        for connection in self._connections:
+            connection.must_close = True
+
     async def drain(self, linger_s: float, timeout_s: float) -> bool:
         """Answer what comes, each with `connection: close`, until no client is left.
 
@@ -74,7 +80,7 @@ class HttpServer:
         its next request may be on the way. Returns True when no exchange was cut at `timeout_s`.
         """
         loop = asyncio.get_running_loop()
-        self.draining = True
+        self.begin_draining()
         begun = loop.time()
         while self._connections or self._tasks:
             now = loop.time()
@@ -93,8 +99,9 @@ class HttpServer:
     # -- what connections report
 
     def joined(self, connection: ClientConnection) -> None:
-        """Note a new connection."""
+        """Note a new connection, and tell it whether its first answer is its last."""
         self.accepted += 1
+        connection.must_close = self.draining
         self._connections.add(connection)
         if self._sweeper is None:
             loop = asyncio.get_running_loop()

@@ -50,7 +50,8 @@ class Record(logging.LogRecord):
 class LineHandler(logging.Handler):
     """Writes lines to a descriptor: all of one turn of an event loop together, others at once.
 
-    A process that is killed loses the lines of one turn at most; warnings are always written.
+    A process that is killed loses the lines of one turn at most; warnings are always written. Any
+    thread may add a line without asking; one at a time writes out what waits.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -59,13 +60,12 @@ class LineHandler(logging.Handler):
         self._waiting: list[bytes] = []
         self._size = 0
         self._scheduled = False
-        self._second, self._second_text = 0.0, b""
+        self._second = 0.0, b""  # of the last line, and its text
         self._writing = threading.RLock()
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Emit a record; there is nothing to filter here."""
-        with self._writing:
-            self.emit(record)
+        self.emit(record)
         return True
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -79,14 +79,15 @@ class LineHandler(logging.Handler):
 
     def take(self, lines: Sequence[bytes]) -> None:
         """Write lines of level INFO: what a request leaves needs no record around it."""
-        with self._writing:
-            begin = self._begin(time.time(), b"INFO")
-            self._keep(begin + (b"\n" + begin).join(lines) + b"\n", urgent=False)
+        begin = self._begin(time.time(), b"INFO")
+        self._keep(begin + (b"\n" + begin).join(lines) + b"\n", urgent=False)
 
     def flush(self) -> None:
         """Write out what waits. A descriptor that takes nothing any more loses it."""
         with self._writing:
-            data, self._waiting, self._size = b"".join(self._waiting), [], 0
+            lines = self._waiting.copy()
+            del self._waiting[: len(lines)]  # others may have been added meanwhile
+            data, self._size = b"".join(lines), 0
             try:
                 while data:
                     data = data[os.write(self._descriptor, data) :]
@@ -124,8 +125,9 @@ class LineHandler(logging.Handler):
         return self._begin(record.created, level) + encoded(f"{text}\n")
 
     def _begin(self, at: float, level: bytes) -> bytes:
-        second = at // 1
-        if second != self._second:
-            self._second, moment = second, datetime.fromtimestamp(second, UTC)
-            self._second_text = moment.isoformat(timespec="seconds")[:-6].encode()
-        return b"%b.%03dZ %b " % (self._second_text, (at - second) * 1000, level)
+        second, (known, text) = at // 1, self._second
+        if second != known:
+            moment = datetime.fromtimestamp(second, UTC)
+            text = moment.isoformat(timespec="seconds")[:-6].encode()
+            self._second = second, text
+        return b"%b.%03dZ %b " % (text, (at - second) * 1000, level)

@@ -86,7 +86,7 @@ def ended(account: Account) -> Account:
 
 def test_record_holds_each_thing_under_its_name() -> None:
     account = ended(opened())
-    found = account.record(LOGGED, 201, Reading(USAGE), "error", stream=True, begun=True)
+    found = account.record(LOGGED, 201, Reading(USAGE), "error", stream=True, partial=True)
     assert found == AuditRecord(
         request_id="id",
         boot_id="boot",
@@ -131,7 +131,7 @@ def test_record_holds_each_thing_under_its_name() -> None:
 
 
 def test_record_of_a_request_that_was_not_looked_into() -> None:
-    found = opened(TOKEN).record(LOGGED, 401, Reading(), "error", stream=False, begun=False)
+    found = opened(TOKEN).record(LOGGED, 401, Reading(), "error", stream=False, partial=False)
     assert found == AuditRecord(
         request_id="id",
         boot_id="boot",
@@ -167,14 +167,14 @@ def test_key_that_is_sent_on_says_who_pays(asked: Candidate, billing: str) -> No
     account = opened(TOKEN)
     account.parse()
     account.candidate = asked
-    found = account.record(BOOKS, 200, Reading(USAGE), None, stream=False, begun=False)
+    found = account.record(BOOKS, 200, Reading(USAGE), None, stream=False, partial=False)
     assert (found.billing, found.saved_pico) == (billing, 236 if billing == "metered" else None)
 
 
 def test_bodies_are_kept_only_where_they_are_asked_for() -> None:
     account = ended(opened())
     account.answer_log = None
-    found = account.record(BOOKS, 200, Reading(USAGE), None, stream=False, begun=False)
+    found = account.record(BOOKS, 200, Reading(USAGE), None, stream=False, partial=False)
     assert (found.request_body, found.response_body, found.success) == (None, None, True)
 
 
@@ -182,6 +182,6 @@ def test_annotations_tell_cost_and_latency_after_the_choice() -> None:
     account = ended(opened())
     chosen, latency = b"x-gateway-provider: provider\r\n", b"x-gateway-latency-ms: 2000\r\n"
     assert account.annotations() == chosen + latency
-    account.record(BOOKS, 200, Reading(USAGE), None, stream=False, begun=False)
+    account.record(BOOKS, 200, Reading(USAGE), None, stream=False, partial=False)
     cost = b"x-gateway-cost-usd: 0.000000000036\r\n"
     assert account.annotations() == chosen + cost + latency

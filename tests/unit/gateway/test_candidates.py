@@ -28,19 +28,20 @@ KNOWN = Capabilities(
         "claude-opus": Capability(context_tokens=4000),
     }
 )
+PROVIDERS = (
+    ProviderSettings(name="a", max_retries=3, model_aliases=(("big", "a-big"),)),
+    ProviderSettings(name="b", type="openai", api_key_ref="env:KEY"),
+    ProviderSettings(name="c", type="ollama"),
+)
+LINKS = open_links(PROVIDERS, {"KEY": "k"})  # once: each reads all certificates that it trusts
 
 
 def policy(
     *, reverts: bool = True, subscriptions: bool = False, rollout: Rollout | None = None
 ) -> Policy:
-    entries = (
-        ProviderSettings(name="a", max_retries=3, model_aliases=(("big", "a-big"),)),
-        ProviderSettings(name="b", type="openai", api_key_ref="env:KEY"),
-        ProviderSettings(name="c", type="ollama"),
-    )
     routing = RoutingSettings("a", tier_rules=(("haiku", "b"),), fallback_chain=("b", "c"))
     return Policy(
-        links=open_links(entries, {"KEY": "k"}),
+        links=LINKS,
         router=Router(routing),
         overrides=Overrides([("claude-opus", "claude-haiku")]),
         rollout=rollout or Rollout(),

@@ -15,7 +15,7 @@ from gateway.account import Account
 from gateway.agents.identity import claims
 from gateway.config.settings import ClientSettings
 from gateway.errors import RequestError
-from gateway.overrides.shape import betas
+from gateway.overrides.shape import read_betas
 from gateway.store.records import Endpoint
 from gateway.wire.formats import Wire
 from gateway.wire.http import Head, Header, Request
@@ -58,7 +58,7 @@ def found(request: Request) -> tuple[object, ...]:
     """Return everything that is said of a request by its head alone."""
     return (
         claims(request.head),
-        betas(request.head),
+        read_betas(request.head),
         describe.sender(request.head),
         describe.billing(request, None),
     )

@@ -113,3 +113,28 @@ def test_counter_stays_in_its_slot(tmp_path: Path) -> None:
     assert own.own() == other.by_process()["own"] == {("a",): 4, ("b",): 0, ("c",): 6}
     own.close()
     other.close()
+
+
+def test_row_is_written_as_one_and_read_by_name(tmp_path: Path) -> None:
+    own, other = Counters(tmp_path, "7", "own"), Counters(tmp_path, "7", "other")
+    own.add(("before",))
+    row = own.row([("a",), ("b",), ("c",)])
+    own.add(("after",), 4)
+    row.put((1, 2**62, 3))
+    row.put((2, 2**62 + 1, 3))
+    seen = {("before",): 1, ("a",): 2, ("b",): 2**62 + 1, ("c",): 3, ("after",): 4}
+    assert own.own() == other.by_process()["own"] == seen
+    own.close()
+    other.close()
+
+
+def test_row_without_a_name_for_each_touches_no_other_counter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counters, "MAX_SERIES", 4)
+    own = Counters(tmp_path, "7", "own")
+    own.add(("n",), 5)
+    own.row([("a",), ("b",), ("c",)]).put((1, 2, 3))
+    own.row([("d",), ("e",)]).put((1, 2))
+    assert own.own() == {("n",): 5, ("a",): 0, ("b",): 0}
+    own.close()

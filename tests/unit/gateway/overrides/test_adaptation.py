@@ -14,7 +14,7 @@ from msgspec import structs
 from gateway import resources
 from gateway.overrides.adaptation import EFFORTS, Adaptation, Obstacle, adapt
 from gateway.overrides.capabilities import Capabilities, Capability
-from gateway.overrides.shape import Shape, read_shape
+from gateway.overrides.shape import Shape, read_betas, read_shape
 from gateway.wire.body import Body
 from gateway.wire.http import Head, Header, Request
 
@@ -52,13 +52,13 @@ def adapted(
 ) -> tuple[dict[str, object], Adaptation]:
     """Return what a body becomes and how; what it becomes has to need no change any more."""
     parsed, request = asked(body, *betas)
-    found = adapt(read_shape(request, parsed), target)
+    found = adapt(read_shape(parsed, read_betas(request.head)), target)
     assert found.skipped is None
     sent = Body(parsed.forwarded("m", found.edits))
     headers = found.headers(request.headers)
     head = Head(request.method, request.target, headers)
     again = structs.replace(request, head=head, body=sent.forwarded("m"))
-    assert adapt(read_shape(again, sent), target) == Adaptation()
+    assert adapt(read_shape(sent, read_betas(again.head)), target) == Adaptation()
     document: dict[str, object] = json.loads(sent.forwarded("m"))
     del document["model"]
     return document, found
@@ -274,7 +274,8 @@ def test_request_that_no_change_makes_fit_is_left_alone(
     body: Mapping[str, object], target: Capability, obstacle: Obstacle
 ) -> None:
     parsed, request = asked(body)
-    assert adapt(read_shape(request, parsed), target) == Adaptation(skipped=obstacle)
+    found = adapt(read_shape(parsed, read_betas(request.head)), target)
+    assert found == Adaptation(skipped=obstacle)
 
 
 @pytest.mark.parametrize(
@@ -290,7 +291,7 @@ def test_request_that_no_change_makes_fit_is_left_alone(
 def test_common_request_meets_no_obstacle(body: Mapping[str, object]) -> None:
     parsed, request = asked(body)
     target = replace(NEW, system_messages=False, context_tokens=1000)
-    assert adapt(read_shape(request, parsed), target) == Adaptation()
+    assert adapt(read_shape(parsed, read_betas(request.head)), target) == Adaptation()
 
 
 def test_unknown_model_is_never_adapted() -> None:
@@ -317,7 +318,7 @@ def test_betas_the_target_does_not_take_are_left_out(
         return ((b"x-app", b"effort-2025-11-24"), *betas, (b"host", b"h"))
 
     request = Request(Head(b"POST", b"/v1/messages", headers(before)), b"", 0)
-    found = adapt(read_shape(request, Body(b'{"model":"m"}')), OLD)
+    found = adapt(read_shape(Body(b'{"model":"m"}'), read_betas(request.head)), OLD)
     assert found.headers(request.headers) == headers(after)
     changed = {word.partition(":")[2].encode() for word in found.words}
     assert changed == {beta.strip() for value in before for beta in value.split(b",")} - {

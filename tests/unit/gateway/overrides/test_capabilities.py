@@ -11,8 +11,9 @@ from jsonschema import Draft202012Validator
 from gateway import resources
 from gateway.config.loading import load
 from gateway.errors import ConfigError
-from gateway.overrides.adaptation import EFFORTS, Thinking
+from gateway.overrides.adaptation import EFFORTS
 from gateway.overrides.capabilities import Capabilities, Capability
+from gateway.overrides.thinking import Thinking
 
 DOCUMENT = resources.capabilities()
 TABLE = Capabilities.parse(DOCUMENT)

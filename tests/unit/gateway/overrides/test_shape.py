@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from gateway.cost.estimate import IMAGE_TOKENS, PDF_PAGE_TOKENS, input_tokens
-from gateway.overrides.shape import Shape, read_shape, read_stored
+from gateway.overrides.shape import Shape, read_betas, read_shape, read_stored
 from gateway.wire.body import Body
-from gateway.wire.http import Head, Header, Request
+from gateway.wire.http import Head, Header
 
 PNG = b"\x89PNG\r\n\x1a\n"
 PDF = b"%PDF-1.7"
@@ -21,7 +21,7 @@ BYTES = bytes(range(256)) * 780
 
 def shape(body: dict[str, object], *headers: Header) -> Shape:
     data = json.dumps({"model": "m", **body}).encode()
-    return read_shape(Request(Head(b"POST", b"/v1/messages", headers), data, 0), Body(data))
+    return read_shape(Body(data), read_betas(Head(b"POST", b"/v1/messages", headers)))
 
 
 def test_efforts_of_messages_that_do_not_instruct_are_read() -> None:

@@ -173,3 +173,29 @@ def test_lines_of_several_threads_are_all_written(written: Written) -> None:
     for thread in threads:
         thread.join()
     assert len(written.lines()) == 800
+
+
+def test_lines_of_other_threads_and_of_a_loop_are_all_written(written: Written) -> None:
+    (handler,) = written.log.handlers
+    assert isinstance(handler, LineHandler)
+
+    def write() -> None:
+        for number in range(200):
+            written.log.info("thread %d", number)
+
+    async def main() -> None:
+        threads = [threading.Thread(target=write) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for number in range(200):
+            handler.take([b"loop %d" % number])
+            if number % 7 == 0:
+                await asyncio.sleep(0)
+        for thread in threads:
+            await asyncio.to_thread(thread.join)
+
+    asyncio.run(main())
+    found = [LINE.fullmatch(line) for line in written.lines()]
+    said = [match[2] for match in found if match is not None]
+    assert len(said) == len(found) == 800
+    assert [text for text in said if text.startswith("loop")] == [f"loop {n}" for n in range(200)]

@@ -39,6 +39,25 @@ def test_drain_answers_a_late_request_of_an_idle_connection_with_close(
     uvloop.run(test())
 
 
+def test_connections_from_before_and_after_the_beginning_get_a_last_answer(
+    serving: Serving, until: Until
+) -> None:
+    async def test() -> None:
+        async with serving() as (server, clients):
+            before = await clients.connect()
+            _, headers, _ = await before.ask(GET)
+            assert "connection" not in headers
+            server.begin_draining()
+            after = await clients.connect()
+            for client in (before, after):
+                _, headers, _ = await client.ask(GET)
+                assert headers["connection"] == "close"
+                assert await client.rest() == b""
+            await until(lambda: server.open_connections == 0)
+
+    uvloop.run(test())
+
+
 def test_drain_closes_an_idle_connection_when_its_linger_is_over(
     serving: Serving, until: Until
 ) -> None:
