@@ -5,6 +5,9 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+# Bytecode is kept: without it each of the tests' workers, and each of the programs that they start,
+# compiles everything anew. Images often switch it off.
+unexport PYTHONDONTWRITEBYTECODE
 STAMP := $(VENV)/.installed
 
 help:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 # What httpx can decode without further packages.
@@ -82,5 +85,13 @@ class Http:
         if self._transport is None:
             import httpx  # noqa: PLC0415  # see client
 
-            self._transport = httpx.HTTPTransport(trust_env=False)
+            self._transport = httpx.HTTPTransport(verify=_trusted(), trust_env=False)
         return self._transport
+
+
+@functools.cache
+def _trusted() -> ssl.SSLContext:
+    """Whose certificates are trusted: read once in a process, it takes 20 ms."""
+    import httpx  # noqa: PLC0415  # see Http.client
+
+    return httpx.create_ssl_context(trust_env=False)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -25,11 +27,27 @@ settings.register_profile("ci", _LAW, max_examples=150)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage while modules and tests are collected, nor ever among what they are:
+    all of it stays to the end, and going through it again and again is half of the collection."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 @pytest.hookimpl(tryfirst=True)  # before tests are selected by their markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the folders of whole programs as `process`, and give every such test more time."""
+    paths = {item.path for item in items}
+    of_programs = {
+        path for path in paths if any(path.is_relative_to(folder) for folder in _OF_PROGRAMS)
+    }
     for item in items:
-        if any(item.path.is_relative_to(folder) for folder in _OF_PROGRAMS):
+        if item.path in of_programs:
             item.add_marker(pytest.mark.process)
         if item.get_closest_marker("process") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(_PROGRAM_TIMEOUT_S))

@@ -102,6 +102,8 @@ def handler_of(script: Script) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         timeout = 10
+        # The body is a write of its own, and a client may acknowledge the head only after 40 ms.
+        disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
             length = int(self.headers.get("content-length", 0))

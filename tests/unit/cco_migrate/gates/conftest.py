@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -31,7 +32,7 @@ from cco_migrate.probes.instances import Health, Process
 from cco_migrate.probes.streams import Sent
 from cco_migrate.probes.tallies import FIGURES, Tally
 from cco_migrate.probes.windows import window_of
-from cco_migrate.world import Files
+from cco_migrate.world import Clock, Files, World
 
 PLANNED = "c7d2c7d2c7d2c7d2"
 NOW = datetime(2026, 1, 20, 12, tzinfo=UTC)
@@ -186,6 +187,28 @@ class Scene:
         )
         pace = Pace(first_tokens(slow), self.bursts(1 / times), 200, 0)
         return Baseline("2026-01-01T00:00:00.000Z", "http://old", pace)
+
+
+class Hurried(Clock):
+    """A clock on which waiting takes no time."""
+
+    def __init__(self) -> None:
+        self._ahead_s = 0.0
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self._ahead_s)
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self._ahead_s
+
+    def pause(self, seconds: float) -> None:
+        self._ahead_s += seconds
+
+
+@pytest.fixture
+def hurried(world: World) -> World:
+    """The real world, but for its clock."""
+    return replace(world, clock=Hurried())
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from cco_migrate import resources, tasks
+from cco_migrate import resources
+from cco_migrate.tasks import nouns
 
 JOBS = sorted(path.name for path in (resources.template_dir() / "ci").iterdir())
 
@@ -36,7 +37,7 @@ def test_job_runs_the_gate_with_options_that_exist(name: str) -> None:
     (command,) = [line for line in scripts(name) if line.startswith("cco-migrate ")]
     words = shlex.split(command)
     assert words[:2] == ["cco-migrate", "gate"]
-    flags = {flag for argument in tasks.gate_run.get_arguments() for flag in argument.names}
+    flags = {flag for argument in nouns.gate_run.get_arguments() for flag in argument.names}
     used = {word.removeprefix("--") for word in words if word.startswith("--")}
     assert used >= {"phase", "url", "config", "junit"}
     assert used <= flags

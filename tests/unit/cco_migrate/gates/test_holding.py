@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,7 @@ from cco_migrate.progress import Output
 from cco_migrate.session import Session
 from cco_migrate.target import Target
 from cco_migrate.verdict import Verdict
-from cco_migrate.world import Clock, World
+from cco_migrate.world import World
 
 Scene = Any  # Any: the fixture of conftest.py, which cannot be imported
 Reply = tuple[int, Mapping[str, str], bytes | Sequence[bytes | None]]
@@ -37,29 +35,6 @@ EVENTS: Sequence[Mapping[str, object]] = (
     {"type": "message_delta", "usage": USAGE},
     {"type": "message_stop"},
 )
-
-
-class Hurried(Clock):
-    """A clock on which waiting takes no time."""
-
-    def __init__(self) -> None:
-        self._ahead_s = 0.0
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + timedelta(seconds=self._ahead_s)
-
-    def monotonic(self) -> float:
-        return time.monotonic() + self._ahead_s
-
-    def pause(self, seconds: float) -> None:
-        self._ahead_s += seconds
-
-
-@pytest.fixture
-def hurried() -> Iterator[World]:
-    world = World.real()
-    yield replace(world, clock=Hurried())
-    world.http.close()
 
 
 def old_path(events: Sequence[Mapping[str, object]]) -> Callable[[str, str, bytes], Reply]:

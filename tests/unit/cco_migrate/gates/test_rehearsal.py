@@ -82,11 +82,11 @@ def test_deployment_without_a_record_is_left_to_a_person(scene: Scene) -> None:
 
 
 def test_record_is_read_from_the_state_root(
-    scene: Scene, world: World, tmp_path: Path, closed_port: int
+    scene: Scene, hurried: World, tmp_path: Path, closed_port: int
 ) -> None:
     def read(home: Path | None) -> Record | Unmeasured:
         order = replace(scene.order(url=f"http://127.0.0.1:{closed_port}", streams=0), home=home)
-        measured = measure(order, Site(order.url, world), lambda _what, _timeout_s: None)
+        measured = measure(order, Site(order.url, hurried), lambda _what, _timeout_s: None)
         return measured.rehearsal
 
     migrate = tmp_path / "migrate"
