@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from cco_migrate.commands import migrating
 from cco_migrate.commands.reporting import reported
 from cco_migrate.commands.run_summary import document, undo_command
+from cco_migrate.commands.running import banner, engine_of, note_takeover
 from cco_migrate.errors import InvalidInput
 from cco_migrate.model import Plan
 from cco_migrate.planning.kinds import KINDS
@@ -22,7 +22,7 @@ def rollback(session: Session, *, by: str, run_id: str, yes: bool, no_input: boo
     if by not in {"flag", "backup"}:
         raise InvalidInput(f"--by {by}: unknown; there is: flag, backup, git, bundle")
     with session.locked(f"rollback --by {by}") as lease:
-        migrating.banner(session)
+        banner(session)
         run = session.store.load(run_id) if run_id else session.store.latest()
         if run is None:
             raise InvalidInput(
@@ -32,11 +32,11 @@ def rollback(session: Session, *, by: str, run_id: str, yes: bool, no_input: boo
             return Result(f"run {run.id} is rolled back already; nothing to do", document(run))
         _check_newest(session, run)
         _refuse_out_of_hand(run, by)
-        migrating.note_takeover(session, lease, run)
+        note_takeover(session, lease, run)
         session.out.run = run.id
         session.out.say(f"ROLLBACK of run {run.id} by {by}: {_changed_files(run.plan)}")
         confirm(session, f"Roll back {run.plan.instance.name}?", yes=yes, no_input=no_input)
-        engine = migrating.engine_of(session, run, lease)
+        engine = engine_of(session, run, lease)
         restore = None if by == "flag" else from_backup
         reported(session, run, lambda: engine.roll_back(restore, why=f"asked for, by {by}"))
         text = f"ROLLED BACK  run {run.id}: {_restored(run.plan)}"
@@ -85,12 +85,15 @@ def _refuse_out_of_hand(run: Run, by: str) -> None:
             f"--by backup: run {run.id} changed no configuration, so it saved none",
             next_command=f"invoke rollback {ways}",
         )
-    if merged := merged_into(removed, last_commit(run)):
+    merged = merged_into(removed, last_commit(run))
+    if merged.names:
+        onto = "" if "main" in merged.names else f" --onto {merged.names[0]}"
         raise InvalidInput(
-            f"--by {by}: the removal of run {run.id} is part of {', '.join(merged)}; no switch "
+            f"--by {by}: the removal of run {run.id} is part of {merged}; no switch "
             "leads back to a proxy that nobody serves any more, and to delete the branch would "
             "bring nothing back",
-            next_command=f"invoke rollback {ways}",
+            next_command=f"invoke rollback --by git --run {run.id}{onto}, or "
+            f"--by bundle --run {run.id} --to DIR",
         )
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from cco_migrate.commands import migrating, rolling_back
+from cco_migrate.commands import rolling_back
 from cco_migrate.commands.reporting import reported
 from cco_migrate.commands.run_summary import document, undo_command
+from cco_migrate.commands.running import banner, engine_of, note_takeover
 from cco_migrate.errors import InvalidInput
 from cco_migrate.model import Plan
 from cco_migrate.removal import ways_back
@@ -68,7 +69,7 @@ def rollback(session: Session, wanted: Wanted) -> Result:
     if wanted.force_push:
         return _told(session, wanted)
     with session.locked(f"rollback --by {wanted.by}") as lease:
-        migrating.banner(session)
+        banner(session)
         removed, until = _removal(session, wanted)
         plan = _plan(removed, until, wanted)
         run = _open(session, plan)
@@ -102,6 +103,11 @@ def _removal(session: Session, wanted: Wanted) -> tuple[Removed, str]:
     if run is None or removed is None:
         which = f"run {wanted.run} removed nothing" if wanted.run else "no run removed anything"
         raise InvalidInput(f"--by {wanted.by}: {which} from a repository")
+    if run.state.status is Status.ROLLED_BACK:
+        raise InvalidInput(
+            f"run {run.id} is rolled back, its branch is gone; only a merge made elsewhere is left",
+            next_command=f"git revert COMMIT   (of that merge; {removed.tag} is as before it)",
+        )
     if run.state.status is not Status.DONE:
         text = f"run {run.id} is {run.state.status.value}: what it made is nobody else's yet"
         raise InvalidInput(text, next_command=undo_command(run))
@@ -134,8 +140,8 @@ def _open(session: Session, plan: Plan) -> Run | None:
 
 def _carried_out(session: Session, run: Run, lease: Lease) -> Result:
     session.out.run = run.id
-    migrating.note_takeover(session, lease, run)
-    reported(session, run, migrating.engine_of(session, run, lease).run)
+    note_takeover(session, lease, run)
+    reported(session, run, engine_of(session, run, lease).run)
     (step,) = run.plan.steps
     done = run.state.steps[step.id]
     text = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from cco_migrate.removal.manifest import read_manifest
 from cco_migrate.removal.planning import Removing
 from cco_migrate.removal.ways_back import Removed
 from cco_migrate.vcs.references import find
-from cco_migrate.vcs.repository import exists, head_of, holders, opened, root_of
+from cco_migrate.vcs.repository import commit_named, exists, head_of, holders, opened, root_of
 from cco_migrate.world import World
 
 if TYPE_CHECKING:
@@ -37,11 +38,27 @@ def look(instance: Instance, manifest: Path, repository: Path | None, world: Wor
         return Removing(instance, root, base, read)
 
 
-def merged_into(removed: Removed, last: str) -> tuple[str, ...]:
-    """Return the branches that hold a removal beside its own; empty while nobody merged it.
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """Where a removal is a part of, beside its own branch.
 
-    One that was squashed is another commit: it is known by what is missing from what is checked
-    out.
+    Attributes:
+        names: Branches, or HEAD for a commit that is checked out without one; empty while nobody
+            merged it, as far as was fetched.
+        squashed: Whether it is there as another commit, which is known by what is missing there.
+    """
+
+    names: tuple[str, ...]
+    squashed: bool = False
+
+    def __str__(self) -> str:
+        """Return the names, and how they are known."""
+        how = ", squashed: what it removed is missing there" if self.squashed else ""
+        return ", ".join(self.names) + how
+
+
+def merged_into(removed: Removed, last: str) -> Merged:
+    """Return the branches that hold a removal beside its own, those of remotes included.
 
     Args:
         last: Full id of the last commit of the removal.
@@ -53,12 +70,29 @@ def merged_into(removed: Removed, last: str) -> tuple[str, ...]:
         if exists(repository, last):
             others = holders(repository, removed.branch, last)
             if others or repository.is_ancestor(repository.commit(last), repository.head.commit):
-                return others
-        return ("what is checked out",) if _is_gone(repository, removed) else ()
+                return Merged(others)
+        names = _later(repository, removed)
+        return Merged(tuple(name for name in names if _is_gone(repository, removed, name)), True)
 
 
-def _is_gone(repository: Repo, removed: Removed) -> bool:
-    if not removed.delete and not removed.symbols.words:
-        return False
-    left = removed.delete and repository.git.ls_tree("-r", "HEAD", "--", *removed.delete)
-    return not left and not find(repository, "HEAD", removed.symbols)
+def _later(repository: Repo, removed: Removed) -> tuple[str, ...]:
+    """Return what goes on from the commit before the removal; only there it can be squashed."""
+    tag = f"refs/tags/{removed.tag}"
+    try:
+        since = commit_named(repository, tag)
+    except InvalidInput:  # somebody deleted it
+        return ("HEAD",)
+    detached = repository.head.is_detached and repository.is_ancestor(
+        repository.commit(since), repository.head.commit
+    )
+    return (*holders(repository, removed.branch, since), *(("HEAD",) if detached else ()))
+
+
+def _is_gone(repository: Repo, removed: Removed, name: str) -> bool:
+    """Whether a commit lacks every path that was removed; without paths, every symbol.
+
+    A symbol may be named again later, e.g. where the removal is told of.
+    """
+    if removed.delete:
+        return not repository.git.ls_tree("-r", name, "--", *removed.delete)
+    return bool(removed.symbols.words) and not find(repository, name, removed.symbols)

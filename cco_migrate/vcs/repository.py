@@ -117,7 +117,7 @@ def exists(repository: Repo, commit: str) -> bool:
 def holders(repository: Repo, branch: str, commit: str) -> tuple[str, ...]:
     """Return the branches that hold a commit beside its own.
 
-    A copy of its own that was pushed for review is none of them.
+    A copy of its own that was pushed for review is none of them, nor what a remote's HEAD names.
     """
     found = repository.git.for_each_ref(
         "--contains", commit, "--format=%(refname)", "refs/heads", "refs/remotes"
@@ -126,7 +126,7 @@ def holders(repository: Repo, branch: str, commit: str) -> tuple[str, ...]:
         name.removeprefix("refs/").removeprefix("heads/").removeprefix("remotes/")
         for name in found.splitlines()
         if name != f"refs/heads/{branch}"
-        and not (name.startswith("refs/remotes/") and name.split("/", 3)[3] == branch)
+        and not (name.startswith("refs/remotes/") and name.split("/", 3)[3] in {branch, "HEAD"})
     )
 
 

@@ -98,6 +98,29 @@ def test_merged_removal_is_refused_by_flag_and_backup_and_nothing_changes(
     assert (bench.state(), status(session, merged.id)) == (before, Status.DONE)
 
 
+def test_removal_that_was_squashed_elsewhere_is_not_said_to_be_undone(
+    bench: Bench, session: Session, run: Run
+) -> None:
+    bench.git("switch", "--quiet", "--create", "develop")
+    bench.git("merge", "--quiet", "--squash", BRANCH)
+    bench.git("commit", "--quiet", "-m", "remove the proxy")
+    bench.git("switch", "--quiet", "main")
+    with pytest.raises(InvalidInput, match="is part of develop, squashed: ") as raised:
+        rollback(session, FLAG)
+    assert f"--by git --run {run.id} --onto develop" in str(raised.value.next_command)
+    rollback(session, replace(BY_GIT, onto="develop"))
+    assert bench.git("diff", TAG, BACK) == ""
+
+
+def test_removal_that_was_undone_here_is_taken_back_elsewhere_by_hand(
+    session: Session, run: Run
+) -> None:
+    rollback(session, FLAG)
+    with pytest.raises(InvalidInput, match="its branch is gone") as raised:
+        rollback(session, replace(BY_GIT, run=run.id))
+    assert "git revert" in str(raised.value.next_command)
+
+
 def test_merged_removal_is_taken_back_by_a_run_of_its_own(
     bench: Bench, session: Session, merged: Run
 ) -> None:
