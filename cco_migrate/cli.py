@@ -7,8 +7,8 @@ from invoke.exceptions import ParseError
 from invoke.program import Program
 
 import cco_migrate
-from cco_migrate import tasks
 from cco_migrate.invocation import usage
+from cco_migrate.tasks import nouns, steps, verbs
 
 
 def namespace() -> Collection:
@@ -16,29 +16,29 @@ def namespace() -> Collection:
     ns = Collection(*VERBS)
     for noun, members in NOUNS.items():
         ns.add_collection(Collection(noun, *members))
-    steps = [tasks.step_task(*row) for row in tasks.STEPS.items()]
-    ns.add_collection(Collection("step", *steps))
+    by_hand = [steps.step_task(*row) for row in steps.STEPS.items()]
+    ns.add_collection(Collection("step", *by_hand))
     return ns
 
 
 VERBS = (
-    tasks.migrate, tasks.plan, tasks.check, tasks.status, tasks.hold, tasks.release, tasks.abort,
-    tasks.wait, tasks.takeover, tasks.approve, tasks.codes, tasks.runbook, tasks.notice,
-    tasks.calendar, tasks.bench,
+    verbs.migrate, verbs.plan, verbs.check, verbs.status, verbs.hold, verbs.release, verbs.abort,
+    verbs.wait, verbs.takeover, verbs.approve, verbs.codes, verbs.runbook, verbs.notice,
+    verbs.calendar, verbs.bench,
 )  # fmt: skip
 
 NOUNS = {
-    "rollback": (tasks.rollback, tasks.rollback_rehearse),
-    "report": (tasks.report, tasks.report_verify),
+    "rollback": (nouns.rollback, nouns.rollback_rehearse),
+    "report": (nouns.report, nouns.report_verify),
     "backup": (
-        tasks.backup_list, tasks.backup_verify, tasks.backup_restore, tasks.backup_export,
-        tasks.backup_prune,
+        nouns.backup_list, nouns.backup_verify, nouns.backup_restore, nouns.backup_export,
+        nouns.backup_prune,
     ),
-    "gate": (tasks.gate_run,),
-    "gateway": (tasks.gateway_start, tasks.gateway_stop, tasks.gateway_reload),
-    "demo": (tasks.demo_up, tasks.demo_down),
-    "prices": (tasks.prices_update,),
-    "dev": (tasks.dev_check, tasks.dev_style),
+    "gate": (nouns.gate_run,),
+    "gateway": (nouns.gateway_start, nouns.gateway_stop, nouns.gateway_reload),
+    "demo": (nouns.demo_up, nouns.demo_down),
+    "prices": (nouns.prices_update,),
+    "dev": (nouns.dev_check, nouns.dev_style),
 }  # fmt: skip
 
 

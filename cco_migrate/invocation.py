@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invoke.exceptions import Exit
+from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
 from cco_migrate.options import CODES, OPTIONS, TARGET
@@ -69,6 +70,25 @@ class _Task(Task[Any]):
 
     def __deepcopy__(self, memo: object) -> _Task:
         return self
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        """Return the options, which tell what is wrong with a value."""
+        found = super().get_arguments(ignore_unknown_help)
+        for one in found:
+            one.__class__ = _Argument
+        return found
+
+
+class _Argument(Argument):
+    """An option; of a word where a number belongs Invoke's own makes a traceback."""
+
+    def set_value(self, value: Any, cast: bool = True) -> None:  # Any: see Argument
+        """Take what was typed; raises Exit when it is no number and should be one."""
+        try:
+            super().set_value(value, cast)
+        except ValueError as error:
+            told = f"--{self.name} {value}: write a whole number\n  see: --help of the task"
+            raise usage(told) from error
 
 
 def usage(text: str) -> Exit:

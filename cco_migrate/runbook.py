@@ -10,7 +10,10 @@ from cco_migrate.criteria import CRITERIA
 from cco_migrate.demo import OLD_PATH, OVERRIDES
 from cco_migrate.judge.outages import DAY_S
 from cco_migrate.migrations import MIGRATIONS, Inputs
-from cco_migrate.migrations.guide import CANARY, GUIDES, HARD, Commands
+from cco_migrate.migrations.guide import GUIDES
+from cco_migrate.migrations.guide.gateway_cutover import CANARY
+from cco_migrate.migrations.guide.hard_cutover import HARD
+from cco_migrate.migrations.guide.words import Commands
 from cco_migrate.migrations.inputs import Cutover, Verification
 from cco_migrate.model import DriverSpec, Instance, OnNoGo, Plan, Step
 from cco_migrate.pricing.prices import PriceTable

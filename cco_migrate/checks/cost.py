@@ -12,6 +12,7 @@ from cco_migrate.client import NotAGateway, Unreachable
 from cco_migrate.config import ConfigName
 from cco_migrate.context import Context
 from cco_migrate.errors import InvalidInput
+from cco_migrate.judge.charges import OTHER_PRICES
 from cco_migrate.model import JsonObject, Step
 from cco_migrate.pricing.prices import PriceTable, Usage
 from cco_migrate.verdict import Judgement, Verdict
@@ -66,7 +67,7 @@ class CostFell:
             )
         if facts["wrong"]:
             said = f"{facts['wrong']} requests billed ${billed:.6f}"
-            said += f", tokens at list price give ${computed:.6f}"
+            said += f", tokens at list price give ${computed:.6f}{_priced(facts)}"
             return Judgement(step.id, Verdict.NO_GO, said, dict(facts))
         saved = (before - billed) / before * 100 if before else Decimal(0)
         said = f"${billed:.4f} instead of ${before:.4f} ({-saved:+.1f} %)"
@@ -82,7 +83,8 @@ def _tracking(context: Context) -> costs.CostTracking:
 
 def _from_audit(rows: Sequence[Mapping[str, Any]], table: PriceTable) -> JsonObject:  # Any: JSON
     billed = computed = before = Decimal(0)
-    wrong, overridden, other_terms, unpriced = 0, 0, 0, set()
+    overridden, other_terms, unpriced = 0, 0, set()
+    wrong: list[str] = []
     for row in rows:
         if row["requested_model"] == row["model"]:
             continue
@@ -97,14 +99,22 @@ def _from_audit(rows: Sequence[Mapping[str, Any]], table: PriceTable) -> JsonObj
             continue
         charge, usage = Decimal(str(row["cost_usd"])), _usage(row)
         low, high = tariff.cost_usd(usage), tariff.cost_usd(_as_one_hour(usage))
-        wrong += not low - TOLERANCE_USD <= charge <= high + TOLERANCE_USD
+        if not low - TOLERANCE_USD <= charge <= high + TOLERANCE_USD:
+            wrong.append(row["model"])
         billed, computed, before = billed + charge, computed + low, before + old.cost_usd(usage)
     return {
-        "method": "audit", "overridden": overridden, "wrong": wrong, "unpriced": sorted(unpriced),
+        "method": "audit", "overridden": overridden, "wrong": len(wrong),
+        "wrong_models": sorted(set(wrong)), "unpriced": sorted(unpriced),
         "other_terms": other_terms,
         "billed_usd": str(billed), "computed_usd": str(computed), "before_usd": str(before),
         "prices_as_of": table.as_of.isoformat(),
     }  # fmt: skip
+
+
+def _priced(facts: JsonObject) -> str:
+    """Return which prices were taken for what, and what to do when the gateway has others."""
+    models = f" of {', '.join(facts['wrong_models'])}" if "wrong_models" in facts else ""
+    return f" (prices{models} as of {facts['prices_as_of']}); {OTHER_PRICES}"
 
 
 def _usage(row: Mapping[str, Any]) -> Usage:  # Any: JSON

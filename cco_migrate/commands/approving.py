@@ -5,7 +5,11 @@ from __future__ import annotations
 from argparse import Namespace
 
 from cco_migrate.commands import gates, operating
+from cco_migrate.commands.reporting import chosen_run, write_report
+from cco_migrate.commands.run_summary import document
+from cco_migrate.errors import InvalidInput
 from cco_migrate.gates.approvals import ATTESTED, is_asked_for
+from cco_migrate.runs.journal import Event
 from cco_migrate.runs.store import UNFINISHED
 from cco_migrate.session import Result, Session
 
@@ -33,6 +37,19 @@ def approve(session: Session, given: Namespace) -> Result:
         return kept
     journaled = _journaled(session, given)
     return Result(f"{kept.text}; {journaled.text}", {**journaled.document, **kept.document})
+
+
+def attest(session: Session, *, item: str, by: str, run_id: str) -> Result:
+    """Record a person's word in the run's journal."""
+    if item != "team-notified":
+        raise InvalidInput(f"--item {item}: unknown; there is: team-notified")
+    if not by.strip():
+        raise InvalidInput("--person is empty: whose word is it?")
+    with session.locked("approve"):
+        run = chosen_run(session, run_id)
+        run.journal.append(Event.ATTESTED, item, reason=by.strip())
+        write_report(session, run)
+    return Result(f"run {run.id}: {item}, by word of {by.strip()}", document(run))
 
 
 def _journaled(session: Session, given: Namespace) -> Result:

@@ -7,20 +7,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import cco_migrate
 from cco_migrate import report, runbook
-from cco_migrate.checks import CHECKS
-from cco_migrate.commands.reporting import reported, write_report
-from cco_migrate.commands.run_summary import document, summary, undo_command
+from cco_migrate.commands.reporting import reported
+from cco_migrate.commands.run_summary import summary, undo_command
+from cco_migrate.commands.running import banner, engine_of, hooks_dir, note_takeover
 from cco_migrate.communication import settings
-from cco_migrate.demo import DIRECTORY
-from cco_migrate.engine import SOAK, Engine
 from cco_migrate.errors import InvalidInput
 from cco_migrate.hooks import definitions as hooks
-from cco_migrate.hooks.delivery import Announcer
 from cco_migrate.migrations.gateway_cutover import KIND, phase_of
 from cco_migrate.migrations.guide import GUIDES
-from cco_migrate.migrations.held_gate import HELD
 from cco_migrate.model import Plan
 from cco_migrate.one_look import one_look
 from cco_migrate.planning import dry_run, preflight, saved_plan
@@ -31,12 +26,9 @@ from cco_migrate.planning.making import (
     show_plan,
     unchanged,
 )
-from cco_migrate.progress import typed
 from cco_migrate.removal.planning import confirmation
 from cco_migrate.report import Answer
-from cco_migrate.report.samples import looks_of
-from cco_migrate.runs.journal import Event, Status
-from cco_migrate.runs.lock import Lease
+from cco_migrate.runs.journal import Status
 from cco_migrate.runs.store import Run
 from cco_migrate.session import (
     DEFAULT_KIND,
@@ -67,7 +59,7 @@ def migrate(session: Session, options: MigrateOptions) -> Result:
             _check_step(run.plan, options.only)
             session.out.say(f"run {run.id} goes on where it stopped (began {run.state.started_at})")
         else:
-            hooks.load(_hooks_dir(session), session.world)  # a wrong one is refused here only
+            hooks.load(hooks_dir(session), session.world)  # a wrong one is refused here only
             plan = _plan(session, options)
             if nothing_to_do(session, plan):
                 return unchanged(session, plan)
@@ -121,44 +113,13 @@ def check(session: Session, options: MigrateOptions) -> Result:
     return Result(text, {"schema_version": 1, "verdict": "GO", "lines": rows, "fix": inputs.fix})
 
 
-def note_takeover(session: Session, lease: Lease, run: Run) -> None:
-    """Write into the run's journal that the lock came from a dead owner."""
-    if lease.taken_from:
-        by = session.world.processes.operator()
-        run.journal.append(Event.TAKEN_OVER, reason=f"by {by}, from {lease.taken_from}")
-        session.out.say(f"the lock was taken over from a dead owner: {lease.taken_from}")
-
-
-def show_report(session: Session, run_id: str) -> Result:
-    """Write the report again from the journal and say where it is."""
-    run = _chosen(session, run_id)
-    paths = write_report(session, run)
-    return Result(
-        "\n".join(shown(path) for path in paths),
-        {"schema_version": 1, "files": [str(p) for p in paths]},
-    )
-
-
 def show_runbook(kind: str) -> Result:
     """Render the runbook of one kind of migration; "" for the usual one."""
     kind = kind or DEFAULT_KIND
     if kind not in GUIDES:
-        raise InvalidInput(f"--kind {kind}: unknown; there is: {', '.join(GUIDES)}")
+        raise InvalidInput(f"--kind {kind}: unknown; there is: {', '.join(GUIDES)}, gates")
     text = runbook.render(kind)
     return Result(text.rstrip(), {"schema_version": 1, "kind": kind, "markdown": text})
-
-
-def approve(session: Session, *, item: str, by: str, run_id: str) -> Result:
-    """Record a person's word in the run's journal."""
-    if item != "team-notified":
-        raise InvalidInput(f"--item {item}: unknown; there is: team-notified")
-    if not by.strip():
-        raise InvalidInput("--person is empty: whose word is it?")
-    with session.locked("approve"):
-        run = _chosen(session, run_id)
-        run.journal.append(Event.ATTESTED, item, reason=by.strip())
-        write_report(session, run)
-    return Result(f"run {run.id}: {item}, by word of {by.strip()}", document(run))
 
 
 def _agree(session: Session, plan: Plan, options: MigrateOptions) -> None:
@@ -228,19 +189,6 @@ def _check_step(plan: Plan, only: str) -> None:
         raise InvalidInput(f"this plan has no step {only}; {why}")
 
 
-def engine_of(session: Session, run: Run, lease: Lease) -> Engine:
-    def render() -> dict[str, str]:
-        return _rendered(session, run)
-
-    announce = Announcer(
-        _readable_hooks(session), run, session.world, session.out.say, lease.confirm
-    )
-    return Engine(
-        run.plan, run.journal, session.world, session.out, render, lease.confirm,
-        checks={**CHECKS, **SOAK, **HELD}, announce=announce,
-    )  # fmt: skip
-
-
 def _asker(session: Session, options: MigrateOptions) -> Callable[[str], bool | None]:
     """Return what asks a person: yes when they said so beforehand, None when nobody is there."""
 
@@ -254,33 +202,12 @@ def _asker(session: Session, options: MigrateOptions) -> Callable[[str], bool | 
     return ask
 
 
-def _readable_hooks(session: Session) -> tuple[hooks.Hook, ...]:
-    """Return the hooks; none when their file is wrong: that must not stop a run or a rollback."""
-    try:
-        return hooks.load(_hooks_dir(session), session.world)
-    except InvalidInput as error:
-        session.out.say(f"  warn  nobody is told what this run does: {error}")
-        return ()
-
-
 def _refuse_frozen(session: Session) -> None:
     """Raise InvalidInput in a freeze window; a rollback never asks."""
     frozen = settings.frozen_today(session.home / "config", session.world)
     if frozen is not None:
         path = session.home / "config" / FLEET
         raise InvalidInput(f"{frozen}; the windows stand in {shown(path)}")
-
-
-def _hooks_dir(session: Session) -> Path:
-    return session.home / "config"
-
-
-def _rendered(session: Session, run: Run) -> dict[str, str]:
-    now = session.world.clock.now()
-    version, entries = cco_migrate.__version__, run.journal.entries
-    looks = looks_of(run.plan, run.directory, session.world.files)
-    files = report.render(run.plan, run.state, version, now, entries, looks)
-    return {name: typed(text, session.out.program) for name, text in files.items()}
 
 
 def _say_checklist(session: Session, run: Run) -> None:
@@ -291,20 +218,3 @@ def _say_checklist(session: Session, run: Run) -> None:
         mark = {Answer.PROVEN: "ok", Answer.OPEN: "OPEN"}.get(item.answer, "??")
         evidence = item.evidence if len(item.evidence) <= 90 else f"{item.evidence[:89]}…"
         session.out.say(f"  {mark:<5} {item.text}: {evidence}")
-
-
-def _chosen(session: Session, run_id: str) -> Run:
-    run = session.store.load(run_id) if run_id else session.store.latest()
-    if run is None:
-        raise InvalidInput(
-            f"there is no run under {session.store.root}", next_command="invoke migrate"
-        )
-    return run
-
-
-def banner(session: Session) -> None:
-    """Say which deployment this is about."""
-    place = "your gateway"
-    if session.target.is_demo(os.environ):
-        place = f"DEMO in {DIRECTORY}/ · loopback upstream · no key, nothing leaves this machine"
-    session.out.say(f"cco-migrate {cco_migrate.__version__} · {place}")

@@ -6,15 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from cco_migrate.commands import migrating, rolling_back
+from cco_migrate.commands import rolling_back
+from cco_migrate.commands.reporting import show_report
 from cco_migrate.commands.run_summary import document, has_good_evidence, undo_command
+from cco_migrate.commands.running import note_takeover
+from cco_migrate.commands.standing import blocking, control_of, current_step
 from cco_migrate.errors import InvalidInput, LockHeld
 from cco_migrate.gates.approvals import ATTESTED
-from cco_migrate.model import Step
 from cco_migrate.runs import attestations, inbox, lock
 from cco_migrate.runs.attestations import Approval
-from cco_migrate.runs.control import Control, Wish
-from cco_migrate.runs.journal import Event, RunState, Status
+from cco_migrate.runs.control import Wish
+from cco_migrate.runs.journal import Event, Status
 from cco_migrate.runs.lock import Standing
 from cco_migrate.runs.run_log import RunLog
 from cco_migrate.runs.store import UNFINISHED, Run
@@ -51,7 +53,7 @@ def status(session: Session) -> Result:
         head += f", {done} of {len(run.plan.steps)} steps proved"
     lines = [f"{head}; {state.reason}" if state.reason else head]
     standing, owner = lock.look(session.home / "migrate", session.world)
-    condition, clear = _blocking(session, run, standing, owner)
+    condition, clear = blocking(session, run, standing, owner)
     if condition:
         lines.append(f"{condition}; {clear}")
     for step in run.plan.steps:
@@ -67,7 +69,7 @@ def status(session: Session) -> Result:
 def hold(session: Session, *, why: str) -> Result:
     """Ask the open run not to begin another step."""
     run = _open_run(session, Status.OPEN)
-    request = _control(session, run).ask(Wish.HOLD, why)
+    request = control_of(session, run).ask(Wish.HOLD, why)
     text = f"run {run.id} is held {request}, from its next step on; go on with: invoke release"
     return Result(text, document(run))
 
@@ -75,7 +77,7 @@ def hold(session: Session, *, why: str) -> Result:
 def release(session: Session) -> Result:
     """Let a held run go on."""
     run = _open_run(session, Status.OPEN)
-    control = _control(session, run)
+    control = control_of(session, run)
     if control.asked(Wish.HOLD) is None:
         return Result(f"run {run.id} is not held; nothing to do", document(run))
     control.withdraw(Wish.HOLD)
@@ -115,7 +117,7 @@ def abort(session: Session, *, why: str, timeout_s: float) -> Result:
     """Bring the old state back before anything else is done, whoever works on the run."""
     run = _open_run(session, *UNFINISHED)
     if run.state.status is Status.OPEN:
-        _control(session, run).ask(Wish.ABORT, why)
+        control_of(session, run).ask(Wish.ABORT, why)
     if _is_idle(session):
         return rolling_back.rollback(session, by="flag", run_id=run.id, yes=True, no_input=True)
     session.out.waiting(f"run {run.id} to go back", timeout_s)
@@ -159,7 +161,7 @@ def takeover(session: Session) -> Result:
             return Result("the lock is free; nothing to take over", {"schema_version": 1})
         if run is None:
             return Result(f"the lock is free again; it was {lease.taken_from}", {})
-        migrating.note_takeover(session, lease, run)
+        note_takeover(session, lease, run)
         go_on = "invoke migrate" if run.state.status is Status.OPEN else undo_command(run)
         text = f"run {run.id} is yours, and the lock free; go on with: {go_on}"
         return Result(text, document(run))
@@ -172,7 +174,7 @@ def _recorded(session: Session, run: Run, left: Path) -> str:
             run.journal.reload()
             log = RunLog(run.journal, lease.confirm, lambda _: None)
             inbox.take(run.directory, log, session.world)
-            migrating.show_report(session, run.id)
+            show_report(session, run.id)
             return ""
     except LockHeld:
         if session.world.clock.wait_until(lambda: not left.exists(), TAKEN_S):
@@ -195,7 +197,7 @@ def _held(run: Run) -> bool:
 
 
 def _at_gate(run: Run) -> bool:
-    step = _current(run)
+    step = current_step(run)
     known = run.state.steps.get(step.id) if step else None
     if known is None or known.event is not Event.JUDGED:
         return False
@@ -203,54 +205,6 @@ def _at_gate(run: Run) -> bool:
 
 
 AWAITED: Mapping[str, Callable[[Run], bool]] = {"done": _done, "held": _held, "gate": _at_gate}
-
-
-def _blocking(session: Session, run: Run, standing: Standing, owner: str) -> tuple[str, str]:
-    """Return what keeps the run from going on, and what clears it; empty when it has ended."""
-    state = run.state
-    if state.status in {Status.DONE, Status.ROLLED_BACK}:
-        return "", ""
-    if state.status is Status.OPEN and (asked := _asked(session, run, standing)):
-        return asked
-    if standing is Standing.HELD:
-        return f"{owner} works on it{_at(run)}", "see it end with: invoke wait"
-    if standing is Standing.ELSEWHERE:
-        return f"{owner} works on it{_at(run)}", "if that machine is dead: invoke takeover"
-    if state.status is Status.OPEN:
-        return f"next is {_next(run, state)}", "go on with: invoke migrate"
-    if state.status is Status.ROLLING_BACK:
-        return "the way back was cut short", f"finish it with: {undo_command(run)}"
-    return "the old state is not proved", f"mend what it names, then: {undo_command(run)}"
-
-
-def _asked(session: Session, run: Run, standing: Standing) -> tuple[str, str] | None:
-    control = _control(session, run)
-    idle = standing in {Standing.FREE, Standing.DEAD}
-    if (request := control.asked(Wish.ABORT)) is not None:
-        clear = "carry it out with: invoke abort" if idle else "see it end with: invoke wait"
-        return f"abort was asked for {request}", clear
-    if (request := control.asked(Wish.HOLD)) is not None:
-        after = ", then go on with: invoke migrate" if idle else ""
-        return f"held {request}", f"clear it with: invoke release{after}"
-    return None
-
-
-def _at(run: Run) -> str:
-    step = _current(run)
-    return f", at step {step.number} {step.title}" if step else ""
-
-
-def _next(run: Run, state: RunState) -> str:
-    step = _current(run)
-    if step is None:
-        return "the end"
-    known = state.steps.get(step.id)
-    said = f": {known.reason}" if known and known.reason else ""
-    return f"step {step.number} {step.title}{said}"
-
-
-def _current(run: Run) -> Step | None:
-    return next((s for s in run.plan.steps if not has_good_evidence(run, s.id)), None)
 
 
 def _newest(session: Session) -> Run:
@@ -267,10 +221,6 @@ def _open_run(session: Session, *allowed: Status) -> Run:
     if run.state.status not in allowed:
         raise InvalidInput(
             f"run {run.id} is {run.state.status.value}: there is nothing to stop or let go on",
-            next_command=undo_command(run),
+            next_command="invoke status",
         )
     return run
-
-
-def _control(session: Session, run: Run) -> Control:
-    return Control(run.directory, session.world)

@@ -137,3 +137,23 @@ def _document(where: Path, found: Verification) -> dict[str, object]:
         ],
         "notes": list(found.notes),
     }
+
+
+def show_report(session: Session, run_id: str) -> Result:
+    """Write the report again from the journal and say where it is."""
+    run = chosen_run(session, run_id)
+    paths = write_report(session, run)
+    return Result(
+        "\n".join(shown(path) for path in paths),
+        {"schema_version": 1, "files": [str(p) for p in paths]},
+    )
+
+
+def chosen_run(session: Session, run_id: str) -> Run:
+    """Return a run, the newest for ""; raises InvalidInput when there is none."""
+    run = session.store.load(run_id) if run_id else session.store.latest()
+    if run is None:
+        raise InvalidInput(
+            f"there is no run under {session.store.root}", next_command="invoke migrate"
+        )
+    return run

@@ -88,7 +88,8 @@ def _billed(measured: Measured, order: Order) -> Observed:
         for row in measured.records
         if row["request_id"] in usages
     )
-    return _sample(Charges(charges), measured, (f"prices as of {order.prices.as_of}",))
+    as_of = order.prices.as_of.isoformat()
+    return _sample(Charges(charges, as_of), measured, (f"prices as of {as_of}",))
 
 
 def _captured(measured: Measured, order: Order) -> Observed:
@@ -160,9 +161,9 @@ def _charge(row: Mapping[str, object], usage: Mapping[str, int], prices: PriceTa
     tariff, told = prices.tariff(str(row["model"])), row["cost_usd"]
     billed = None if told is None else Decimal(str(told))
     if tariff is None or row.get("terms"):  # the record does not say all such a price depends on
-        return Charge(str(row["request_id"]), billed, None, None)
+        return Charge(str(row["request_id"]), billed, None, None, str(row["model"]))
     costs = [tariff.cost_usd(_usage(usage, hour=hour)) for hour in (False, True)]
-    return Charge(str(row["request_id"]), billed, min(costs), max(costs))
+    return Charge(str(row["request_id"]), billed, min(costs), max(costs), str(row["model"]))
 
 
 def _usage(usage: Mapping[str, int], *, hour: bool) -> Usage:

@@ -22,6 +22,7 @@ from cco_migrate.planning import (
     canary_order,
     cutover_preflight,
     preflight,
+    prices_preflight,
     rehearsed,
     removal_preflight,
     soak_forecast,
@@ -70,6 +71,7 @@ def look(
     note("proof", preflight.check_gateway(plan, inputs, context))
     note("state", cutover_preflight.check_record(inputs, context))
     note("validated", cutover_preflight.check_gate(inputs, context))
+    note("validated", prices_preflight.check_charges(inputs, context))
     if plan.changes and inputs.cutover.phase != VALIDATION:
         note(plan.steps[0].id, rehearsed.check_rehearsal(inputs, context, waived))
         plan = basis.rehearsed(plan, rehearsed.relied_on(inputs, context))
@@ -110,7 +112,8 @@ def is_done(plan: Plan, context: Context) -> bool:
 def restored(plan: Plan) -> str:
     """Return what the way back has proved."""
     if phase_of(plan) == HARD:
-        return "the branch of the removal is gone; its tag and its bundle stay"
+        said = "the branch of the removal is gone; its tag and its bundle stay"
+        return f"{said}; a merge that was not fetched here is not taken back: git fetch, and look"
     if not plan.way_back:
         return "nothing had been changed"
     params = plan.step("back-routes").params

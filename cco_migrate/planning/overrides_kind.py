@@ -16,7 +16,13 @@ from cco_migrate.errors import InvalidInput
 from cco_migrate.migrations import Inputs
 from cco_migrate.migrations.inputs import Verification
 from cco_migrate.model import Plan
-from cco_migrate.planning import basis, overrides_preflight, preflight, soak_forecast
+from cco_migrate.planning import (
+    basis,
+    overrides_preflight,
+    preflight,
+    prices_preflight,
+    soak_forecast,
+)
 from cco_migrate.planning.overrides_preflight import check_files
 from cco_migrate.planning.preflight import Line, Seen, failed
 from cco_migrate.runs.store import RunStore
@@ -45,7 +51,8 @@ def look(
         plan, lines = basis.forecast(plan, inputs, context, waived)
         note(basis.TRAFFIC, lines)
     note(basis.TRAFFIC, overrides_preflight.check_verification(plan, inputs))
-    note("cost", overrides_preflight.check_prices(inputs, context.world.clock.now().date()))
+    note("cost", prices_preflight.check_prices(inputs, context.world.clock.now().date()))
+    note("cost", prices_preflight.check_charges(inputs, context))
     if inputs.soak is not None and not failed(seen):
         note("soak", soak_forecast.check_soak(inputs.soak, context))
     if plan.changes and not failed(seen):

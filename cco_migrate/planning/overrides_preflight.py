@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
 
-from cco_migrate import config, costs
+from cco_migrate import config
 from cco_migrate.checks.configuration import findings, git_state, observed_models
 from cco_migrate.checks.sending import resolve_credential
 from cco_migrate.config import ConfigName
@@ -17,8 +16,6 @@ from cco_migrate.migrations.model_overrides import fix_edits
 from cco_migrate.model import Plan
 from cco_migrate.planning.preflight import Line, Mark, line_of, planned_files
 from cco_migrate.verdict import Finding, Severity
-
-MAX_PRICE_AGE_DAYS = 90
 
 
 def check_files(inputs: Inputs, context: Context) -> list[Line]:
@@ -101,18 +98,6 @@ def check_verification(plan: Plan, inputs: Inputs) -> list[Line]:
             Mark.OK,
             f"verification: {len(verify.models)} requests, {verify.streamed} streamed{paid}",
         )
-    ]
-
-
-def check_prices(inputs: Inputs, today: date) -> list[Line]:
-    """Say when the price table is so old that costs may be wrong; nothing otherwise."""
-    table = costs.known_prices(inputs.files)
-    age_days = table.age_days(today)
-    if age_days <= MAX_PRICE_AGE_DAYS:
-        return []
-    text = f"the prices are of {table.as_of}, {age_days} days old, and costs may be wrong"
-    return [
-        Line(Mark.WARN, f"{text}; install a newer version, or write costTracking.pricingOverrides")
     ]
 
 

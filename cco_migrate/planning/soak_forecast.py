@@ -26,7 +26,7 @@ from cco_migrate.migrations import Inputs
 from cco_migrate.planning.preflight import Line, Mark
 from cco_migrate.session import MigrateOptions
 from cco_migrate.soak.counted import MINUTE_S
-from cco_migrate.soak.evidence import Tally
+from cco_migrate.soak.looks import Tally
 from cco_migrate.soak.probes import count
 from cco_migrate.soak.terms import SOAKED, SYNTHETIC, Offer, Soak, Waiver, make_soak
 from cco_migrate.world import Files

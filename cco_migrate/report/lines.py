@@ -13,7 +13,8 @@ from statistics import fmean, median
 
 from cco_migrate.durations import show_duration
 from cco_migrate.model import JsonObject
-from cco_migrate.soak.evidence import OVERHEAD_S, OVERHEADS, OVERRIDDEN, Look, Tally
+from cco_migrate.soak.evidence import OVERHEAD_S, OVERHEADS, OVERRIDDEN
+from cco_migrate.soak.looks import Look, Tally
 
 POINTS = 60
 """Of a line, at most."""

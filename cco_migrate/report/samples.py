@@ -10,8 +10,8 @@ from cco_migrate.errors import Undecided
 from cco_migrate.judge.gate import Unmeasured
 from cco_migrate.model import Plan
 from cco_migrate.report.lines import Stage
-from cco_migrate.soak.evidence import Look
 from cco_migrate.soak.log import SoakLog
+from cco_migrate.soak.looks import Look
 from cco_migrate.soak.terms import USES as SOAK
 from cco_migrate.world import Files
 

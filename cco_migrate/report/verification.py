@@ -6,45 +6,23 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 
 from cco_migrate.errors import InvalidInput, ToolkitError, Undecided
-from cco_migrate.model import JsonObject, Plan, Step, canonical
-from cco_migrate.progress import typed
+from cco_migrate.model import Plan, Step, canonical
 from cco_migrate.report import manifest as manifests
-from cco_migrate.report.conclusions import conclusions
-from cco_migrate.report.context import build
+from cco_migrate.report.claims import report_faults
+from cco_migrate.report.faults import Fault
 from cco_migrate.report.manifest import FILENAME, GROWING, Checksum, Manifest
 from cco_migrate.report.recomputation import Recomputed, recompute
-from cco_migrate.report.rendering import DOCUMENT, TEMPLATES, render
-from cco_migrate.report.samples import Stages, looks_of
-from cco_migrate.runs.journal import Entry, Event, read_lines, replay
+from cco_migrate.report.samples import looks_of
+from cco_migrate.runs.journal import Entry, Event, read_lines
 from cco_migrate.soak.log import SoakLog, filename
 from cco_migrate.soak.terms import USES as SOAK
 from cco_migrate.soak.terms import Soak
 from cco_migrate.world import Files
 
 PLAN, JOURNAL = "plan.json", "journal.jsonl"
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Something that is not as it was written.
-
-    Attributes:
-        file: Its path inside the run's folder.
-        line: Where in it, counted from 1; None when only the whole file is known to differ.
-        said: What is wrong.
-    """
-
-    file: str
-    line: int | None
-    said: str
-
-    def __str__(self) -> str:
-        """Return `file:line: what is wrong`."""
-        return f"{self.file}{'' if self.line is None else f':{self.line}'}: {self.said}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +91,7 @@ def _content_faults(
         # A soak may have gone on: the report was written of what there was then.
         sizes = {name: one.size_bytes for name, one in manifest.files.items()}
         stages = looks_of(plan, directory, files, sizes)
-        found += _report_faults(plan, entries, bundle, manifest, stages)
+        found += report_faults(plan, entries, bundle, manifest, stages)
     return found, verdicts
 
 
@@ -171,48 +149,6 @@ def _soak_differs(
                 yield Fault(JOURNAL, line, f"its statistics are not those of {name}")
 
 
-def _report_faults(
-    plan: Plan,
-    entries: Sequence[Entry],
-    bundle: Mapping[str, bytes],
-    manifest: Manifest,
-    stages: Stages,
-) -> Iterator[Fault]:
-    """Say in which line a report was changed, and what it claims that the journal does not."""
-    origin = manifest.origin
-    told = entries[: origin.journal_lines]
-    state = replay(told)
-    if state is None:
-        return
-    changed = [
-        name
-        for name in (DOCUMENT, *TEMPLATES)
-        if name in bundle and manifest.files.get(name) != Checksum.of(bundle[name])
-    ]
-    written = render(plan, state, origin.version, origin.at, told, stages) if changed else {}
-    for name in changed:
-        data = typed(written[name], origin.program).encode()
-        if manifest.files.get(name) == Checksum.of(data):  # else another version had written it
-            line = _first_difference(data, bundle[name])
-            yield Fault(name, line, "it was changed after it was written")
-    if DOCUMENT in bundle and DOCUMENT not in changed:
-        expected = build(plan, state, origin.version, origin.at, stages=stages)
-        yield from _claims(bundle[DOCUMENT], expected)
-
-
-def _claims(data: bytes, expected: JsonObject) -> Iterator[Fault]:
-    """Compare what a report concludes with what the journal does."""
-    try:
-        written = json.loads(data)
-        claimed, found = conclusions(written), conclusions(expected)
-    except (ValueError, KeyError, TypeError) as error:
-        yield Fault(DOCUMENT, None, f"not a readable report ({error!r})")
-        return
-    for one, other in zip_longest(claimed, found):
-        if one != other:
-            yield Fault(DOCUMENT, None, f"it says {one}, the journal gives {other}")
-
-
 def _changed(bundle: Mapping[str, bytes], manifest: Manifest) -> Iterator[Fault]:
     for name, known in manifest.files.items():
         data = bundle.get(name)
@@ -240,14 +176,3 @@ def _placed(name: str, error: ToolkitError) -> Fault:
     _, _, rest = str(error).partition(f"{name}:")
     line, _, said = rest.partition(":")
     return Fault(name, int(line), said.strip())
-
-
-def _first_difference(before: bytes, now: bytes) -> int:
-    """Return the first line that differs, counted from 1."""
-    pairs = zip(before.split(b"\n"), now.split(b"\n"), strict=False)
-    same = 0
-    for one, other in pairs:
-        if one != other:
-            break
-        same += 1
-    return same + 1

@@ -116,7 +116,8 @@ def _decode(line: bytes, prev: str, path: Path, number: int) -> tuple[Entry, str
         return ToolkitError(
             f"{path}:{number}: {why}; the journal was changed by something else",
             state="Nothing was changed. What the run did can no longer be proved from its journal.",
-            next_command="invoke rollback --by backup",
+            next_command="invoke backup.list, invoke backup.restore --id ID, invoke gateway.reload"
+            f"; then move {path.parent} elsewhere",
         )
 
     try:

@@ -103,9 +103,10 @@ def charged(records: Iterable[Record], prices: PriceTable) -> ChargeTotals:
 
     What never had a price is left out: answers from the cache, special terms, unknown usage.
     """
-    plain = [row for row in records if _is_plain(row)]
+    plain = [row for row in records if is_plain(row)]
     tariffs = {model: _tariffs(model, prices) for model in {str(row["model"]) for row in plain}}
-    return ChargeTotals.of(_charge(row, tariffs[str(row["model"])]) for row in plain)
+    found = (_charge(row, tariffs[str(row["model"])]) for row in plain)
+    return ChargeTotals.of(found, prices.as_of.isoformat())
 
 
 def charges_json(found: ChargeTotals | None) -> JsonObject | None:
@@ -113,7 +114,9 @@ def charges_json(found: ChargeTotals | None) -> JsonObject | None:
     if found is None:
         return None
     money = {"billed_usd": str(found.billed_usd), "computed_usd": str(found.computed_usd)}
-    return {**asdict(found), **money, "named": list(found.named)}
+    row = {**asdict(found), **money, "named": list(found.named), "models": list(found.models)}
+    # As an earlier version wrote it, which said neither: its evidence must give the same again.
+    return {name: one for name, one in row.items() if one or name not in {"models", "as_of"}}
 
 
 def charges_of(row: Mapping[str, Any] | None) -> ChargeTotals | None:  # Any: JSON
@@ -121,10 +124,12 @@ def charges_of(row: Mapping[str, Any] | None) -> ChargeTotals | None:  # Any: JS
     if row is None:
         return None
     money = {name: Decimal(row[name]) for name in ("billed_usd", "computed_usd")}
-    return ChargeTotals(**{**row, **money, "named": tuple(row["named"])})
+    names = {name: tuple(row.get(name, ())) for name in ("named", "models")}
+    return ChargeTotals(**{**row, **money, **names})
 
 
-def _is_plain(row: Record) -> bool:
+def is_plain(row: Record) -> bool:
+    """Whether what a request cost follows from its record."""
     tokens = all(isinstance(row.get(name), int) for name in _TOKENS)
     # A gateway that does not say on which terms it bills may bill in a way nobody here knows.
     terms = row.get("terms") == [] and row.get("cache") is None
@@ -146,7 +151,7 @@ def _charge(row: Record, tariffs: tuple[Tariff, ...]) -> Charge:
     billed = None if row.get("cost_usd") is None else Decimal(str(row["cost_usd"]))
     costs = [one.cost_usd(_usage(row, hour=hour)) for one in tariffs for hour in (False, True)]
     low, high = (min(costs), max(costs)) if costs else (None, None)
-    return Charge(str(row["request_id"]), billed, low, high)
+    return Charge(str(row["request_id"]), billed, low, high, str(row["model"]))
 
 
 def _usage(row: Record, *, hour: bool) -> Usage:

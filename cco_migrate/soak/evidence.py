@@ -1,4 +1,4 @@
-"""What a soak has seen so far: looks, folded into the evidence of each criterion. Pure."""
+"""What a soak has seen so far: its looks folded into the evidence of each criterion. Pure."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from cco_migrate.judge.ruling import Conditions
 from cco_migrate.judge.ruling import Evidence as Statistics
 from cco_migrate.model import JsonObject
 from cco_migrate.soak.counted import Numbered, Overhead, charges_json, charges_of
+from cco_migrate.soak.looks import Look, Tally, invariant_json, invariant_of
 from cco_migrate.soak.terms import (
     AVAILABILITY,
     CHARGED,
@@ -32,96 +33,6 @@ OVERHEAD_S, OVERHEADS = "gateway_overhead_seconds_sum", "gateway_overhead_second
 """Counters of what the gateway itself took, and of how many requests."""
 OVERRIDDEN = "cco_overrides_total"
 """Counter of the requests whose model was overridden: shown over time, judged by nobody."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """Requests that ended since the look before.
-
-    Attributes:
-        k: Failures.
-        n: Requests that succeeded or failed.
-        aborted: Requests that ended by the client's doing: broken off, or refused for its fault.
-    """
-
-    k: int = 0
-    n: int = 0
-    aborted: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One reading of what only grows.
-
-    Attributes:
-        values: By name of the counter; empty when there was none to read.
-        boots: The processes they are summed over; empty when nobody says.
-    """
-
-    values: Mapping[str, float] = field(default_factory=dict)
-    boots: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What was seen at one time; a line of the evidence file.
-
-    Attributes:
-        at: Time of day, UTC: it has to mean the same to the process that goes on after a kill.
-        up: Whether the health endpoint answered well.
-        tallies: By criterion; one that is not there was not measured.
-        through: Id of the newest audit record that was counted.
-        loaded: Whether every worker has the planned configuration; None when nobody said.
-        integrity: Whether the counters fit those of the look before; None when they were not read.
-        counters: The newest reading there is, from now or before.
-        missing: Why something was not measured, by criterion.
-        charges: Of the requests that ended since the look before; None when nobody could tell.
-        numbered: Of the requests since the look before; None when nobody could tell.
-    """
-
-    at: datetime
-    up: bool
-    tallies: Mapping[str, Tally] = field(default_factory=dict)
-    through: int = 0
-    loaded: Invariant | None = None
-    integrity: Invariant | None = None
-    counters: Reading = Reading()
-    missing: Mapping[str, str] = field(default_factory=dict)
-    charges: ChargeTotals | None = None
-    numbered: Numbered | None = None
-
-    def to_json(self) -> Mapping[str, object]:
-        """Return it as JSON values."""
-        return {
-            "at": self.at.isoformat(),
-            "up": self.up,
-            "tallies": {name: asdict(one) for name, one in self.tallies.items()},
-            "through": self.through,
-            "loaded": _listed(self.loaded),
-            "integrity": _listed(self.integrity),
-            "counters": {**self.counters.values},
-            "boots": list(self.counters.boots),
-            "missing": dict(self.missing),
-            "charges": charges_json(self.charges),
-            "numbered": None if self.numbered is None else asdict(self.numbered),
-        }
-
-    @classmethod
-    def from_json(cls, row: JsonObject) -> Look:
-        """Rebuild it; raises KeyError, TypeError or ValueError for a row of another shape."""
-        return cls(
-            datetime.fromisoformat(row["at"]),
-            row["up"],
-            {name: Tally(**one) for name, one in row["tallies"].items()},
-            row["through"],
-            _invariant(row["loaded"]),
-            _invariant(row["integrity"]),
-            Reading(row["counters"], tuple(row["boots"])),
-            row["missing"],
-            # A line of an earlier version has neither.
-            charges_of(row.get("charges")),
-            _numbered(row.get("numbered")),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +124,8 @@ class Evidence:
         return {
             "rates": {name: asdict(rate) for name, rate in self.rates.items()},
             "outages": asdict(outages),
-            "loaded": _listed(self.loaded),
-            "integrity": _listed(self.integrity),
+            "loaded": invariant_json(self.loaded),
+            "integrity": invariant_json(self.integrity),
             "overhead": asdict(self.overhead.ended),
             "charges": charges_json(self.charges),
             "numbered": asdict(self.numbered),
@@ -241,7 +152,7 @@ def _evidence(name: str, statistics: JsonObject) -> Statistics | None:
     if name == AVAILABILITY:
         return Outages(**statistics["outages"])
     if name in {LOADED, INTEGRITY}:
-        return _invariant(statistics["loaded" if name == LOADED else "integrity"])
+        return invariant_of(statistics["loaded" if name == LOADED else "integrity"])
     if name in _ADDED_UP:
         # A journal of an earlier version has none of them.
         return _ADDED_UP[name](statistics) if "charges" in statistics else None
@@ -267,10 +178,6 @@ def _parts(look: Look) -> tuple[tuple[str, object], ...]:
     )
 
 
-def _numbered(row: JsonObject | None) -> Numbered | None:
-    return None if row is None else Numbered(**row)
-
-
 def _counted(rate: Rate, tally: Tally) -> Rate:
     return Rate(rate.k + tally.k, rate.n + tally.n, rate.aborted + tally.aborted)
 
@@ -280,13 +187,3 @@ def _joined(known: Invariant | None, now: Invariant | None) -> Invariant | None:
         return now or known
     broken = tuple(dict.fromkeys((*known.broken, *now.broken)))
     return Invariant(known.checked + now.checked, broken, now.explained)
-
-
-def _listed(found: Invariant | None) -> JsonObject | None:
-    return None if found is None else asdict(found)
-
-
-def _invariant(row: JsonObject | None) -> Invariant | None:
-    if row is None:
-        return None
-    return Invariant(row["checked"], tuple(row["broken"]), tuple(row["explained"]))

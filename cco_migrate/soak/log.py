@@ -11,7 +11,8 @@ from pathlib import Path
 
 from cco_migrate.errors import Undecided
 from cco_migrate.model import JsonObject, canonical
-from cco_migrate.soak.evidence import Evidence, Look
+from cco_migrate.soak.evidence import Evidence
+from cco_migrate.soak.looks import Look
 from cco_migrate.verdict import Verdict
 from cco_migrate.world import Files
 

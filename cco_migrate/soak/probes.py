@@ -24,15 +24,8 @@ from cco_migrate.probes.records import PAGE, read_newest
 from cco_migrate.probes.sequences import Followed, follow
 from cco_migrate.probes.site import Site
 from cco_migrate.soak.counted import Numbered, charged
-from cco_migrate.soak.evidence import (
-    OVERHEAD_S,
-    OVERHEADS,
-    OVERRIDDEN,
-    Evidence,
-    Look,
-    Reading,
-    Tally,
-)
+from cco_migrate.soak.evidence import OVERHEAD_S, OVERHEADS, OVERRIDDEN, Evidence
+from cco_migrate.soak.looks import Look, Reading, Tally
 from cco_migrate.soak.terms import CHARGED, GAPS, INTEGRITY, LOADED, OVERHEAD, SYNTHETIC, Soak
 
 _RECORDED = ("error-rate", "streaming-failures")

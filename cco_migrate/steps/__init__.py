@@ -9,7 +9,7 @@ from cco_migrate.model import JsonObject, Step
 from cco_migrate.steps.bundles import Bundle, RestoreBundle
 from cco_migrate.steps.creation import EditOrCreateFile
 from cco_migrate.steps.files import BackupFiles, EditFile
-from cco_migrate.steps.git import Commit, Revert, Tag
+from cco_migrate.steps.git import Commit, Revert
 from cco_migrate.steps.recovery import LastClient
 from cco_migrate.steps.removal import NewBranch, Remove, TakeBack
 from cco_migrate.steps.report import WriteReport
@@ -20,6 +20,7 @@ from cco_migrate.steps.services import (
     StartService,
     StopService,
 )
+from cco_migrate.steps.tags import Tag
 
 __all__ = ["ACTIONS", "Action"]
 

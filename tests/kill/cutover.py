@@ -20,8 +20,8 @@ from cco_migrate.checks.client_requests import small_request
 from cco_migrate.checks.daemon_record import accepts
 from cco_migrate.checks.held_gate import USES, GateHeld
 from cco_migrate.checks.sending import send_requests
-from cco_migrate.commands import migrating
 from cco_migrate.commands.reporting import reported
+from cco_migrate.commands.running import engine_of, note_takeover
 from cco_migrate.context import Context
 from cco_migrate.demo import free_ports
 from cco_migrate.model import JsonObject, Step
@@ -57,13 +57,13 @@ def carried_out(phase: int, session: Session) -> Result:
     with session.locked("cutover") as lease:
         found = session.store.unfinished()
         if found is not None:
-            migrating.note_takeover(session, lease, found)
+            note_takeover(session, lease, found)
         else:
             plan, _ = make_plan(session, replace(MIGRATION, phase=phase))
             if nothing_to_do(session, plan):
                 return unchanged(session, plan)
             found = session.store.create(plan)
-        whole = migrating.engine_of(session, found, lease)
+        whole = engine_of(session, found, lease)
         engine = replace(whole, checks={**whole.checks, USES: GateHeld(hold)})
         reported(session, found, engine.run)
     return Result(f"run {found.id}")

@@ -54,6 +54,23 @@ def test_restore_and_its_undo_bring_both_states_back_to_the_byte(migrated: Any) 
     assert (undone.code, migrated.tree()) == (0, after), undone.err
 
 
+def test_damaged_journal_names_a_way_back_that_can_be_taken(migrated: Any) -> None:
+    (journal,) = (migrated.home / "migrate" / "runs").glob("*/journal.jsonl")
+    whole = journal.read_bytes()
+    journal.write_bytes(whole.replace(b'"run"', b'"ran"', 1))
+    for command in (("status",), ("rollback", "--by", "backup", "--yes")):
+        refused = migrated.run(*command)
+        assert "backup.restore --id ID" in refused.err
+        assert f"then move {journal.parent} elsewhere" in refused.err
+    done = migrated.run("backup.restore", "--id", first_id(migrated), "--yes", "--json")
+    assert done.code == 0, done.err
+    assert "whether a run is open cannot be told" in done.err
+    assert "enabled = false" in migrated.config.read_text()
+    undone = migrated.run("backup.restore", "--id", done.document["before"], "--yes")
+    journal.write_bytes(whole)
+    assert undone.code == 0, undone.err
+
+
 def test_one_file_is_restored_from_a_copy_made_by_hand(migrated: Any) -> None:
     before = migrated.config.read_bytes()
     by_hand = migrated.config.with_name("model-overrides.toml.backup.20251115-120000")

@@ -14,7 +14,8 @@ import pytest
 from invoke.collection import Collection
 from invoke.tasks import Task
 
-from cco_migrate import cli, errors, options, tasks
+from cco_migrate import cli, errors, options
+from cco_migrate.tasks import steps
 
 ROOT = Path(cli.__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -56,7 +57,7 @@ TASKS = {
     "abort", "approve", "backup.list", "check", "codes", "demo.down", "demo.up", "gateway.reload",
     "gateway.start", "gateway.stop", "hold", "migrate", "plan", "release", "report.show",
     "rollback.run", "status", "takeover", "wait",
-    *(f"step.{name}" for name in tasks.STEPS),
+    *(f"step.{name}" for name in steps.STEPS),
 }  # fmt: skip
 
 
@@ -175,6 +176,17 @@ def test_usage_errors_exit_64_and_do_nothing(tmp_path: Path, words: Sequence[str
     done = run(SCRIPT, *words, home=tmp_path)
     assert done.returncode == 64
     assert "nothing was done" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert_nothing_done(tmp_path)
+
+
+@BOTH
+def test_word_where_a_number_belongs_is_told_without_a_traceback(
+    tmp_path: Path, program: Sequence[str]
+) -> None:
+    done = run(program, "migrate", "--requests", "x", home=tmp_path)
+    assert done.returncode == 64
+    assert done.stderr.startswith("--requests x: write a whole number")
     assert "Traceback" not in done.stderr
     assert_nothing_done(tmp_path)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from cco_migrate import config, engine, tasks
+from cco_migrate import config, engine
 from cco_migrate.checks import CHECKS
 from cco_migrate.config import ConfigName
 from cco_migrate.criteria import CRITERIA
@@ -21,6 +21,7 @@ from cco_migrate.model import Instance, Plan
 from cco_migrate.runs.store import PREFIX
 from cco_migrate.soak.terms import Offer, Soak, Waiver, make_soak
 from cco_migrate.steps import ACTIONS
+from cco_migrate.tasks import steps
 
 FILE = b"""\
 [overrides]
@@ -59,7 +60,7 @@ def test_plan_has_the_documented_steps_and_names_code_that_exists(
     plan = made(replace(inputs, fix=fix, replace=swap, soak=soak))
     ids = [step.id for step in plan.steps]
     optional = {"fix": fix, "soak": soak is not None}
-    assert ids == [name for name in tasks.STEPS if optional.get(name, True)]
+    assert ids == [name for name in steps.STEPS if optional.get(name, True)]
     numbers = [step.number for step in plan.steps if step.id not in optional]
     assert numbers == list(range(1, 13))
     known = ACTIONS.keys() | CHECKS.keys() | engine.SOAK.keys()

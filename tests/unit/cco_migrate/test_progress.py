@@ -11,7 +11,8 @@ import pytest
 
 from cco_migrate.errors import InvalidInput
 from cco_migrate.model import Step
-from cco_migrate.progress import Output, PlainView, line_of, typed
+from cco_migrate.progress import Output, typed
+from cco_migrate.views import PlainView, line_of
 from cco_migrate.world import World
 
 STEP = Step(7, "restart", "restart", "service.replace")

@@ -7,7 +7,7 @@ import pytest
 from cco_migrate import resources, runbook
 from cco_migrate.migrations import MIGRATIONS
 from cco_migrate.migrations.guide import GUIDES
-from cco_migrate.tasks import STEPS
+from cco_migrate.tasks.steps import STEPS
 
 
 def test_every_migration_has_a_guide() -> None:

@@ -143,8 +143,9 @@ def test_nothing_can_be_asked_of_a_run_that_ended(session: Session, run: Run, ev
         lambda: operating.abort(session, why="", timeout_s=0),
     )
     for ask in asks:
-        with pytest.raises(InvalidInput, match="there is nothing to stop or let go on"):
+        with pytest.raises(InvalidInput, match="there is nothing to stop or let go on") as raised:
             ask()
+        assert raised.value.next_command == "invoke status"  # nothing that undoes a good run
     assert not list(run.directory.glob("*.request.json"))
 
 

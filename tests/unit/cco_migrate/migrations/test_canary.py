@@ -18,7 +18,8 @@ from cco_migrate.errors import InvalidInput
 from cco_migrate.migrations import MIGRATIONS, Inputs
 from cco_migrate.migrations.canary import parse_shares
 from cco_migrate.migrations.gateway_cutover import KIND
-from cco_migrate.migrations.guide import CANARY, guide_of
+from cco_migrate.migrations.guide import guide_of
+from cco_migrate.migrations.guide.gateway_cutover import CANARY
 from cco_migrate.migrations.inputs import Canary, Cutover, Verification
 from cco_migrate.model import Instance, Plan
 from cco_migrate.planning.preflight import planned_files

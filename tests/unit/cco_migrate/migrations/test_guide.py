@@ -12,7 +12,10 @@ from cco_migrate.config import ConfigName
 from cco_migrate.criteria import CRITERIA
 from cco_migrate.migrations import MIGRATIONS, Inputs
 from cco_migrate.migrations.gateway_cutover import KIND
-from cco_migrate.migrations.guide import CANARY, GUIDES, HARD, Commands, Guide, guide_of
+from cco_migrate.migrations.guide import GUIDES, guide_of
+from cco_migrate.migrations.guide.gateway_cutover import CANARY
+from cco_migrate.migrations.guide.hard_cutover import HARD
+from cco_migrate.migrations.guide.words import Commands, Guide
 from cco_migrate.migrations.inputs import Canary, Cutover, Verification
 from cco_migrate.model import Instance
 from cco_migrate.removal.manifest import read_manifest

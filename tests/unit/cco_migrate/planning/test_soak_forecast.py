@@ -22,7 +22,8 @@ from cco_migrate.model import OnNoGo
 from cco_migrate.planning import soak_forecast
 from cco_migrate.planning.preflight import Mark
 from cco_migrate.planning.soak_forecast import Asked, Present
-from cco_migrate.soak.evidence import Evidence, Look, Tally
+from cco_migrate.soak.evidence import Evidence
+from cco_migrate.soak.looks import Look, Tally
 from cco_migrate.soak.terms import Offer, Soak, make_soak
 from cco_migrate.world import Files
 

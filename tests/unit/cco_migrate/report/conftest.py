@@ -17,8 +17,8 @@ from cco_migrate.report.recomputation import JUDGES
 from cco_migrate.runs.journal import Event
 from cco_migrate.runs.store import Run
 from cco_migrate.session import Session
-from cco_migrate.soak.evidence import Look, Tally
 from cco_migrate.soak.log import Closed, SoakLog, Window
+from cco_migrate.soak.looks import Look, Tally
 from cco_migrate.soak.terms import USES as SOAK
 from cco_migrate.soak.terms import Offer, Waiver, make_soak
 from cco_migrate.target import Target

@@ -18,14 +18,8 @@ from cco_migrate.report import drawing
 from cco_migrate.report.lines import POINTS, Stage, over_time
 from cco_migrate.report.samples import looks_of
 from cco_migrate.runs.store import Run
-from cco_migrate.soak.evidence import (
-    OVERHEAD_S,
-    OVERHEADS,
-    OVERRIDDEN,
-    Look,
-    Reading,
-    Tally,
-)
+from cco_migrate.soak.evidence import OVERHEAD_S, OVERHEADS, OVERRIDDEN
+from cco_migrate.soak.looks import Look, Reading, Tally
 from cco_migrate.world import Files
 
 BEGUN = datetime.fromisoformat("2026-11-21T14:00:00+00:00")

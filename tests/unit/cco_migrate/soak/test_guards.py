@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from cco_migrate.costs import CostTracking
 from cco_migrate.criteria import CRITERIA
 from cco_migrate.judge.criterion import Criterion, Mode
-from cco_migrate.soak.evidence import Look
+from cco_migrate.soak.counted import charges_json, charges_of
 from cco_migrate.soak.log import SoakLog
+from cco_migrate.soak.looks import Look
 from cco_migrate.soak.terms import GUARDS, Offer, Soak
 from cco_migrate.verdict import Verdict
 from tests.unit.cco_migrate.soak.scene import COST_USD, TOKENS, Bench, criteria, ordered
@@ -77,6 +79,26 @@ def test_harm_takes_the_change_back(bench: Bench, harm: str) -> None:
     assert judgement.verdict is Verdict.NO_GO, judgement.summary
     assert said in judgement.summary
     assert bench.clock.at < HOUR_S  # it did not wait for its end
+
+
+def test_gateway_with_a_price_table_of_its_own_is_told_from_one_that_bills_wrong(
+    bench: Bench,
+) -> None:
+    soaking(bench)
+    bench.gateway.cost_usd = 2 * COST_USD
+    judgement = bench.soak()
+    assert judgement.verdict is Verdict.NO_GO, judgement.summary
+    as_of = CostTracking().prices().as_of
+    assert f"(gw_9, gw_8, gw_7 of claude-haiku-4-5, prices of {as_of})" in judgement.summary
+    assert "if the gateway bills by other prices, install its version" in judgement.summary
+
+
+def test_charges_of_an_earlier_version_stay_as_it_wrote_them() -> None:
+    told = {
+        "known": 2, "wrong": 1, "unknown": 0, "billed_usd": "3", "computed_usd": "2",
+        "named": ["gw_1"],
+    }  # fmt: skip
+    assert charges_json(charges_of(told)) == told
 
 
 def test_number_that_may_be_in_flight_is_not_lost_yet(bench: Bench) -> None:
