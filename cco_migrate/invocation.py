@@ -87,7 +87,8 @@ class _Argument(Argument):
         try:
             super().set_value(value, cast)
         except ValueError as error:
-            told = f"--{self.name} {value}: write a whole number\n  see: --help of the task"
+            option = str(self.name).replace("_", "-")
+            told = f"--{option} {value}: write a whole number\n  see: --help of the task"
             raise usage(told) from error
 
 

@@ -174,17 +174,15 @@ def _beside(session: Session, store: BackupStore) -> tuple[Sibling, ...]:
 
 
 def _refuse_open_run(session: Session) -> None:
-    try:
-        run = session.store.unfinished()
-    except ToolkitError as error:  # then a backup is the only way back that is left
-        session.out.say(f"  warn  whether a run is open cannot be told: {error}")
-        return
-    if run is not None:
+    unfinished, damages = session.store.open_or_damaged()
+    for run in unfinished:
         raise InvalidInput(
             f"run {run.id} is open; files are not changed under it",
             state="Nothing was changed by this command.",
             next_command=f"{undo_command(run)} --by backup",
         )
+    for damage in damages:  # of such a run a backup is the only way back that is left
+        session.out.say(f"  warn  whether a run is open cannot be told: {damage}")
 
 
 def _put_back(

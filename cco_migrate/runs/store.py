@@ -107,6 +107,18 @@ class RunStore:
         """Return the run that is neither done nor rolled back; there is at most one."""
         return next((run for run in reversed(self.all()) if run.state.status in UNFINISHED), None)
 
+    def open_or_damaged(self) -> tuple[list[Run], list[ToolkitError]]:
+        """Return the runs that are not over, and what is wrong with each that cannot be read."""
+        unfinished, damages = [], []
+        for folder in self._folders():
+            try:
+                run = self.load(folder.name)
+                if run.journal.entries and run.state.status in UNFINISHED:
+                    unfinished.append(run)
+            except ToolkitError as error:
+                damages.append(error)
+        return unfinished, damages
+
     def latest(self) -> Run | None:
         """Return the newest run; None when there is none."""
         return next(reversed(self.all()), None)

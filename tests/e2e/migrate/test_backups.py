@@ -89,7 +89,11 @@ def test_restore_under_an_open_run_is_refused(migrated: Any) -> None:
     journal = next((migrated.home / "migrate" / "runs").glob("*/journal.jsonl"))
     whole, tree = journal.read_bytes(), migrated.tree()
     journal.write_bytes(b"".join(whole.splitlines(keepends=True)[:-1]))  # killed before its end
+    other = journal.parent.with_name("0-damaged")  # takes nothing from what the others say
+    shutil.copytree(journal.parent, other)
+    (other / "journal.jsonl").write_bytes(whole.replace(b'"run"', b'"ran"', 1))
     done = migrated.run("backup.restore", "--id", first_id(migrated), "--yes")
+    shutil.rmtree(other)
     journal.write_bytes(whole)
     assert (done.code, migrated.tree()) == (8, tree)
     assert "is open" in done.err

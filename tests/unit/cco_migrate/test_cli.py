@@ -184,9 +184,9 @@ def test_usage_errors_exit_64_and_do_nothing(tmp_path: Path, words: Sequence[str
 def test_word_where_a_number_belongs_is_told_without_a_traceback(
     tmp_path: Path, program: Sequence[str]
 ) -> None:
-    done = run(program, "migrate", "--requests", "x", home=tmp_path)
+    done = run(program, "backup.prune", "--keep-days", "x", home=tmp_path)
     assert done.returncode == 64
-    assert done.stderr.startswith("--requests x: write a whole number")
+    assert done.stderr.startswith("--keep-days x: write a whole number")
     assert "Traceback" not in done.stderr
     assert_nothing_done(tmp_path)
 
