@@ -12,7 +12,7 @@ from cco_migrate.client import NotAGateway, Unreachable
 from cco_migrate.config import ConfigName
 from cco_migrate.context import Context
 from cco_migrate.errors import InvalidInput
-from cco_migrate.judge.charges import OTHER_PRICES
+from cco_migrate.judge.charges import likely_cause
 from cco_migrate.model import JsonObject, Step
 from cco_migrate.pricing.prices import PriceTable, Usage
 from cco_migrate.verdict import Judgement, Verdict
@@ -114,7 +114,8 @@ def _from_audit(rows: Sequence[Mapping[str, Any]], table: PriceTable) -> JsonObj
 def _priced(facts: JsonObject) -> str:
     """Return which prices were taken for what, and what to do when the gateway has others."""
     models = f" of {', '.join(facts['wrong_models'])}" if "wrong_models" in facts else ""
-    return f" (prices{models} as of {facts['prices_as_of']}); {OTHER_PRICES}"
+    cause = likely_cause(Decimal(facts["billed_usd"]), Decimal(facts["computed_usd"]))
+    return f" (prices{models} as of {facts['prices_as_of']}){cause}"
 
 
 def _usage(row: Mapping[str, Any]) -> Usage:  # Any: JSON

@@ -14,12 +14,11 @@ from cco_migrate.pricing.prices import PriceTable, Usage
 ROUNDING_USD = Decimal("0.000001")
 """A micro-dollar a request: the precision in which gateways tell a cost."""
 
-OTHER_PRICES = (
-    "if the gateway bills by other prices, install its version of this tool, "
+_OTHER_PRICES = (
+    "; if the gateway bills by other prices, install its version of this tool, "
     "or write costTracking.pricingOverrides"
 )
-"""What to do when no charge is wrong: the gateway and this tool have a price table each."""
-
+_THOUSANDFOLD = "; a thousand times too much: a price per million read as one per thousand"
 _SHOWN = 3
 _THOUSAND = (Decimal(950), Decimal(1050))
 
@@ -107,10 +106,7 @@ class ChargeTotals:
         billed, cost = self.billed_usd, self.computed_usd
         said = f"{self.wrong} of {self.known} charges wrong, ${billed:.6f} billed for ${cost:.6f}"
         said += f" ({', '.join(self.named)}{self._priced})" if self.named else ""
-        if self.wrong and cost and _THOUSAND[0] < billed / cost < _THOUSAND[1]:
-            said += "; a thousand times too much: a price per million read as one per thousand"
-        elif self.wrong and billed:
-            said += f"; {OTHER_PRICES}"
+        said += likely_cause(billed, cost) if self.wrong else ""
         return Estimate(
             self.known,
             self.wrong,
@@ -147,6 +143,16 @@ def charge(
     tariff = table.tariff(model)
     cost = None if tariff is None else tariff.cost_usd(usage)
     return Charge(request_id, billed, cost, cost, model)
+
+
+def likely_cause(billed_usd: Decimal, computed_usd: Decimal) -> str:
+    """Return what explains wrong charges of these sums, to be put behind it; "" when nothing does.
+
+    Gateway and tool have a price table each, so with other prices neither need be wrong.
+    """
+    if computed_usd and _THOUSAND[0] < billed_usd / computed_usd < _THOUSAND[1]:
+        return _THOUSANDFOLD
+    return _OTHER_PRICES if billed_usd else ""
 
 
 def _total(charges: list[Charge], name: str) -> Decimal:

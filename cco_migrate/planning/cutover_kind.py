@@ -71,7 +71,8 @@ def look(
     note("proof", preflight.check_gateway(plan, inputs, context))
     note("state", cutover_preflight.check_record(inputs, context))
     note("validated", cutover_preflight.check_gate(inputs, context))
-    note("validated", prices_preflight.check_charges(inputs, context))
+    if not failed(seen):
+        note("validated", prices_preflight.check_charges(inputs, context))
     if plan.changes and inputs.cutover.phase != VALIDATION:
         note(plan.steps[0].id, rehearsed.check_rehearsal(inputs, context, waived))
         plan = basis.rehearsed(plan, rehearsed.relied_on(inputs, context))

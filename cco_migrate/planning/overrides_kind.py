@@ -52,7 +52,8 @@ def look(
         note(basis.TRAFFIC, lines)
     note(basis.TRAFFIC, overrides_preflight.check_verification(plan, inputs))
     note("cost", prices_preflight.check_prices(inputs, context.world.clock.now().date()))
-    note("cost", prices_preflight.check_charges(inputs, context))
+    if not failed(seen):
+        note("cost", prices_preflight.check_charges(inputs, context))
     if inputs.soak is not None and not failed(seen):
         note("soak", soak_forecast.check_soak(inputs.soak, context))
     if plan.changes and not failed(seen):

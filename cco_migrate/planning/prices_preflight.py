@@ -7,7 +7,7 @@ from datetime import date
 from cco_migrate import costs
 from cco_migrate.client import NotAGateway, Unreachable
 from cco_migrate.context import Context
-from cco_migrate.judge.charges import OTHER_PRICES
+from cco_migrate.judge.charges import likely_cause
 from cco_migrate.migrations import Inputs
 from cco_migrate.planning.preflight import Line, Mark
 from cco_migrate.probes.audited import Record, real
@@ -39,8 +39,8 @@ def check_charges(inputs: Inputs, context: Context) -> list[Line]:
     if not found.wrong:
         return []
     text = f"the newest charge of {', '.join(found.models)} is not what its tokens cost by the "
-    text += f"prices of {found.as_of}, and the checks of charges would say NO-GO"
-    return [Line(Mark.WARN, f"{text}; {OTHER_PRICES}")]
+    text += f"prices of {found.as_of}, and the checks of charges may say NO-GO"
+    return [Line(Mark.WARN, text + likely_cause(found.billed_usd, found.computed_usd))]
 
 
 def _recorded(context: Context) -> tuple[Record, ...]:

@@ -133,7 +133,7 @@ def is_plain(row: Record) -> bool:
     tokens = all(isinstance(row.get(name), int) for name in _TOKENS)
     # A gateway that does not say on which terms it bills may bill in a way nobody here knows.
     terms = row.get("terms") == [] and row.get("cache") is None
-    return tokens and terms and row.get("model") is not None
+    return tokens and terms and isinstance(row.get("model"), str)
 
 
 def _tariffs(model: str, prices: PriceTable) -> tuple[Tariff, ...]:

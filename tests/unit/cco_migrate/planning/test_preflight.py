@@ -133,3 +133,19 @@ def test_gateway_that_bills_by_other_prices_is_warned_about_before_anything_is_c
             line.text
         )
         assert "costTracking.pricingOverrides" in line.text
+
+
+@pytest.mark.parametrize("cost_usd", [0, 1.5])
+def test_charge_that_no_price_explains_is_not_put_down_to_prices(
+    serve: Callable[[Callable[[str, str, bytes], Reply]], str],
+    context_at: Callable[[str], Context],
+    cost_usd: float,
+) -> None:
+    body = json.dumps({"entries": [row(cost_usd)]}).encode()
+    context = context_at(serve(lambda *_: (200, {}, body)))
+    inputs = Inputs(
+        context.instance, dict.fromkeys(ConfigName), fix=False, replace=True,
+        known_models=(), verification=Verification(),
+    )  # fmt: skip
+    (line,) = check_charges(inputs, context)
+    assert "pricingOverrides" not in line.text
