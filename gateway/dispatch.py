@@ -90,6 +90,7 @@ class Dispatcher:
         finally:
             if call.announcement:  # nobody was asked
                 self.say(call.announcement)
+                call.announcement.clear()
 
     async def _best(self, call: Call, turn: _Turn, found: _Found) -> Sent:
         """Return what is best, or raise, now that the first one did not serve the request."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -281,3 +282,17 @@ def test_overridden_request_fails_with_its_target_when_told_so(tmp_path: Path) -
         Setup({"a": (ANTHROPIC, answering(OVERLOADED))}, files=when_target_is_down("fail")),
         scenario,
     )
+
+
+@pytest.mark.parametrize("cache", ["false", "true"])
+def test_routing_is_told_once_when_nobody_can_be_asked(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, cache: str
+) -> None:
+    async def scenario(gateway: Gateway) -> None:
+        assert (await gateway.post(asking(x_unknown=1))).status == 400
+        assert gateway.asked("o") == []
+
+    files = {"gateway.toml": f"[cache]\nenabled = {cache}\n"}
+    with caplog.at_level(logging.INFO):
+        run(tmp_path, Setup({"o": (OPENAI, answering(SAID))}, {}, files), scenario)
+    assert "\n".join(caplog.messages).count("Routing request: ") == 1
