@@ -113,7 +113,7 @@ class Metrics:
             values[buckets[bisect_left(bounds_us, ttft_us)]] += 1
         usage = (record.usage if generated else None) or _NO_TOKENS
         latency, ttft, cost, input_, output, write, read = self._sums
-        self._sums = sums = (
+        sums = (
             latency + latency_us,
             ttft + (ttft_us or 0),
             cost + (record.cost_pico or 0),
@@ -123,6 +123,7 @@ class Metrics:
             read + usage.cache_read_tokens,
         )
         self._row.put(sums)
+        self._sums = sums
 
     def overhead(self, seconds: float) -> None:
         """Count what the gateway itself added to the time to an answer's first byte."""

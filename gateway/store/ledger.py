@@ -41,14 +41,6 @@ SWEEP_S = 60.0
 _OVERDUE_S = 60.0  # a writer that is never idle sweeps all the same
 _COMPLAIN_EVERY_S = 60.0
 _DAY_US = 86_400_000_000
-# What is wrong with a record, not with the file.
-_BAD_RECORD = (
-    apsw.ConstraintError,
-    apsw.TooBigError,
-    OverflowError,
-    TypeError,
-    UnicodeEncodeError,
-)
 
 T = TypeVar("T")
 Task = Callable[[apsw.Connection], None]
@@ -193,7 +185,7 @@ class Ledger:
             if not alone and len(group) < MAX_GROUP and not self._queue.empty():
                 self._take(group)
             records = self._finish(map(itemgetter(0), group))
-        except _BAD_RECORD as error:
+        except writing.BAD_RECORD as error:
             if len(group) > 1:  # one bad record must not take the others with it
                 for job in group:
                     self._commit([job], alone=True)
@@ -232,7 +224,7 @@ class Ledger:
         """Spill records; return what became of them."""
         try:
             self._spill.add(records)
-        except OSError as error:
+        except (OSError, UnicodeEncodeError) as error:
             return f"and not spilled: {error}"
         self.spilled += len(records)
         return "spilled to a file"
@@ -253,7 +245,7 @@ class Ledger:
                 deleted.append(self._delete(writing.delete_before, self._keep_days * _DAY_US))
             if SWEEP_ROWS in deleted:  # there is more
                 self._sweep_at = time.monotonic()
-        except (apsw.Error, OSError) as error:
+        except (apsw.Error, *writing.BAD_RECORD, OSError) as error:
             self._complain("ledger cannot be swept: reason=%s", error)
 
     def _delete(self, delete: _Delete, keep_us: int) -> int:

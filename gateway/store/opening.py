@@ -26,7 +26,7 @@ def connect(path: Path) -> apsw.Connection:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _create(path)
         connection = apsw.Connection(str(path))
-    except (OSError, apsw.Error) as error:
+    except (OSError, UnicodeError, apsw.Error) as error:
         raise ConfigError(path, f"the ledger cannot be opened: {error}") from error
     connection.set_busy_timeout(round(BUSY_S * 1000))
     try:
@@ -55,6 +55,7 @@ def _prepare(connection: apsw.Connection) -> None:
     connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")  # a file that exists keeps its own
     _use_wal(connection)
     connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA secure_delete = 1")  # prompts that were deleted are nowhere left
     connection.execute("BEGIN IMMEDIATE")
     schema.prepare(connection)
     connection.execute("COMMIT")
@@ -66,7 +67,7 @@ def _use_wal(connection: apsw.Connection) -> None:
     while True:
         try:
             mode = connection.execute("PRAGMA journal_mode = WAL").get
-        except apsw.BusyError:
+        except (apsw.BusyError, apsw.CantOpenError, apsw.IOError, apsw.ProtocolError):
             if time.monotonic() > deadline:
                 raise
             threading.Event().wait(0.01)

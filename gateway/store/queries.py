@@ -78,7 +78,7 @@ def summary(connection: apsw.Connection) -> Answer:
 
 def overrides(connection: apsw.Connection, *, enabled: bool) -> Answer:
     """Return how often each override fired and what it saved; token counting is left out."""
-    found = list(rows(connection, "SELECT * FROM overrides ORDER BY count DESC, source"))
+    found = rows(connection, "SELECT * FROM overrides ORDER BY count DESC, source")
     total = sum(row["count"] for row in found)
     requests = connection.execute(
         "SELECT ifnull(sum(calls), 0) FROM totals WHERE endpoint <> 'count_tokens'"
@@ -98,9 +98,9 @@ def overrides(connection: apsw.Connection, *, enabled: bool) -> Answer:
 
 def machine(connection: apsw.Connection) -> Answer:
     """Return the sums behind the dashboard's charts."""
-    models = list(rows(connection, _MODELS))
-    days = list(rows(connection, _DAYS))
-    projects = list(rows(connection, _PROJECTS, (MAX_PROJECTS,)))
+    models = rows(connection, _MODELS)
+    days = rows(connection, _DAYS)
+    projects = rows(connection, _PROJECTS, (MAX_PROJECTS,))
     tokens = connection.execute(
         "SELECT ifnull(sum(input_tokens + output_tokens + cache_write_tokens + cache_read_tokens),"
         " 0) FROM totals"
@@ -170,17 +170,18 @@ def _costs(connection: apsw.Connection, column: str) -> Answer:
     # `column` is one of three names written in this file.
     query = f"""SELECT {column} key, sum(cost_pico) cost FROM since_baseline
         GROUP BY {column} HAVING sum(calls) > 0"""  # noqa: S608  # see above
-    return {key or "unknown": usd(cost) for key, cost in connection.execute(query)}
+    return {one["key"] or "unknown": usd(one["cost"]) for one in rows(connection, query)}
 
 
 def _by_project(connection: apsw.Connection) -> Answer:
     """Return what each project cost since the baseline, the costliest first."""
-    found = connection.execute(
+    found = rows(
+        connection,
         "SELECT project_id, cost_pico - baseline_pico cost FROM projects"
         " ORDER BY cost DESC, project_id LIMIT ?",
         (MAX_PROJECTS,),
     )
-    return {project_id: usd(cost) for project_id, cost in found}
+    return {one["project_id"]: usd(one["cost"]) for one in found}
 
 
 def _by_model(found: Iterable[Row], total: int) -> Answer:

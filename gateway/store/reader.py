@@ -42,5 +42,7 @@ class Reader:
         self._connection.execute("BEGIN")
         try:
             return query(self._connection)
+        except UnicodeDecodeError as error:  # text that nobody wrote
+            raise apsw.CorruptError(str(error)) from error
         finally:
             self._connection.execute("ROLLBACK")

@@ -94,8 +94,8 @@ def latest_start(connection: apsw.Connection, window: Window, limit: int) -> int
 
 def rate_limits(connection: apsw.Connection) -> Limits:
     """Return every limit that a provider has named."""
-    found = connection.execute("SELECT provider, model, limits FROM rate_limits")
-    return {(provider, model): _limits(limits) for provider, model, limits in found}
+    found = rows(connection, "SELECT provider, model, limits FROM rate_limits")
+    return {(one["provider"], one["model"]): _limits(one["limits"]) for one in found}
 
 
 def _recorded(row: Row) -> Recorded:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import apsw
@@ -10,13 +9,18 @@ import apsw
 Row = dict[str, Any]  # Any: what the schema says of the column
 
 
-def rows(connection: apsw.Connection, query: str, values: tuple[object, ...] = ()) -> Iterator[Row]:
-    """Run a query and yield what it finds. Raises apsw.Error."""
+def rows(connection: apsw.Connection, query: str, values: tuple[object, ...] = ()) -> list[Row]:
+    """Run a query and return all it finds. Raises apsw.Error.
+
+    A query that is left half read, by an error say, would keep its snapshot, and the WAL growing.
+    """
     cursor = connection.execute(query, values)
     names: list[str] = []
+    found = []
     for row in cursor:
         names = names or [name for name, _ in cursor.get_description()]
-        yield dict(zip(names, row, strict=True))
+        found.append(dict(zip(names, row, strict=True)))
+    return found
 
 
 def only(connection: apsw.Connection, query: str) -> Row:

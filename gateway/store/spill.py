@@ -87,8 +87,8 @@ def _bring_in(
         connection.execute(known, (path.name,))
         if connection.changes():
             for record in _records(path, lines):
-                # A record that is there already was committed after all.
-                with contextlib.suppress(apsw.ConstraintError):
+                # A record that is there already was committed after all; a bad one never can be.
+                with contextlib.suppress(*writing.BAD_RECORD):
                     writing.insert(connection, (record,), keep_entries=keep_entries)
                     found += 1
         connection.execute("COMMIT")

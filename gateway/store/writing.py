@@ -15,6 +15,18 @@ from gateway.redact import redact_body
 from gateway.store import conversations, sums
 from gateway.store.records import AuditRecord
 
+BAD_RECORD = (
+    apsw.BindingsError,
+    apsw.ConstraintError,
+    apsw.MismatchError,
+    apsw.RangeError,
+    apsw.TooBigError,
+    OverflowError,
+    TypeError,
+    UnicodeEncodeError,
+)
+"""What is wrong with a record, not with the file."""
+
 _COLUMNS = tuple(
     """request_id boot_id seq at_us endpoint provider model requested_model status success
     partial stream overridden latency_us ttft_us input_tokens output_tokens cache_write_5m_tokens

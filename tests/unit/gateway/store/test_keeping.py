@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 
 import apsw
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from gateway.redact import MAX_BODY_BYTES
 from gateway.store import ledger as ledger_module
-from gateway.store import opening, queries, schema, sums
+from gateway.store import opening, queries, schema, sums, writing
 from gateway.store.entries import AuditFilter, audit
 from gateway.store.ledger import Ledger
 from gateway.store.records import AuditRecord, CacheOutcome
@@ -174,6 +176,60 @@ def test_records_that_cannot_be_written_are_brought_in_at_the_next_start(
     on_ledger(path, fail, entries=entries)
     repair(path)
     on_ledger(path, bring_in, entries=entries)
+    assert spills(path) == []
+
+
+def test_deleted_bodies_are_nowhere_in_the_file(tmp_path: Path, record: AuditRecord) -> None:
+    path, secret = tmp_path / "ledger.db", "a prompt that nobody may read any more"
+    with closing(opening.connect(path)) as file:
+        for n in range(50):
+            said = replace(record, request_id=f"r{n}", request_body=f"{n} {secret}".encode())
+            writing.insert(file, (said,), keep_entries=True)
+        assert writing.delete_before(file, record.at_us + 1, 100) == 50
+        assert file.execute("PRAGMA wal_checkpoint(TRUNCATE)").get
+    assert secret.encode() not in path.read_bytes()
+
+
+def test_query_that_fails_half_way_keeps_no_snapshot(tmp_path: Path, record: AuditRecord) -> None:
+    path = tmp_path / "ledger.db"
+
+    async def work(ledger: Ledger) -> None:
+        for n in range(5):
+            await ledger.record(replace(record, request_id=f"r{n}"))
+        with closing(opening.connect(path)) as file:
+            file.execute("UPDATE audit SET shape = '{' WHERE request_id = 'r2'")
+        errors = []
+        for n in range(5, 9):
+            with pytest.raises(msgspec.DecodeError) as caught:
+                await ledger.read(lambda db: audit(db, AuditFilter()))
+            errors.append(caught.value)  # and with it what the query had open
+            await ledger.record(replace(record, request_id=f"r{n}"))
+            assert (await ledger.read(queries.machine))["totalCalls"] == n + 1
+
+    on_ledger(path, work)
+
+
+def test_bad_record_that_was_spilled_ends_nothing(tmp_path: Path, record: AuditRecord) -> None:
+    path = tmp_path / "ledger.db"
+    bad = replace(record, request_id="bad", cost_pico=2**63)
+
+    async def fail(ledger: Ledger) -> None:
+        break_inserts(path)
+        await ledger.record(record)
+
+    on_ledger(path, fail)
+    repair(path)
+    (spilled,) = spills(path)
+    spilled.write_bytes(msgspec.json.encode(bad) + b"\n" + spilled.read_bytes())
+
+    async def bring_in(ledger: Ledger) -> None:
+        async def one() -> bool:
+            return await ids(ledger) == ["r1"]
+
+        await until(one)
+        assert await ledger.record(replace(record, request_id="r2"))
+
+    on_ledger(path, bring_in)
     assert spills(path) == []
 
 
