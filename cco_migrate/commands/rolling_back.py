@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from cco_migrate.commands.reporting import reported
 from cco_migrate.commands.run_summary import document, undo_command
 from cco_migrate.commands.running import banner, engine_of, note_takeover
@@ -32,9 +34,10 @@ def rollback(session: Session, *, by: str, run_id: str, yes: bool, no_input: boo
             return Result(f"run {run.id} is rolled back already; nothing to do", document(run))
         _check_newest(session, run)
         _refuse_out_of_hand(run, by)
+        left = _left_elsewhere(run)
         note_takeover(session, lease, run)
         session.out.run = run.id
-        session.out.say(f"ROLLBACK of run {run.id} by {by}: {_changed_files(run.plan)}")
+        session.out.say(f"ROLLBACK of run {run.id} by {by}: {_changed_files(run.plan)}{left}")
         confirm(session, f"Roll back {run.plan.instance.name}?", yes=yes, no_input=no_input)
         engine = engine_of(session, run, lease)
         restore = None if by == "flag" else from_backup
@@ -42,7 +45,7 @@ def rollback(session: Session, *, by: str, run_id: str, yes: bool, no_input: boo
         text = f"ROLLED BACK  run {run.id}: {_restored(run.plan)}"
         if clients := run.state.steps.get("back-clients"):  # an older plan has no such step
             text += f"; {clients.reason}"
-        return Result(f"{text}\nreport {shown(run.directory / 'report.html')}", document(run))
+        return Result(f"{text}{left}\nreport {shown(run.directory / 'report.html')}", document(run))
 
 
 def last_commit(run: Run) -> str:
@@ -87,7 +90,7 @@ def _refuse_out_of_hand(run: Run, by: str) -> None:
         )
     merged = merged_into(removed, last_commit(run))
     if merged.names:
-        onto = "" if "main" in merged.names else f" --onto {merged.names[0]}"
+        onto = "" if "main" in merged.names else f" --onto {shlex.quote(merged.names[0])}"
         raise InvalidInput(
             f"--by {by}: the removal of run {run.id} is part of {merged}; no switch "
             "leads back to a proxy that nobody serves any more, and to delete the branch would "
@@ -95,6 +98,26 @@ def _refuse_out_of_hand(run: Run, by: str) -> None:
             next_command=f"invoke rollback --by git --run {run.id}{onto}, or "
             f"--by bundle --run {run.id} --to DIR",
         )
+
+
+def _left_elsewhere(run: Run) -> str:
+    """Return what an undo that has begun already does not reach; "" for nothing.
+
+    To refuse it would leave a run that neither ends nor lets another one begin.
+    """
+    removed = removed_by(run.plan, run.id, run.directory)
+    if removed is None or run.state.status is Status.DONE or not _is_made(run):
+        return ""
+    merged = merged_into(removed, last_commit(run))
+    if not merged.names:
+        return ""
+    return f"; BUT the removal is part of {merged}; there: git revert COMMIT   (of that merge)"
+
+
+def _is_made(run: Run) -> bool:
+    """Whether a removal was made as a whole, whatever was undone of it since."""
+    steps = (run.state.steps.get(step.id) for step in run.plan.steps if step.uses == REMOVE)
+    return all(step is not None and "commit" in (step.evidence or {}) for step in steps)
 
 
 def _restored(plan: Plan) -> str:

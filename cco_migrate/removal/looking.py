@@ -67,32 +67,61 @@ def merged_into(removed: Removed, last: str) -> Merged:
         InvalidInput: The repository is not there any more.
     """
     with opened(removed.repo) as repository:
-        if exists(repository, last):
-            others = holders(repository, removed.branch, last)
-            if others or repository.is_ancestor(repository.commit(last), repository.head.commit):
-                return Merged(others)
-        names = _later(repository, removed)
-        return Merged(tuple(name for name in names if _is_gone(repository, removed, name)), True)
+        if exists(repository, last) and (others := holders(repository, removed.branch, last)):
+            return Merged(others)
+        since = _before(repository, removed)
+        had = _files(repository, removed, since) if since else frozenset()
+        names = _later(repository, removed, since, last)
+        gone = (name for name in names if _is_gone(repository, removed, name, had))
+        return Merged(tuple(gone), squashed=True)
 
 
-def _later(repository: Repo, removed: Removed) -> tuple[str, ...]:
-    """Return what goes on from the commit before the removal; only there it can be squashed."""
-    tag = f"refs/tags/{removed.tag}"
+def _before(repository: Repo, removed: Removed) -> str | None:
+    """Return the commit before the removal; None when somebody deleted its tag."""
     try:
-        since = commit_named(repository, tag)
-    except InvalidInput:  # somebody deleted it
-        return ("HEAD",)
-    detached = repository.head.is_detached and repository.is_ancestor(
-        repository.commit(since), repository.head.commit
+        return commit_named(repository, f"refs/tags/{removed.tag}")
+    except InvalidInput:
+        return None
+
+
+def _later(repository: Repo, removed: Removed, since: str | None, last: str) -> tuple[str, ...]:
+    """Return what goes on from the commit before the removal; only there it can be squashed.
+
+    What is checked out with the removal itself in it is its branch, or a look at that.
+    """
+    head = () if _head_holds(repository, last) else ("HEAD",)
+    if since is None:
+        return head
+    if not (repository.head.is_detached and _head_holds(repository, since)):
+        head = ()  # a branch, which is named below, or nothing that ever had the proxy
+    return (*holders(repository, removed.branch, since), *head)
+
+
+def _head_holds(repository: Repo, commit: str) -> bool:
+    """Whether a commit is part of what is checked out."""
+    return exists(repository, commit) and repository.is_ancestor(
+        repository.commit(commit), repository.head.commit
     )
-    return (*holders(repository, removed.branch, since), *(("HEAD",) if detached else ()))
 
 
-def _is_gone(repository: Repo, removed: Removed, name: str) -> bool:
-    """Whether a commit lacks every path that was removed; without paths, every symbol.
+def _is_gone(repository: Repo, removed: Removed, name: str, had: frozenset[str]) -> bool:
+    """Whether a commit lacks every file that was removed; without paths, every symbol.
 
-    A symbol may be named again later, e.g. where the removal is told of.
+    A removed folder may hold other files later, and a symbol be named again, e.g. where the
+    removal is told of.
+
+    Args:
+        had: The files there before; empty when that is not known.
     """
     if removed.delete:
-        return not repository.git.ls_tree("-r", name, "--", *removed.delete)
+        left = _files(repository, removed, name)
+        return not (left & had if had else left)
     return bool(removed.symbols.words) and not find(repository, name, removed.symbols)
+
+
+def _files(repository: Repo, removed: Removed, name: str) -> frozenset[str]:
+    """Return the files that a commit has where paths were removed."""
+    if not removed.delete:
+        return frozenset()
+    said = repository.git.ls_tree("-r", "-z", "--name-only", name, "--", *removed.delete)
+    return frozenset(filter(None, said.split("\0")))

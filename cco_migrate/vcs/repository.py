@@ -115,18 +115,18 @@ def exists(repository: Repo, commit: str) -> bool:
 
 
 def holders(repository: Repo, branch: str, commit: str) -> tuple[str, ...]:
-    """Return the branches that hold a commit beside its own.
+    """Return the branches that hold a commit beside its own, each by a name that git takes for it.
 
     A copy of its own that was pushed for review is none of them, nor what a remote's HEAD names.
     """
-    found = repository.git.for_each_ref(
-        "--contains", commit, "--format=%(refname)", "refs/heads", "refs/remotes"
+    found = repository.git.for_each_ref(  # git shortens so that no tag of the same name is meant
+        "--contains", commit, "--format=%(refname) %(refname:short)", "refs/heads", "refs/remotes"
     )
     return tuple(
-        name.removeprefix("refs/").removeprefix("heads/").removeprefix("remotes/")
-        for name in found.splitlines()
+        short
+        for name, short in (row.split(" ") for row in filter(None, found.split("\n")))
         if name != f"refs/heads/{branch}"
-        and not (name.startswith("refs/remotes/") and name.split("/", 3)[3] in {branch, "HEAD"})
+        and name.partition("refs/remotes/")[2].partition("/")[2] not in {branch, "HEAD"}
     )
 
 

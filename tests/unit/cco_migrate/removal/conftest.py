@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from cco_migrate.removal.manifest import Manifest, read_manifest
 from cco_migrate.removal.planning import Removing, plan
 from cco_migrate.removal.ways_back import Removed, removed_by
 from cco_migrate.runs.journal import Event, Journal
+from cco_migrate.vcs.commands import Command
 from cco_migrate.world import World
 
 DATA = Path(__file__).parents[3] / "data" / "removal"
@@ -109,6 +111,18 @@ class Bench:
         self.git("add", ".")
         self.git("commit", "--quiet", "-m", message)
 
+    def merge(self, how: str = "--ff-only") -> None:
+        """Merge the branch of the removal into what is checked out."""
+        self.git("merge", "--quiet", how, self.manifest.branch)
+        if how == "--squash":
+            self.git("commit", "--quiet", "-m", "remove the proxy")
+
+    def squash(self, onto: str) -> None:
+        """Squash the removal onto a new branch from main; main is checked out then."""
+        self.git("switch", "--quiet", "--create", onto, "main")
+        self.merge("--squash")
+        self.git("switch", "--quiet", "main")
+
 
 @pytest.fixture
 def bench(
@@ -123,3 +137,12 @@ def bench(
     made.git("add", ".")
     made.git("commit", "--quiet", "-m", "both ways")
     return made
+
+
+@pytest.fixture
+def removed(bench: Bench) -> Bench:
+    """The sample after the removal, its branch not merged yet."""
+    # Its tests run by this Python: a `python3` that is a shim takes ten times as long to start.
+    bench.change(commands=(Command("tests", (sys.executable, "check.py")),))
+    bench.engine().run()
+    return bench

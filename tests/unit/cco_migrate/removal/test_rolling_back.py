@@ -12,7 +12,7 @@ from cco_migrate.checks import CHECKS
 from cco_migrate.commands.taking_back import BUNDLE, GIT, Wanted, rollback
 from cco_migrate.config import ConfigName
 from cco_migrate.engine import Engine
-from cco_migrate.errors import InvalidInput, NeedsAnswer, RolledBack
+from cco_migrate.errors import InvalidInput, NeedsAnswer, RollbackFailed, RolledBack
 from cco_migrate.migrations import MIGRATIONS, Inputs
 from cco_migrate.migrations.gateway_cutover import HARD, KIND
 from cco_migrate.migrations.inputs import Cutover, Verification
@@ -98,18 +98,29 @@ def test_merged_removal_is_refused_by_flag_and_backup_and_nothing_changes(
     assert (bench.state(), status(session, merged.id)) == (before, Status.DONE)
 
 
+@pytest.mark.parametrize("head", ["main", BRANCH, f"--detach {BRANCH}"])
 def test_removal_that_was_squashed_elsewhere_is_not_said_to_be_undone(
+    bench: Bench, session: Session, run: Run, head: str
+) -> None:
+    bench.squash("R&D")
+    bench.git("switch", "--quiet", *head.split())
+    with pytest.raises(InvalidInput, match="is part of R&D, squashed: ") as raised:
+        rollback(session, FLAG)
+    assert f"--by git --run {run.id} --onto 'R&D'" in str(raised.value.next_command)
+    assert status(session, run.id) is Status.DONE
+    rollback(session, replace(BY_GIT, onto="R&D"))
+    assert bench.git("diff", TAG, BACK) == ""
+
+
+def test_undo_that_goes_on_after_a_squash_elsewhere_says_that_it_is_still_there(
     bench: Bench, session: Session, run: Run
 ) -> None:
-    bench.git("switch", "--quiet", "--create", "develop")
-    bench.git("merge", "--quiet", "--squash", BRANCH)
-    bench.git("commit", "--quiet", "-m", "remove the proxy")
-    bench.git("switch", "--quiet", "main")
-    with pytest.raises(InvalidInput, match="is part of develop, squashed: ") as raised:
+    bench.git("switch", "--quiet", BRANCH)
+    with pytest.raises(RollbackFailed, match="is checked out"):
         rollback(session, FLAG)
-    assert f"--by git --run {run.id} --onto develop" in str(raised.value.next_command)
-    rollback(session, replace(BY_GIT, onto="develop"))
-    assert bench.git("diff", TAG, BACK) == ""
+    bench.squash("develop")
+    assert "BUT the removal is part of develop, squashed: " in rollback(session, FLAG).text
+    assert status(session, run.id) is Status.ROLLED_BACK
 
 
 def test_removal_that_was_undone_here_is_taken_back_elsewhere_by_hand(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cco_migrate.errors import RollbackFailed, RolledBack, ToolkitError
-from cco_migrate.removal.looking import Merged, merged_into
 from cco_migrate.removal.planning import BUNDLE
 from cco_migrate.removal.ways_back import force_push, restore, take_back
 from cco_migrate.runs.journal import Status
@@ -21,21 +20,6 @@ if TYPE_CHECKING:
 
 BRANCH, TAG, BACK = "remove-http-proxy", "before-proxy-removal", "bring-back-http-proxy"
 STEPS = ("fits", "tag", "bundle", "branch", "remove-1", "remove-2", "report")
-
-
-def merge(bench: Bench, how: str = "--ff-only") -> None:
-    bench.git("merge", "--quiet", how, BRANCH)
-    if how == "--squash":
-        bench.git("commit", "--quiet", "-m", "remove the proxy")
-
-
-@pytest.fixture
-def removed(bench: Bench) -> Bench:
-    """The sample after the removal, its branch not merged yet."""
-    # Its tests run by this Python: a `python3` that is a shim takes ten times as long to start.
-    bench.change(commands=(Command("tests", (sys.executable, "check.py")),))
-    bench.engine().run()
-    return bench
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -69,7 +53,7 @@ def test_branch_that_was_pushed_for_review_is_undone_here(removed: Bench, tmp_pa
 
 
 def test_removal_that_was_merged_is_not_undone_by_its_branch(removed: Bench) -> None:
-    merge(removed)
+    removed.merge()
     before = removed.state()
     with pytest.raises(RollbackFailed, match="is part of main too") as raised:
         removed.engine().roll_back(why="asked for")
@@ -77,78 +61,9 @@ def test_removal_that_was_merged_is_not_undone_by_its_branch(removed: Bench) -> 
     assert removed.state() == before
 
 
-@pytest.mark.parametrize(
-    ("how", "said"),
-    [
-        ("", ()), ("--ff-only", ("main",)), ("--no-ff", ("main",)),
-        ("--squash", ("main",)),
-    ],
-)  # fmt: skip
-@pytest.mark.parametrize("kept", [True, False], ids=["branch kept", "branch deleted"])
-def test_merge_is_seen_however_it_was_made(
-    removed: Bench, how: str, said: tuple[str, ...], kept: bool
-) -> None:
-    what, last = removed.removed, removed.git("rev-parse", BRANCH)
-    if how:
-        merge(removed, how)
-    if not kept:
-        removed.git("branch", "--quiet", "--delete", "--force", BRANCH)
-        removed.git("reflog", "expire", "--expire=now", "--all")
-        removed.git("gc", "--quiet", "--prune=now")
-    assert merged_into(what, last) == Merged(said, squashed=how in {"", "--squash"})
-
-
-@pytest.mark.parametrize("kept", [True, False], ids=["branch kept", "branch deleted"])
-def test_squash_is_seen_on_a_branch_that_is_not_checked_out(removed: Bench, *, kept: bool) -> None:
-    """It was made by a forge, and fetched; what is checked out is from before it."""
-    last = removed.git("rev-parse", BRANCH)
-    removed.git("switch", "--quiet", "--create", "elsewhere")
-    merge(removed, "--squash")
-    removed.git("update-ref", "refs/remotes/origin/main", "HEAD")
-    removed.git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
-    removed.git("switch", "--quiet", "main")
-    removed.git("branch", "--quiet", "--delete", "--force", "elsewhere")
-    if not kept:
-        removed.git("branch", "--quiet", "--delete", "--force", BRANCH)
-    found = merged_into(removed.removed, last)
-    assert (found.names, found.squashed) == (("origin/main",), True)
-    assert str(found) == "origin/main, squashed: what it removed is missing there"
-
-
-def test_squash_is_seen_though_a_symbol_is_named_again(removed: Bench) -> None:
-    last = removed.git("rev-parse", BRANCH)
-    merge(removed, "--squash")
-    word = removed.removed.symbols.words[0]
-    removed.commit("src/history.py", f"# {word} was removed\n")
-    assert merged_into(removed.removed, last).names == ("main",)
-
-
-def test_branch_that_never_had_the_proxy_does_not_hold_its_removal(removed: Bench) -> None:
-    last = removed.git("rev-parse", BRANCH)
-    removed.git("switch", "--quiet", "--orphan", "pages")
-    removed.commit("index.html", "<p>pages</p>\n")
-    assert merged_into(removed.removed, last).names == ()
-    removed.git("switch", "--quiet", "--detach", "pages")
-    assert merged_into(removed.removed, last).names == ()
-
-
-def test_squash_is_seen_where_no_branch_is_checked_out(removed: Bench) -> None:
-    last = removed.git("rev-parse", BRANCH)
-    removed.git("switch", "--quiet", "--detach", "main")
-    merge(removed, "--squash")
-    assert merged_into(removed.removed, last).names == ("HEAD",)
-    removed.git("tag", "--delete", TAG)
-    assert merged_into(removed.removed, last).names == ("HEAD",)
-
-
-def test_removal_that_is_looked_at_on_its_own_branch_is_not_merged(removed: Bench) -> None:
-    removed.git("switch", "--quiet", BRANCH)
-    assert merged_into(removed.removed, removed.git("rev-parse", BRANCH)).names == ()
-
-
 @pytest.mark.parametrize("how", ["--ff-only", "--squash", "--no-ff"])
 def test_merged_removal_is_taken_back_on_a_branch_and_main_stays(removed: Bench, how: str) -> None:
-    merge(removed, how)
+    removed.merge(how)
     head, _, status, worktrees = removed.state()
     made = take_back(removed.removed, "main", BACK)
     removed.engine(made, "run-2").run()
@@ -160,7 +75,7 @@ def test_merged_removal_is_taken_back_on_a_branch_and_main_stays(removed: Bench,
 
 
 def test_removal_whose_branch_is_gone_is_taken_back_by_its_last_commit(removed: Bench) -> None:
-    merge(removed)
+    removed.merge()
     removed.git("branch", "--quiet", "--delete", BRANCH)
     made = take_back(removed.removed, "main", BACK, until=removed.git("rev-parse", "HEAD"))
     removed.engine(made, "run-2").run()
@@ -168,14 +83,14 @@ def test_removal_whose_branch_is_gone_is_taken_back_by_its_last_commit(removed: 
 
 
 def test_work_of_others_since_then_survives_the_way_back(removed: Bench) -> None:
-    merge(removed)
+    removed.merge()
     removed.commit("docs/NEW.md", "# new\n")
     removed.engine(take_back(removed.removed, "main", BACK), "run-2").run()
     assert removed.git("diff", "--name-only", TAG, BACK) == "docs/NEW.md"
 
 
 def test_way_back_that_conflicts_or_fails_its_tests_makes_no_branch(removed: Bench) -> None:
-    merge(removed)
+    removed.merge()
     text = (removed.root / "tools/status.py").read_text()
     removed.commit("tools/status.py", text.replace('("port", ', '("port", "admin_port", '))
     with pytest.raises(ToolkitError, match=r"tools/status\.py changed since then"):
@@ -190,7 +105,7 @@ def test_way_back_that_conflicts_or_fails_its_tests_makes_no_branch(removed: Ben
 
 
 def test_whole_repository_comes_back_from_the_bundle(removed: Bench, tmp_path: Path) -> None:
-    merge(removed)
+    removed.merge()
     target = tmp_path / "restored"
     made = restore(removed.removed, target)
     removed.engine(made, "run-2").run()
@@ -214,7 +129,7 @@ def test_force_push_is_only_printed_and_would_lose_nothing_unseen(
 ) -> None:
     removed.git("init", "--quiet", "--bare", str(tmp_path / "origin"))
     removed.git("remote", "add", "origin", str(tmp_path / "origin"))
-    merge(removed)
+    removed.merge()
     removed.git("push", "--quiet", "origin", "main")
     steps = force_push(removed.removed, "origin", "main")
     assert "--force-with-lease=main:" in steps[-1]
