@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from gateway.log_lines import encoded
@@ -59,7 +57,7 @@ class LineHandler(logging.Handler):
     def __init__(self, descriptor: int) -> None:
         super().__init__()
         self._descriptor = descriptor
-        self._waiting: deque[bytes] = deque()
+        self._waiting: list[bytes] = []
         self._size = 0
         self._scheduled = False
         self._second = 0.0, b""  # of the last line, and its text
@@ -87,18 +85,14 @@ class LineHandler(logging.Handler):
     def flush(self) -> None:
         """Write out what waits. A descriptor that takes nothing any more loses it."""
         with self._writing:
-            data, self._size = b"".join(self._taken()), 0
+            lines = self._waiting.copy()
+            del self._waiting[: len(lines)]  # others may have been added meanwhile
+            data, self._size = b"".join(lines), 0
             try:
                 while data:
                     data = data[os.write(self._descriptor, data) :]
             except OSError:
                 return
-
-    def _taken(self) -> Iterator[bytes]:
-        """Take what waits, line by line: a signal may write while it does, others may add."""
-        with contextlib.suppress(IndexError):
-            while True:
-                yield self._waiting.popleft()
 
     def _schedule(self) -> bool:
         """Have the lines written at the end of the loop's turn; False outside of a loop."""
