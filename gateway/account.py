@@ -108,27 +108,6 @@ class Account(msgspec.Struct):
     chosen: str | None = None
     skipped: str | None = None
 
-    @classmethod
-    def open(
-        cls, endpoint: Endpoint, request: Request, request_id: str, seq: int, at_us: int
-    ) -> Account:
-        """Return the account of a request that has just been taken."""
-        # The event loop's clock has steps of a millisecond; it says how long the upload took.
-        upload_s = asyncio.get_running_loop().time() - request.received
-        taken = time.perf_counter()
-        return cls(
-            endpoint,
-            request,
-            request_id,
-            (b"x-gateway-request-id", request_id.encode()),
-            seq,
-            at_us,
-            taken,
-            taken - upload_s if upload_s > 0 else taken,
-            WIRES[endpoint],
-            endpoint is _COUNT_TOKENS,
-        )
-
     def conversation(self) -> ConversationKey | None:
         """Return what keeps its model as long as it lives; None when the client names none."""
         sender = self.sender
@@ -194,7 +173,7 @@ class Account(msgspec.Struct):
         since, first, logs = self.begun, self.first_at, books.log_request_bodies
         answered = _UNANSWERED if self.sent is None else self.sent.answer.first
         # In the order of the fields: more than 15 arguments by name cost a dict of them, each time.
-        required = (
+        asked = (
             self.id,
             books.boot_id,
             self.seq,
@@ -208,36 +187,36 @@ class Account(msgspec.Struct):
             partial,
             stream or (self.body is not None and self.body.stream),
             overridden,
-            counted,
             int((time.perf_counter() - since) * 1_000_000),
-        )
-        optional = (
             None if first is None else int((first - since) * 1_000_000),
-            usage,
             cost,
             saved,
             None if agent is None else agent.type,
             None if agent is None else str(agent.source),
+        )
+        found = (
+            sender.project_id,
             sender.session_id,
             sender.client,
             billing,
             error,
             describe.upstream_id(answered),
-            self.shape,
             self.user,
-            sender.project_id,
             None if candidate is None else candidate.reason,
-            () if candidate is None else candidate.adaptation.words,
             self.skipped,
             self.cache,
             sender.agent_id,
             self.chosen,
+            usage,
+            self.shape,
+            () if candidate is None else candidate.adaptation.words,
+            counted,
             rewrite,
             describe.rate_limits(answered),
             self.request.body if logs and self.is_logged(books) else None,
             None if self.answer_log is None else self.answer_log.text(),
         )
-        return AuditRecord(*(required + optional))
+        return AuditRecord(*(asked + found))
 
     def _cost(self, reading: Reading, pricing: Pricing) -> int | None:
         """Return picodollars at the price of the model that answered; None when unknown."""
@@ -259,3 +238,24 @@ class Account(msgspec.Struct):
             return self.sender.billing
         # Whose key is neither configured nor forwarded pays nothing, and by no subscription.
         return describe.billing(self.request, link.key or "")
+
+
+def open_account(
+    endpoint: Endpoint, request: Request, request_id: str, seq: int, at_us: int
+) -> Account:
+    """Return the account of a request that has just been taken."""
+    # The event loop's clock has steps of a millisecond; it says how long the upload took.
+    upload_s = asyncio.get_running_loop().time() - request.received
+    taken = time.perf_counter()
+    return Account(
+        endpoint,
+        request,
+        request_id,
+        (b"x-gateway-request-id", request_id.encode()),
+        seq,
+        at_us,
+        taken,
+        taken - upload_s if upload_s > 0 else taken,
+        WIRES[endpoint],
+        endpoint is _COUNT_TOKENS,
+    )

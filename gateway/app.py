@@ -16,7 +16,7 @@ from functools import partial
 import apsw
 
 from gateway.access.clients import basic_password, presented
-from gateway.account import WIRES, Account
+from gateway.account import WIRES, open_account
 from gateway.config.settings import Settings
 from gateway.errors import RequestError
 from gateway.exchange import Exchange
@@ -98,7 +98,7 @@ class Application:
                 error = RequestError(405, "invalid_request_error", text)
                 return _refused(responder, error, request_id, WIRES[endpoint])
             service = self._service
-            account = Account.open(endpoint, request, request_id, next(service.seq), at_us)
+            account = open_account(endpoint, request, request_id, next(service.seq), at_us)
             return Exchange(service, account, responder).run(target)
         if head.method == b"GET" and (path == b"/v1/models" or path[:11] == b"/v1/models/"):
             return self._models(request, responder, target, request_id)

@@ -26,8 +26,10 @@ _SAID = frozenset({"thinking", "tool_choice", *_EFFORTS, *_LIMITS, *SAMPLING})
 _INSTRUCTING = frozenset({"system", "developer"})
 
 
-class Shape(msgspec.Struct, frozen=True, gc=False):
+class Shape(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """What a request asked for, without any of its text; None where the request did not say.
+
+    The ledger keeps it as JSON, in which what was not said takes no room.
 
     Attributes:
         effort: `output_config.effort`, or `reasoning_effort` of a chat completion.

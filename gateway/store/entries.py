@@ -12,6 +12,7 @@ from decimal import Decimal
 
 import apsw
 import msgspec
+from msgspec.structs import asdict
 
 from gateway.cost.pricing import usd
 from gateway.overrides.shape import read_stored
@@ -138,7 +139,7 @@ def _entry(row: Row) -> Answer:
         "adapted": msgspec.json.decode(row["adapted"]),
         "skipped_reason": row["skipped_reason"],
         "request_shape": {
-            **msgspec.to_builtins(shape),
+            **asdict(shape),
             "context_tokens": shape.context_tokens if measured is None else measured,
         },
     }

@@ -70,28 +70,29 @@ class AuditRecord(msgspec.Struct, frozen=True, gc=False):
     partial: bool
     stream: bool
     overridden: bool
-    counted: bool
     latency_us: int
     ttft_us: int | None = None
-    usage: Usage | None = None
     cost_pico: int | None = None
     saved_pico: int | None = None
     agent_type: str | None = None
     agent_source: str | None = None
+    project_id: str | None = None
     session_id: str | None = None
     client: str | None = None
     billing: str | None = None
     error_message: str | None = None
     upstream_request_id: str | None = None
-    shape: Shape = Shape()
     user: str | None = None
-    project_id: str | None = None
     route_reason: str | None = None
-    adapted: tuple[str, ...] = ()
     skipped_reason: str | None = None
     cache: CacheOutcome | None = None
     agent_id: str | None = None
     chosen: str | None = None
+    # Up to here the columns of the ledger, see `writing`.
+    usage: Usage | None = None
+    shape: Shape = Shape()
+    adapted: tuple[str, ...] = ()
+    counted: bool = True
     rewrite_pico: tuple[int, int] = (0, 0)
     limits: tuple[tuple[str, int], ...] = ()
     request_body: bytes | None = None

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import apsw
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from gateway.redact import redact_body
 from gateway.store import conversations, sums
@@ -27,12 +27,18 @@ BAD_RECORD = (
 )
 """What is wrong with a record, not with the file."""
 
-_COLUMNS = tuple(
-    """request_id boot_id seq at_us endpoint provider model requested_model status success
-    partial stream overridden latency_us ttft_us input_tokens output_tokens cache_write_5m_tokens
-    cache_write_1h_tokens cache_read_tokens cost_pico saved_pico agent_type agent_source project_id
-    session_id client billing error_message upstream_request_id shape user route_reason adapted
-    skipped_reason cache agent_id chosen terms""".split()  # noqa: SIM905  # one word a column reads better
+_FIELDS = AuditRecord.__struct_fields__
+_AS_THEY_ARE = slice(_FIELDS.index("usage"))  # columns whose names and values are the record's
+_COLUMNS = (
+    *_FIELDS[_AS_THEY_ARE],
+    "input_tokens",
+    "output_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+    "cache_read_tokens",
+    "shape",
+    "adapted",
+    "terms",
 )
 # Named, so that a worker of an older version goes on writing while newer ones come up.
 _INSERT = (
@@ -100,35 +106,16 @@ def _row(record: AuditRecord) -> tuple[object, ...]:
     else:
         input_, output, read = usage.input_tokens, usage.output_tokens, usage.cache_read_tokens
         write_5m, write_1h = usage.cache_write_5m_tokens, usage.cache_write_1h_tokens
-    # By fives. In two halves, for Python makes a tuple of more than 30 values from a list.
-    first = (
-        record.request_id, record.boot_id, record.seq, record.at_us, record.endpoint,
-        record.provider, record.model, record.requested_model, record.status, record.success,
-        record.partial, record.stream, record.overridden, record.latency_us, record.ttft_us,
-        input_, output, write_5m, write_1h, read,
-    )  # fmt: skip  # 20 lines otherwise
-    rest = (
-        record.cost_pico,
-        record.saved_pico,
-        record.agent_type,
-        record.agent_source,
-        record.project_id,
-        record.session_id,
-        record.client,
-        record.billing,
-        record.error_message,
-        record.upstream_request_id,
+    return astuple(record)[_AS_THEY_ARE] + (
+        input_,
+        output,
+        write_5m,
+        write_1h,
+        read,
         _encode(record.shape).decode(),
-        record.user,
-        record.route_reason,
         _words(record.adapted),
-        record.skipped_reason,
-        record.cache,
-        record.agent_id,
-        record.chosen,
         "[]" if usage is None else _words(usage.unusual()),
     )
-    return first + rest
 
 
 def _words(words: tuple[str, ...]) -> str:

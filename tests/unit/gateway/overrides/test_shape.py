@@ -131,6 +131,10 @@ def test_stored_shape_is_read_back_also_from_an_older_version() -> None:
     )
 
 
+def test_stored_shape_holds_only_what_was_said() -> None:
+    assert msgspec.json.encode(Shape(max_tokens=0, messages=1)) == b'{"max_tokens":0,"messages":1}'
+
+
 def text(content: object, *, ascii_only: bool = False) -> int:
     document = {"model": "m", "messages": [{"role": "user", "content": content}]}
     return input_tokens(Body(json.dumps(document, ensure_ascii=ascii_only).encode()))

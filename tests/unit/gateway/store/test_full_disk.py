@@ -20,7 +20,7 @@ from gateway.store.records import AuditRecord, Endpoint
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # as Python does not: the write fails instead
 module.SWEEP_S = 0.05
 RECORD = AuditRecord("r", "boot", 1, 1, Endpoint.MESSAGES, "p", "m", "m", 200, True, False, False,
-    False, False, 1, error_message="x" * 2000)
+    False, 1, error_message="x" * 2000)
 
 async def main(path, spill_too):
     ledger = Ledger(path, keep_entries=True)
