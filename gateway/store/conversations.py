@@ -14,6 +14,7 @@ import apsw
 import msgspec
 
 from gateway.store.records import AuditRecord, Endpoint
+from gateway.store.rows import Runner
 
 KEPT_US = 7 * 86_400_000_000
 """How long a conversation is remembered after its last request."""
@@ -51,19 +52,19 @@ def bound_model(connection: apsw.Connection, key: ConversationKey, since_us: int
     return None if model is None else str(model)
 
 
-def begin(connection: apsw.Connection, key: ConversationKey, model: str, at_us: int) -> None:
+def begin(runner: Runner, key: ConversationKey, model: str, at_us: int) -> None:
     """Note that a conversation has begun, before its first answer is there.
 
     A stream may last for minutes; what is asked beside it must find the conversation.
     """
-    connection.execute(
+    runner.execute(
         "INSERT INTO conversations (session_id, agent_id, requested, model, first_us, last_us)"
         " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET last_us = max(last_us, ?)",
         (key.session_id, key.agent_id, key.requested, model, at_us, at_us, at_us),
     )
 
 
-def settle(connection: apsw.Connection, record: AuditRecord) -> int:
+def settle(runner: Runner, record: AuditRecord) -> int:
     """Bring a record's conversation up to date; return the tokens written again.
 
     That is how many of the record's cache writes would have been reads had the conversation
@@ -72,8 +73,8 @@ def settle(connection: apsw.Connection, record: AuditRecord) -> int:
     key = key_of(record)
     if key is None or record.chosen is None or record.endpoint is Endpoint.COUNT_TOKENS:
         return 0
-    begin(connection, key, record.chosen, record.at_us)
-    model, *prefix = connection.execute(
+    begin(runner, key, record.chosen, record.at_us)
+    model, *prefix = runner.execute(
         "SELECT model, prefix_tokens, prefix_until_us, prefix_ttl_us, tools, messages"
         " FROM conversations"
         " WHERE session_id = ? AND agent_id = ? AND requested = ?",
@@ -81,7 +82,7 @@ def settle(connection: apsw.Connection, record: AuditRecord) -> int:
     ).get
     before = _Prefix(*prefix)
     after = before.followed(record)
-    connection.execute(
+    runner.execute(
         "UPDATE conversations SET model = ?, last_us = max(last_us, ?), prefix_tokens = ?,"
         " prefix_until_us = ?, prefix_ttl_us = ?, tools = ?, messages = ?"
         " WHERE session_id = ? AND agent_id = ? AND requested = ?",

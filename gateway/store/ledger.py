@@ -162,8 +162,10 @@ class Ledger:
     def _next_group(self) -> list[_Job]:
         """Wait for work, but not beyond the next sweep; return what there is."""
         group: list[_Job] = []
-        with contextlib.suppress(Empty):
+        try:
             self._take(group, timeout_s=max(0.0, self._sweep_at - time.monotonic()))
+        except Empty:  # suppressed in this way at no cost
+            return group
         return group
 
     def _take(self, group: list[_Job], timeout_s: float = 0.0) -> None:
@@ -179,12 +181,13 @@ class Ledger:
 
     def _commit(self, group: list[_Job], *, alone: bool = False) -> None:
         """Write a group in one transaction, and unless it is to be alone what came meanwhile."""
+        cursor = self._writer.cursor()
         try:
-            self._writer.execute("BEGIN IMMEDIATE")
+            cursor.execute("BEGIN IMMEDIATE")
             # Other workers may have had the file for a while.
             if not alone and len(group) < MAX_GROUP and not self._queue.empty():
                 self._take(group)
-            records = self._finish(map(itemgetter(0), group))
+            records = self._finish(cursor, map(itemgetter(0), group))
         except writing.BAD_RECORD as error:
             if len(group) > 1:  # one bad record must not take the others with it
                 for job in group:
@@ -201,19 +204,19 @@ class Ledger:
             return
         self._loop.call_soon_threadsafe(self._resolve, group, False)
 
-    def _finish(self, works: Iterable[AuditRecord | Task]) -> int:
+    def _finish(self, cursor: apsw.Cursor, works: Iterable[AuditRecord | Task]) -> int:
         """Do everything and end the transaction; return how many records it wrote."""
         connection, written = self._writer, 0
         try:
             for kind, run in groupby(works, type):  # a task sees what was queued before it
                 if kind is AuditRecord:
                     records = cast("list[AuditRecord]", list(run))
-                    writing.insert(connection, records, keep_entries=self._keep_entries)
+                    writing.insert(cursor, records, keep_entries=self._keep_entries)
                     written += len(records)
                 else:
                     for task in cast("Iterator[Task]", run):
                         task(connection)
-            connection.execute("COMMIT")
+            cursor.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(apsw.Error):
                 connection.execute("ROLLBACK")
@@ -257,8 +260,9 @@ class Ledger:
             nonlocal deleted
             deleted = delete(connection, before_us, SWEEP_ROWS)
 
-        self._writer.execute("BEGIN IMMEDIATE")
-        self._finish([batch])
+        cursor = self._writer.cursor()
+        cursor.execute("BEGIN IMMEDIATE")
+        self._finish(cursor, [batch])
         return deleted
 
     def _failed(self, count: int, reason: str) -> None:

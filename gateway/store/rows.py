@@ -1,4 +1,4 @@
-"""Read rows of the ledger by the names of their columns."""
+"""Run statements on the ledger, and read rows by the names of their columns."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from typing import Any
 import apsw
 
 Row = dict[str, Any]  # Any: what the schema says of the column
+
+Runner = apsw.Connection | apsw.Cursor
+"""What runs statements. A connection makes a cursor for each, which costs as much as the statement
+of a small row; so what runs several makes one, and lets it go when one of them fails."""
 
 
 def rows(connection: apsw.Connection, query: str, values: tuple[object, ...] = ()) -> list[Row]:

@@ -14,6 +14,7 @@ from msgspec.structs import astuple, replace
 from gateway.redact import redact_body
 from gateway.store import conversations, sums
 from gateway.store.records import AuditRecord
+from gateway.store.rows import Runner
 
 BAD_RECORD = (
     apsw.BindingsError,
@@ -53,30 +54,28 @@ _RATE_LIMITS = """INSERT INTO rate_limits VALUES (?, ?, ?, ?)
 _encode = msgspec.json.Encoder().encode
 
 
-def insert(
-    connection: apsw.Connection, records: Iterable[AuditRecord], *, keep_entries: bool
-) -> None:
+def insert(runner: Runner, records: Iterable[AuditRecord], *, keep_entries: bool) -> None:
     """Write records, their sums and the limits their providers named.
 
     Args:
         keep_entries: Whether each request leaves an entry; the sums are kept in any case.
     """
     settled = [
-        record if record.session_id is None else _settled(connection, record) for record in records
+        record if record.session_id is None else _settled(runner, record) for record in records
     ]
     if keep_entries:
-        connection.executemany(_INSERT, map(_row, settled))
+        runner.executemany(_INSERT, map(_row, settled))
         held = [
             record
             for record in settled
             if record.request_body is not None or record.response_body is not None
         ]
         if held:  # mostly there are none, and no rows cost as much as one
-            connection.executemany(_BODIES, map(_bodies, held))
+            runner.executemany(_BODIES, map(_bodies, held))
     limits = [_limits(record) for record in settled if record.limits]
     if limits:
-        connection.executemany(_RATE_LIMITS, limits)
-    sums.add_records(connection, settled)
+        runner.executemany(_RATE_LIMITS, limits)
+    sums.add_records(runner, settled)
 
 
 def delete_before(connection: apsw.Connection, at_us: int, limit: int) -> int:
@@ -91,9 +90,9 @@ def delete_before(connection: apsw.Connection, at_us: int, limit: int) -> int:
     return len(ids)
 
 
-def _settled(connection: apsw.Connection, record: AuditRecord) -> AuditRecord:
+def _settled(runner: Runner, record: AuditRecord) -> AuditRecord:
     """Bring a record's conversation up to date; return the record with what it truly saved."""
-    again = conversations.settle(connection, record)
+    again = conversations.settle(runner, record)
     if not again or record.saved_pico is None:
         return record
     return replace(record, saved_pico=record.saved_pico - record.written_again_pico(again))
