@@ -6,20 +6,20 @@ Deleting old records changes no figure. Every function runs inside the caller's 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from functools import lru_cache
+from itertools import starmap
 
 import apsw
 
 from gateway.store.records import AuditRecord, Endpoint
+from gateway.store.rows import Runner
 from gateway.wire.usage import Usage
 
-_Group = tuple[int, Endpoint, str, str, str]
-"""A day since the epoch, endpoint, provider, model and agent type."""
-
-_Pair = tuple[str | None, str | None]
-"""The model asked for, and the one sent instead."""
+_Group = tuple[int, Endpoint, str, str | None, str | None, str | None]
+"""A day since the epoch, endpoint, provider, model, agent type, and the model asked for where
+another was sent instead and that is counted."""
 
 _DAY_US = 86_400_000_000
 _EPOCH = date(1970, 1, 1).toordinal()
@@ -49,23 +49,20 @@ _BASELINE = """INSERT INTO baseline SELECT ?, endpoint, provider, model, agent_t
     FROM totals GROUP BY endpoint, provider, model, agent_type"""
 
 
-def add_records(connection: apsw.Connection, records: Sequence[AuditRecord]) -> None:
-    """Add records to the sums; each sum is changed once, however many records it takes."""
-    rows = [
-        (_date(day), str(endpoint), *group, len(counts), *_added(counts))
-        for (day, endpoint, *group), counts in _by_group(records).items()
-    ]
-    connection.executemany(_TOTALS, rows)
-    overrides: defaultdict[_Pair, list[tuple[int, ...]]] = defaultdict(list)
+def add_records(runner: Runner, records: Iterable[AuditRecord]) -> None:
+    """Add records to the sums; those that add to the same ones are added up before."""
+    groups: defaultdict[_Group, list[AuditRecord]] = defaultdict(list)
     for record in records:
-        if record.overridden and record.counted:
-            saved = record.saved_pico
-            pair = (record.requested_model, record.model)
-            overrides[pair].append((saved is not None, saved or 0))
+        replaced = record.requested_model if record.overridden and record.counted else None
+        day, model, agent_type = record.at_us // _DAY_US, record.model, record.agent_type
+        group = (day, record.endpoint, record.provider, model, agent_type, replaced)
+        groups[group].append(record)
         if record.project_id is not None:
-            connection.execute(_PROJECTS, _project(record))
-    pairs = [(*pair, len(counts), *_added(counts)) for pair, counts in overrides.items()]
-    connection.executemany(_OVERRIDES, pairs)
+            runner.execute(_PROJECTS, _project(record))
+    runner.executemany(_TOTALS, starmap(_total, groups.items()))
+    overrides = [_override(*one) for one in groups.items() if one[0][-1] is not None]
+    if overrides:  # no rows cost as much as one
+        runner.executemany(_OVERRIDES, overrides)
 
 
 def set_baseline(connection: apsw.Connection, at_us: int) -> None:
@@ -75,27 +72,34 @@ def set_baseline(connection: apsw.Connection, at_us: int) -> None:
     connection.execute("UPDATE projects SET baseline_pico = cost_pico")
 
 
-def _by_group(records: Iterable[AuditRecord]) -> Mapping[_Group, list[tuple[int, ...]]]:
-    """Return what each record adds to its row of `totals`, besides one call."""
-    found: defaultdict[_Group, list[tuple[int, ...]]] = defaultdict(list)
+def _total(group: _Group, records: Sequence[AuditRecord]) -> tuple[object, ...]:
+    """Return what the records of a group add to their row of `totals`."""
+    day, endpoint, provider, model, agent_type, _ = group
+    successes = streams = input_ = output = written = read = cost_pico = unpriced = latency_us = 0
     for record in records:
         usage, cost = record.usage, record.cost_pico
-        unpriced = cost is None and usage is not None
-        if usage is None:
-            usage = _NO_USAGE
-        model, agent_type = record.model or "", record.agent_type or ""
-        group = (record.at_us // _DAY_US, record.endpoint, record.provider, model, agent_type)
-        found[group].append((
-            record.success, record.stream, usage.input_tokens, usage.output_tokens,
-            usage.cache_write_5m_tokens + usage.cache_write_1h_tokens, usage.cache_read_tokens,
-            cost or 0, unpriced, record.latency_us,
-        ))  # fmt: skip  # in the order of the columns
-    return found
+        successes += record.success
+        streams += record.stream
+        latency_us += record.latency_us
+        if usage is not None:
+            input_ += usage.input_tokens
+            output += usage.output_tokens
+            written += usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
+            read += usage.cache_read_tokens
+            unpriced += cost is None
+        if cost is not None:
+            cost_pico += cost
+    return (
+        _date(day), endpoint, provider, model or "", agent_type or "", len(records), successes,
+        streams, input_, output, written, read, cost_pico, unpriced, latency_us,
+    )  # fmt: skip  # in the order of the columns
 
 
-def _added(counts: Iterable[tuple[int, ...]]) -> Iterator[int]:
-    """Return the sum of each column."""
-    return map(sum, zip(*counts, strict=True))
+def _override(group: _Group, records: Sequence[AuditRecord]) -> tuple[object, ...]:
+    """Return what the records of a group add to their row of `overrides`."""
+    _, _, _, model, _, replaced = group
+    saved = [record.saved_pico for record in records if record.saved_pico is not None]
+    return (replaced, model, len(records), len(saved), sum(saved))
 
 
 @lru_cache(16)
