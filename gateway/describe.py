@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from gateway.agents.identity import claims
+from gateway.agents.identity import NOBODY, Claims, claims
 from gateway.overrides.shape import header_name, name, read_betas
 from gateway.providers.anthropic import OAUTH_PREFIX
 from gateway.redact import redact
@@ -38,6 +38,7 @@ class Sender(msgspec.Struct, frozen=True, gc=False):
         project_id: None when it names none.
         billing: "subscription" when its credential is an OAuth token, else "metered".
         betas: Values of `anthropic-beta`, in order.
+        claims: What its headers say of its agent.
     """
 
     session_id: str | None = None
@@ -46,6 +47,7 @@ class Sender(msgspec.Struct, frozen=True, gc=False):
     project_id: str | None = None
     billing: str = "metered"
     betas: tuple[str, ...] = ()
+    claims: Claims = NOBODY
 
     def of_project(self, project_id: str) -> Sender:
         """Return the sender of a request whose body names its project, which counts first."""
@@ -64,6 +66,7 @@ def sender(head: Head) -> Sender:
         project_id=header_name(head, b"x-project-id"),
         billing=_paid_by(credential.partition(" ")[2].strip()),
         betas=read_betas(head),
+        claims=told,
     )
 
 

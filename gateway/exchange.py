@@ -70,10 +70,10 @@ class Exchange(msgspec.Struct):
             target: Path and query for the provider.
         """
         account, agents = self.account, self.service.sub_agents
-        request = account.request
         try:
             body = self._enter()
-            agent = agents.at_once(request, body) or await agents.identify(request, body)
+            told = account.sender.claims
+            agent = agents.at_once(told, body) or await agents.identify(told, body)
             asked = self._asked(agent)
             bound = await self._bound(asked) if self.service.policy.binds else None
             await self._answering(body, target, self._choose(asked, bound))

@@ -16,7 +16,7 @@ from functools import partial
 import apsw
 
 from gateway.agents import identity as agents
-from gateway.agents.identity import Agent, AgentSource, DefinitionIndex
+from gateway.agents.identity import Agent, AgentSource, Claims, DefinitionIndex
 from gateway.agents.links import AgentLinks, Key, Name
 from gateway.agents.spawns import Spawn, prompt_digest
 from gateway.overrides.shape import name as clean
@@ -24,7 +24,6 @@ from gateway.store import links
 from gateway.store.deadlines import COMMIT_WAIT_S
 from gateway.store.ledger import Ledger
 from gateway.wire.body import Body
-from gateway.wire.http import Request
 
 log = logging.getLogger(__name__)
 
@@ -50,14 +49,12 @@ class SubAgents:
         self._clock, self._now_us = clock, now_us
         self._memory = AgentLinks()
 
-    def at_once(self, request: Request, body: Body) -> Agent | None:
+    def at_once(self, told: Claims, body: Body) -> Agent | None:
         """Return the agent of a main thread's request; None for one with a sub-agent's id."""
-        told = agents.claims(request.head)
         return agents.identify(told, body, self._known) if told.agent_id is None else None
 
-    async def identify(self, request: Request, body: Body) -> Agent:
+    async def identify(self, told: Claims, body: Body) -> Agent:
         """Return the agent of a request; a sub-agent keeps its first name."""
-        told = agents.claims(request.head)
         key = agents.sub_agent(told, body)
         if key is None:
             return agents.identify(told, body, self._known)

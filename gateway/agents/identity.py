@@ -67,6 +67,10 @@ class Claims(msgspec.Struct, frozen=True, gc=False):
     thread: Agent
 
 
+NOBODY = Claims(None, None, None, None, Agent(MAIN, AgentSource.THREAD))
+"""Headers that say nothing of an agent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Definition:
     """One agent definition file: the agent's name and the text its system prompt begins with."""

@@ -11,13 +11,13 @@ from typing import Any
 import apsw
 import pytest
 
-from gateway.agents.identity import Agent, AgentSource, Definition, DefinitionIndex
+from gateway.agents.identity import Agent, AgentSource, Definition, DefinitionIndex, claims
 from gateway.agents.spawns import Spawn, prompt_digest
 from gateway.store.ledger import Ledger
 from gateway.store.opening import connect
 from gateway.sub_agents import SubAgents
 from gateway.wire.body import Body
-from gateway.wire.http import Head, Header, Request
+from gateway.wire.http import Head, Header
 
 DIGGER = Agent("digger", AgentSource.PARENT)
 NOBODY = Agent("subagent", AgentSource.THREAD)
@@ -49,8 +49,8 @@ class Worker:
         pairs = tuple((name.encode(), value.encode()) for name, value in headers.items() if value)
         messages = [{"role": "user", "content": prompt}]
         body = Body(json.dumps({"model": "m", "messages": messages} | fields).encode())
-        request = Request(Head(b"POST", b"/v1/messages", pairs), b"", 0.0)
-        return await self.sub_agents.identify(request, body)
+        told = claims(Head(b"POST", b"/v1/messages", pairs))
+        return await self.sub_agents.identify(told, body)
 
 
 def with_workers(home: Path, scenario: Callable[[Worker, Worker], Awaitable[None]]) -> None:
@@ -143,7 +143,7 @@ def test_only_a_main_threads_agent_is_known_at_once(
 ) -> None:
     body = Body(b'{"model": "m", "messages": []}')
     main, child = (
-        Request(Head(b"POST", b"/v1/messages", named + more), b"", 0.0)
+        claims(Head(b"POST", b"/v1/messages", named + more))
         for more in ((), ((b"x-claude-code-agent-id", b"a1"),))
     )
 
