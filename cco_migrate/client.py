@@ -60,11 +60,13 @@ class Workers:
     Attributes:
         reload_finished_at: When the last reload ended; "" when there was none.
         reload_error: Why it failed; None when it did not.
+        supervisor: Process id of who lists them; None when an older gateway does not say.
     """
 
     workers: tuple[Worker, ...]
     reload_finished_at: str
     reload_error: str | None
+    supervisor: int | None = None
 
     @property
     def generation(self) -> int:
@@ -127,7 +129,7 @@ class GatewayClient:
         if "workers" not in row:
             return None
         with self._reading("/gateway/workers"):
-            outcome = row.get("reload") or {}
+            outcome, supervisor = row.get("reload") or {}, row.get("supervisor")
             return Workers(
                 workers=tuple(
                     Worker(w["slot"], w["generation"], w["boot_id"], w["fingerprint"], w["state"])
@@ -135,6 +137,7 @@ class GatewayClient:
                 ),
                 reload_finished_at=str(outcome.get("finished_at", "")),
                 reload_error=outcome.get("error"),
+                supervisor=supervisor if isinstance(supervisor, int) else None,
             )
 
     def health_and_workers(self) -> tuple[Health, Workers | None]:

@@ -19,7 +19,7 @@ from cco_migrate.drivers.orphans import adopted, birthmark, born_of, carries_mar
 from cco_migrate.drivers.process import ProcessDriver
 from cco_migrate.errors import ToolkitError
 from cco_migrate.model import DriverSpec, Instance
-from cco_migrate.steps.services import await_answer, await_ready, replace_workers
+from cco_migrate.steps.services import await_answer, await_ready, current_workers, replace_workers
 from cco_migrate.world import World
 
 DIRECTORY = Path(".cco-demo")
@@ -172,7 +172,7 @@ class Demo:
         return self.config.parent / ConfigName.DAEMON.filename
 
     def _take_old_path(self, context: Context) -> None:
-        found = context.gateway.workers()
+        found = current_workers(context)
         self.world.files.replace(self._switches, OLD_PATH)
         replace_workers(context, found.generation if found else 0)
 

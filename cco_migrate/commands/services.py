@@ -7,7 +7,7 @@ from cco_migrate.demo import DIRECTORY, Demo
 from cco_migrate.drivers import adopted, driver_of
 from cco_migrate.errors import InvalidInput
 from cco_migrate.session import Result, Session, shown
-from cco_migrate.steps.services import await_answer, await_ready, replace_workers
+from cco_migrate.steps.services import await_answer, await_ready, current_workers, replace_workers
 
 
 def gateway_start(session: Session) -> Result:
@@ -36,7 +36,7 @@ def gateway_reload(session: Session) -> Result:
     """Load the files as they are now, by replacing the workers while the socket stays open."""
     context = session.context(session.instance())
     try:
-        found = context.gateway.workers()
+        found = current_workers(context)
     except (Unreachable, NotAGateway) as error:
         raise InvalidInput(str(error), next_command="invoke gateway.start") from error
     if found is None:

@@ -20,6 +20,9 @@ class Driver(Protocol):
     def find(self) -> str | None:
         """Return what runs, for people ("pid 4711"); None when nothing of its own does."""
 
+    def pid(self) -> int | None:
+        """Return the process that is signalled; None when none runs, or it is not known."""
+
     def can_replace(self) -> bool:
         """Return whether the workers can be replaced while the socket stays open."""
 

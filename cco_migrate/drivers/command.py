@@ -21,6 +21,10 @@ class CommandDriver:
         """Return its URL when something answers there."""
         return self.context.instance.url if self._answers() else None
 
+    def pid(self) -> int | None:
+        """Return None: the operator's commands name no process."""
+        return None
+
     def can_replace(self) -> bool:
         """Return False: of a foreign gateway it is not known that its socket stays open."""
         return False

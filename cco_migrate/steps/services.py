@@ -165,6 +165,31 @@ def replace_workers(context: Context, generation: int) -> Outcome:
     return Outcome(f"{socket}; {seen.probes} probes during the swap, {seen.failed} refused", facts)
 
 
+def current_workers(context: Context) -> Workers | None:
+    """Return the workers of the gateway that the driver signals; None when it has no such list.
+
+    For a moment after a gateway was replaced by a new one, workers of the old one still answer,
+    and list the old ones. A list that does not say whose it is is believed.
+
+    Raises:
+        Unreachable, NotAGateway: As the client.
+        ToolkitError: Only another gateway answered until the time was over.
+    """
+    driver = driver_of(context)
+    found: Workers | None = None
+
+    def ours() -> bool:
+        nonlocal found
+        found, pid = context.gateway.workers(), driver.pid()
+        return found is None or None in (found.supervisor, pid) or found.supervisor == pid
+
+    if not context.world.clock.wait_until(ours, READY_TIMEOUT_S):
+        raise ToolkitError(
+            f"{context.instance.url} is answered by another gateway than pid {driver.pid()}"
+        )
+    return found
+
+
 def await_ready(context: Context, started: Started, *, answers_from_before: bool = False) -> None:
     """Wait until the gateway answers `/health` with "ok".
 
@@ -229,7 +254,7 @@ def _replaced(context: Context, generation: int, asked: Workers) -> bool:
 
 def _workers(context: Context) -> Workers:
     try:
-        found = context.gateway.workers()
+        found = current_workers(context)
     except (Unreachable, NotAGateway) as error:
         raise ToolkitError(str(error)) from error
     if found is None:

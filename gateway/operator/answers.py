@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -117,7 +118,7 @@ class OperatorAnswers:
         return _json(document, 503 if self.draining else 200)
 
     async def workers(self, _: Request) -> Answer:
-        """List every live worker and what it has loaded."""
+        """List every live worker and what it has loaded, and say which supervisor's they are."""
         directory = self._parts.directory
         try:
             async with asyncio.timeout(_TABLE_WAIT_S):
@@ -125,7 +126,9 @@ class OperatorAnswers:
                 reload = await directory.last_reload()
         except TimeoutError:
             raise RequestError(503, "api_error", "the supervisor does not answer") from None
-        return _json({"workers": workers, "reload": reload})
+        # It has started this process. One that has died since is named by nobody's PID file.
+        supervisor = os.getppid()
+        return _json({"supervisor": supervisor, "workers": workers, "reload": reload})
 
     async def providers_health(self, _: Request) -> Answer:
         """Say whether the providers can be reached and the ledger be written."""

@@ -120,7 +120,8 @@ def _replaced(home: Path, number: signal.Signals, timeout_s: float) -> int:
     until = time.monotonic() + timeout_s
     before = _last_reload(home, record, until)
     os.kill(record.pid, number)
-    while (outcome := _last_reload(home, record, until)) == before or outcome is None:
+    heir = number == signal.SIGUSR2
+    while (outcome := _last_reload(home, record, until, heir=heir)) == before or outcome is None:
         if time.monotonic() > until or running(home) is None:
             raise GatewayError(f"pid {record.pid} told of no outcome; see: cco-gateway daemon logs")
         _pause()
@@ -218,32 +219,51 @@ def _forget(home: Path, pid: int) -> None:
 
 
 def _last_reload(
-    home: Path, record: PidRecord, until: float
+    home: Path, record: PidRecord, until: float, *, heir: bool = False
 ) -> dict[str, Any] | None:  # Any: parsed JSON
-    """Return how the last replacement ended; None when there was none. Asks until then."""
-    while (reply := _told_of_workers(home, record)) is None:
+    """Return how the last replacement ended; None when there was none. Asks until then.
+
+    Args:
+        heir: Whether a supervisor that has taken over from the recorded one may tell, too.
+    """
+    while (told := _told_of_workers(home, record, heir=heir)) is None:
         if time.monotonic() > until:
             raise GatewayError(
                 f"pid {record.pid} is too busy to tell; see: cco-gateway daemon logs"
             )
         _pause()
-    if reply.status != 200 or reply.document is None:
-        raise GatewayError(f"GET /gateway/workers on port {record.port}: status {reply.status}")
-    found: dict[str, Any] | None = reply.document["reload"]
+    found: dict[str, Any] | None = told["reload"]
     return found
 
 
-def _told_of_workers(home: Path, record: PidRecord) -> operator_client.Reply | None:
-    """Return an answer; None when nobody has the time for it.
+def _told_of_workers(
+    home: Path, record: PidRecord, *, heir: bool
+) -> dict[str, Any] | None:  # Any: parsed JSON
+    """Return an answer; None when nobody has the time for it, or it is another supervisor's.
 
     A supervisor that starts processes on a busy machine keeps the worker waiting that asks it for
-    their table: that worker answers 503 after a second.
+    their table: that worker answers 503 after a few seconds. The workers of one that was replaced
+    still answer for a moment, with its table. Older versions do not say whose table it is.
+
+    Raises GatewayError for an answer that is none, and when another has taken over unasked.
     """
     try:
         reply = _ask(home, record, "/gateway/workers")
     except TimeoutError:
         return None
-    return None if reply.status == HTTPStatus.SERVICE_UNAVAILABLE else reply
+    if reply.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return None
+    if reply.status != HTTPStatus.OK or reply.document is None:
+        raise GatewayError(f"GET /gateway/workers on port {record.port}: status {reply.status}")
+    supervisor = reply.document.get("supervisor")
+    if supervisor in (None, record.pid):
+        return reply.document
+    now = running(home)
+    if now is None or now.pid != supervisor:
+        return None
+    if not heir:
+        raise GatewayError(f"pid {record.pid} was replaced by pid {now.pid} meanwhile; ask again")
+    return reply.document
 
 
 def _ask(home: Path, record: PidRecord, path: str) -> operator_client.Reply:

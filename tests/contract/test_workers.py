@@ -92,6 +92,10 @@ def test_metrics_are_the_same_whoever_answers_and_never_fall(daemon: Daemon) -> 
         assert counters(daemon) == expected
 
 
+def test_workers_tell_whose_they_are(daemon: Daemon) -> None:
+    assert daemon.get("/gateway/workers")["supervisor"] == daemon.process.pid
+
+
 def test_shutdown_drains_and_ends_the_daemon(daemon: Daemon) -> None:
     reply = daemon.call("POST", "/api/shutdown", None, daemon.admin)
     assert json.loads(reply.body)["status"] == "shutdown_initiated"

@@ -9,6 +9,7 @@ import site
 import socket
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,10 +25,13 @@ CPUS = len(os.sched_getaffinity(0))
 
 def workers(home: Home) -> list[dict[str, Any]]:
     """Return the rows of those that serve."""
-    told = home.record
+    told, deadline = home.record, time.monotonic() + DEADLINE_S
     host = told.get("host", "127.0.0.1")
-    status = 503
-    while status == 503:  # a supervisor that is busy replacing them does not answer at once
+    status, document = 503, {}
+    # A supervisor that is busy replacing them does not answer at once, and workers of the one
+    # before answer for a moment.
+    while status == 503 or document["supervisor"] != told["pid"]:
+        assert time.monotonic() < deadline, f"pid {told['pid']} never told: {document}"
         with closing(
             http.client.HTTPConnection(host, told["port"], timeout=DEADLINE_S)
         ) as connection:

@@ -39,7 +39,7 @@ MACHINE_KEYS = "totalCost activeProjects totalCalls totalTokens projects models 
     [
         ("/health", HEALTH_KEYS),
         ("/ready", "ready version timestamp"),
-        ("/gateway/workers", "workers reload"),
+        ("/gateway/workers", "supervisor workers reload"),
         ("/gateway/health", "status providers routing audit config_fingerprint"),
         ("/gateway/metrics", METRIC_KEYS),
         ("/gateway/metrics?include_agent=false&include_project=true", "by_project "

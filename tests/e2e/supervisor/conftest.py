@@ -233,11 +233,11 @@ class Daemon:
             connection.close()
 
     def workers(self) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = self.ask("/gateway/workers")["workers"]
+        rows: list[dict[str, Any]] = self._table()["workers"]
         return rows
 
     def last_reload(self) -> dict[str, Any] | None:
-        found: dict[str, Any] | None = self.ask("/gateway/workers")["reload"]
+        found: dict[str, Any] | None = self._table()["reload"]
         return found
 
     def reload(self, number: signal.Signals = signal.SIGHUP) -> dict[str, Any]:
@@ -248,6 +248,19 @@ class Daemon:
             lambda: now if (now := self.last_reload()) != before else None
         )
         return ended
+
+    def _table(self) -> dict[str, Any]:
+        """Return what the supervisor in the PID file tells.
+
+        Workers of the one before still take connections for a moment, and tell its table.
+        """
+
+        def told() -> dict[str, Any] | None:
+            table = self.ask("/gateway/workers")
+            return table if table["supervisor"] == self.record["pid"] else None
+
+        found: dict[str, Any] = self.until(told)
+        return found
 
     def until(self, condition: Callable[[], Any]) -> Any:  # Any: whatever truth is found
         """Return the condition's first true value; other processes offer nothing to wait on."""

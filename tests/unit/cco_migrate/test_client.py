@@ -146,7 +146,8 @@ def test_workers_are_read_with_the_last_reload(answers: Answers) -> None:
         {"slot": 2, "generation": 3, "boot_id": "c", "fingerprint": "f1", "state": "starting"},
     ]
     reload = {"finished_at": "2026-11-21T14:00:00Z", "error": "bad key", "more": 1}
-    found = answers({"/gateway/workers": {"workers": rows, "reload": reload}}).workers()
+    row = {"supervisor": 7, "workers": rows, "reload": reload}
+    found = answers({"/gateway/workers": row}).workers()
     assert found == Workers(
         (
             Worker(0, 2, "b", "f1", "serving"),
@@ -155,6 +156,7 @@ def test_workers_are_read_with_the_last_reload(answers: Answers) -> None:
         ),
         "2026-11-21T14:00:00Z",
         "bad key",
+        7,
     )
     assert (found.generation, [w.slot for w in found.serving]) == (2, [0])
 

@@ -52,8 +52,9 @@ class Tiny:
         workers, reload = await asyncio.gather(
             self._directory.workers(), self._directory.last_reload()
         )
-        rows = [asdict(row) for row in workers]
-        return json.dumps({"workers": rows, "reload": reload and asdict(reload)}).encode()
+        rows, supervisor = [asdict(row) for row in workers], os.getppid()
+        told = {"supervisor": supervisor, "workers": rows, "reload": reload and asdict(reload)}
+        return json.dumps(told).encode()
 
     async def _stream(self, events: int, responder: Responder) -> None:
         responder.start(200, ((b"content-type", b"text/event-stream"),), b"event: start\n\n")

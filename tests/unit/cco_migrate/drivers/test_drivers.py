@@ -259,7 +259,7 @@ def test_command_driver_finds_whatever_answers(
 
 def test_command_driver_finds_nothing_and_replaces_nothing(context: Context) -> None:
     driver = CommandDriver(with_commands(context, restart="true"))
-    assert (driver.find(), driver.can_replace()) == (None, False)
+    assert (driver.find(), driver.pid(), driver.can_replace()) == (None, None, False)
     with pytest.raises(ToolkitError, match="only be stopped and started"):
         driver.replace()
 

@@ -44,11 +44,17 @@ def workers(*rows: tuple[int, str, str]) -> list[dict[str, object]]:
 FIRST = workers((1, "f0", "serving"), (1, "f0", "serving"))
 MIXED = workers((1, "f0", "draining"), (2, "f1", "serving"), (1, "f0", "serving"))
 SECOND = workers((1, "f0", "draining"), (2, "f1", "serving"), (2, "f1", "serving"))
+THIRD = workers((3, "f1", "serving"), (3, "f1", "serving"))
+BEFORE_US = 0  # a supervisor that was replaced; no process has this id
 
 
 @dataclass
 class Gateway:
-    """Answers `/gateway/workers` with `before`, and with the rows of `after` once `asked()`."""
+    """Answers `/gateway/workers` with `before`, and with the rows of `after` once `asked()`.
+
+    Attributes:
+        late: What workers of the gateway before this one answer, each first of all, and once.
+    """
 
     asked: Callable[[], bool]
     before: Mapping[str, object] = field(default_factory=lambda: {"workers": FIRST})
@@ -56,6 +62,7 @@ class Gateway:
     health: Mapping[str, object] = field(
         default_factory=lambda: {"status": "ok", "config_fingerprint": "f0"}
     )
+    late: list[Mapping[str, object]] = field(default_factory=list)
     turn: int = 0
     probes: int = 0
 
@@ -66,7 +73,9 @@ class Gateway:
         row = self.health
         if target == "/gateway/workers":
             row = self.before
-            if self.asked():
+            if self.late:
+                row = self.late.pop()
+            elif self.asked():
                 row = self.after[min(self.turn, len(self.after) - 1)]
                 self.turn += 1
         return 200, {}, json.dumps(row).encode()
@@ -124,6 +133,31 @@ def test_error_of_an_earlier_reload_is_not_taken_for_ours(
     gateway.before = {"workers": FIRST, "reload": OLD}
     gateway.after = (gateway.before, {"workers": MIXED, "reload": OLD}, {"workers": SECOND})
     assert replace_workers(context, 1).summary.startswith("socket never closed")
+
+
+def test_workers_of_a_gateway_that_was_replaced_count_for_nothing(
+    context: Context, gateway: Gateway, tmp_path: Path
+) -> None:
+    ours = driver_of(context).pid()
+    gateway.late = [{"supervisor": BEFORE_US, "workers": FIRST}]
+    gateway.before = {"supervisor": ours, "workers": SECOND}
+    failed = {"supervisor": BEFORE_US, "workers": FIRST, "reload": OLD}
+    gateway.after = (failed, gateway.before, {"supervisor": ours, "workers": THIRD})
+    action = ReplaceWorkers()
+    receipt = action.prepare(STEP, context)
+    assert receipt == {"generation": 2}
+    action.apply(STEP, receipt, context)
+    assert (tmp_path / "hup").exists()
+    assert gateway.turn >= 3
+
+
+def test_gateway_of_another_state_root_is_not_told_to_replace(
+    context: Context, gateway: Gateway, tmp_path: Path
+) -> None:
+    gateway.before = {"supervisor": BEFORE_US, "workers": FIRST}
+    with pytest.raises(ToolkitError, match="answered by another gateway than pid "):
+        replace_workers(context, 1)
+    assert not (tmp_path / "hup").exists()
 
 
 def test_replacement_that_never_comes_ends_in_time(context: Context, gateway: Gateway) -> None:
