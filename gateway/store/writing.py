@@ -60,19 +60,20 @@ def insert(runner: Runner, records: Iterable[AuditRecord], *, keep_entries: bool
     Args:
         keep_entries: Whether each request leaves an entry; the sums are kept in any case.
     """
-    settled = [
-        record if record.session_id is None else _settled(runner, record) for record in records
-    ]
+    settled: list[AuditRecord] = []
+    held: list[AuditRecord] = []  # those with bodies
+    limits = []
+    for each in records:
+        record = each if each.session_id is None else _settled(runner, each)
+        settled.append(record)
+        if record.request_body is not None or record.response_body is not None:
+            held.append(record)
+        if record.limits:
+            limits.append(_limits(record))
     if keep_entries:
         runner.executemany(_INSERT, map(_row, settled))
-        held = [
-            record
-            for record in settled
-            if record.request_body is not None or record.response_body is not None
-        ]
         if held:  # mostly there are none, and no rows cost as much as one
             runner.executemany(_BODIES, map(_bodies, held))
-    limits = [_limits(record) for record in settled if record.limits]
     if limits:
         runner.executemany(_RATE_LIMITS, limits)
     sums.add_records(runner, settled)
