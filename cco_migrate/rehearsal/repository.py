@@ -19,7 +19,11 @@ from cco_migrate.removal.planning import Removing
 from cco_migrate.removal.ways_back import Removed
 from cco_migrate.vcs.repository import GIT_TIMEOUT_S, head_of, opened
 
-_AUTHOR = {"user.name": "rehearsal", "user.email": "rehearsal@localhost"}
+_CONFIG = {
+    "user.name": "rehearsal",
+    "user.email": "rehearsal@localhost",
+    "maintenance.auto": "false",  # else git 2.55 still writes there when the clone is removed
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,7 @@ def _cloned(source: Path, target: Path) -> Path:
         with git.Repo.clone_from(
             str(source), target, no_hardlinks=True, kill_after_timeout=GIT_TIMEOUT_S
         ) as made:
-            for key, value in _AUTHOR.items():
+            for key, value in _CONFIG.items():
                 made.git.config(key, value)
     except git.GitCommandError as error:
         raise ToolkitError(f"{source} cannot be cloned: {str(error.stderr).strip()}") from error
