@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from invoke.collection import Collection
-from invoke.exceptions import ParseError
-from invoke.program import Program
 
 import cco_migrate
-from cco_migrate.invocation import usage
+from cco_migrate.program import MigrateProgram
 from cco_migrate.tasks import nouns, steps, verbs
 
 
@@ -40,19 +38,6 @@ NOUNS = {
     "prices": (nouns.prices_update,),
     "dev": (nouns.dev_check, nouns.dev_style),
 }  # fmt: skip
-
-
-class MigrateProgram(Program):
-    """The console script: Invoke's program with our namespace, and usage errors as exit 64."""
-
-    def parse_tasks(self) -> None:
-        """Parse, and turn Invoke's terse parse errors into a usage message."""
-        try:
-            super().parse_tasks()
-        except (ParseError, ValueError) as error:
-            raise usage(
-                f"{error}\n  see: {self.binary} --list, {self.binary} TASK --help"
-            ) from error
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import signal
 import socket
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from cco_migrate.config import ConfigName
 from cco_migrate.context import Context
 from cco_migrate.drivers.orphans import adopted, birthmark, born_of, carries_mark, ended
 from cco_migrate.drivers.process import ProcessDriver
-from cco_migrate.errors import ToolkitError
+from cco_migrate.errors import InvalidInput, ToolkitError
 from cco_migrate.model import DriverSpec, Instance
 from cco_migrate.steps.services import await_answer, await_ready, current_workers, replace_workers
 from cco_migrate.world import World
@@ -73,7 +74,7 @@ class Demo:
         return (self.root / "demo.json").exists()
 
     def instance(self) -> Instance:
-        """Return the gateway instance; raises ToolkitError when the demo was not created."""
+        """Return the gateway instance; raises InvalidInput when the demo was not created."""
         return Instance(
             name="demo",
             url=f"http://127.0.0.1:{self._state().gateway_port}",
@@ -228,8 +229,9 @@ class Demo:
             row = json.loads(self.world.files.read(self.root / "demo.json"))
             return DemoState(row["gateway_port"], row["upstream_port"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ToolkitError(
-                f"{self.root}: not a demo deployment; remove it, or run make clean"
+            raise InvalidInput(
+                f"{self.root / 'demo.json'}: not what a demo deployment writes ({error})",
+                next_command=f"rm -r {shlex.quote(str(self.root))}, then: invoke demo.up",
             ) from error
 
     def _context(self, waiting: Callable[[str, float], None]) -> Context:

@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 
 _COMMAND = re.compile(r"\binvoke (?!\S+ --home)([a-z][\w.-]*)")
 
+_STANDING = "  now:  nothing more was done than the journal says\n  next: invoke status"
+
+_FOUNDING = ("config", "plan", "archive")
+"""Options that tell of a deployment without its state root, which may then be a new one."""
+
 Act = Callable[["Session", Namespace], "Result"]
 
 
@@ -73,23 +78,28 @@ class _Task(Task[Any]):
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         """Return the options, which tell what is wrong with a value."""
-        found = super().get_arguments(ignore_unknown_help)
-        for one in found:
-            one.__class__ = _Argument
-        return found
+        return telling(super().get_arguments(ignore_unknown_help))
 
 
 class _Argument(Argument):
     """An option; of a word where a number belongs Invoke's own makes a traceback."""
 
     def set_value(self, value: Any, cast: bool = True) -> None:  # Any: see Argument
-        """Take what was typed; raises Exit when it is no number and should be one."""
+        """Take what was typed; raises Exit when it is empty, or no number and should be one."""
+        option = str(self.name).replace("_", "-")
+        if value == "":  # of a shell variable nobody set: it would mean the default, the demo
+            raise usage(f"--{option} is empty: write a value, or leave the option out")
         try:
             super().set_value(value, cast)
         except ValueError as error:
-            option = str(self.name).replace("_", "-")
-            told = f"--{option} {value}: write a whole number\n  see: --help of the task"
-            raise usage(told) from error
+            raise usage(f"--{option} {value}: write a whole number\n  see: --help") from error
+
+
+def telling(options: list[Argument]) -> list[Argument]:
+    """Return options of Invoke's as ones that tell what is wrong with a value."""
+    for one in options:
+        one.__class__ = _Argument
+    return options
 
 
 def usage(text: str) -> Exit:
@@ -109,7 +119,7 @@ def _run(act: Act, context: Context, options: Namespace) -> None:
             result = act(session, options)
     except BaseException as error:  # told in words and a code, whatever it is
         raise _exit_of(error, options) from error
-    text = _json(result.document) if as_json else result.text
+    text = _json(result.document) if as_json else _with_home(result.text, options)
     if text:
         print(_typed(text))
     if result.code:
@@ -131,11 +141,10 @@ def _exit_of(error: BaseException, options: Namespace) -> Exit:
     elif isinstance(error, KeyboardInterrupt):
         text, code = "stopped; nothing was in progress", 130
     elif isinstance(error, OSError) and error.strerror:  # a full disk, a right that was taken away
-        text = f"{error.filename or 'a file'}: {error.strerror}\n"
-        text += "  now:  nothing more was done than the journal says\n  next: invoke status"
-        code = 1
+        text, code = f"{error.filename or 'a file'}: {error.strerror}\n{_STANDING}", 1
     elif isinstance(error, Exception) and not os.environ.get("CCO_MIGRATE_DEBUG"):
-        text = f"unexpected: {type(error).__name__}: {error}\n  CCO_MIGRATE_DEBUG=1 shows where"
+        text = f"unexpected: {type(error).__name__}: {error}\n{_STANDING}"
+        text += "\n  CCO_MIGRATE_DEBUG=1 shows where"
         code = 1
     else:
         raise error
@@ -151,16 +160,19 @@ def _target(options: Namespace) -> Target:
 
 
 def _session(options: Namespace) -> Session:
-    from cco_migrate import progress
+    from cco_migrate import progress, target
     from cco_migrate.session import Session
 
+    where = _target(options)
+    if hasattr(options, "home") and not any(getattr(options, name, "") for name in _FOUNDING):
+        target.refuse_missing_home(where, os.environ)
     events = getattr(options, "events", "")
     out = progress.Output(
         quiet=bool(getattr(options, "quiet", False)),
         events=Path(events) if events else None,
         program=_program(),
     )
-    return Session(_target(options), out)
+    return Session(where, out)
 
 
 def _explained(error: ToolkitError) -> str:
@@ -187,7 +199,7 @@ def _with_home(text: str, options: Namespace) -> str:
     from cco_migrate import target, world
 
     where = _target(options)
-    if where.is_demo(os.environ):
+    if not hasattr(options, "home") or where.is_demo(os.environ):
         return text
     home = shlex.quote(str(target.home_of(where, os.environ, world.World.real())))
     return _COMMAND.sub(rf"invoke \1 --home {home}", text)

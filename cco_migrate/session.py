@@ -136,13 +136,27 @@ class Session:
 
     @contextmanager
     def locked(
-        self, why: str, timeout_s: float = 0.0, *, take_over: bool = False
+        self, why: str, timeout_s: float = 0.0, *, take_over: bool = False, begun: bool = False
     ) -> Iterator[lock.Lease]:
         """Hold the state root's lock; SIGTERM and SIGINT end the command, the run is resumable.
 
         What commands that were killed have left half written is swept away first.
+
+        Args:
+            why: What for, shown to whoever finds it held.
+            timeout_s: How long to wait for it; 0 asks once.
+            take_over: Also succeed an owner on another host that has died.
+            begun: Whether a run is needed; without any no lock is made either.
+
+        Raises:
+            LockHeld: Somebody else holds it.
+            InvalidInput: The state root cannot be written, or nothing was begun in it.
         """
         where, world = self.home / "migrate", self.world
+        if begun and not where.is_dir():
+            raise InvalidInput(
+                f"there is no run under {self.store.root}", next_command="invoke status"
+            )
         with (
             lock.held(where, world, why=why, timeout_s=timeout_s, take_over=take_over) as lease,
             _signals(),

@@ -43,6 +43,21 @@ def home_of(target: Target, environment: Mapping[str, str], world: World) -> Pat
     return Path(target.home or environment.get("CCO_HOME") or "~/.cco").expanduser().resolve()
 
 
+def refuse_missing_home(target: Target, environment: Mapping[str, str]) -> None:
+    """Raise InvalidInput when a state root was named that is not there: most likely a slip.
+
+    To go on would look at nothing and say so, or begin another deployment beside the one meant.
+    """
+    named = target.home or environment.get("CCO_HOME")
+    if not named or Path(named).expanduser().is_dir():
+        return
+    raise InvalidInput(
+        f"{'--home' if target.home else '$CCO_HOME'} {named}: there is no such folder",
+        next_command="the same command with the state root of your deployment; to begin one "
+        "there, name its file, too: --config PATH",
+    )
+
+
 def instance_of(target: Target, environment: Mapping[str, str], world: World) -> Instance:
     """Return the instance a command is about.
 

@@ -16,6 +16,9 @@ VERSION = 2
 UNSEALED_VERSION = 1
 """Manifests without a checksum of their own; still read, and said to be so."""
 
+TAKE_ANOTHER = "invoke backup.list   (take another one)"
+"""The next safe command when a backup is damaged."""
+
 
 @dataclass(frozen=True, slots=True)
 class BackupFile:
@@ -81,7 +84,9 @@ def decode(data: bytes, where: Path, backup_id: str = "") -> Backup:
         backup = Backup(row["id"], row["made_at"], row["run"], files, sealed)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ToolkitError(
-            f"{where}: not a readable backup manifest ({error})", state="Nothing was changed."
+            f"{where}: not a readable backup manifest ({error})",
+            state="Nothing was changed.",
+            next_command=TAKE_ANOTHER,
         ) from error
     if sealed and seal != _seal(row):
         raise _changed(where, "its own SHA-256 does not fit")
@@ -105,5 +110,5 @@ def _changed(where: Path, why: str) -> ToolkitError:
     return ToolkitError(
         f"{where}: the manifest was changed since it was written: {why}",
         state="Nothing was changed. What this backup says of its files cannot be trusted.",
-        next_command="invoke backup.list   (take another one)",
+        next_command=TAKE_ANOTHER,
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from cco_migrate.backup.manifest import Backup, BackupFile, decode, encode
+from cco_migrate.backup.manifest import TAKE_ANOTHER, Backup, BackupFile, decode, encode
 from cco_migrate.errors import InvalidInput, ToolkitError
 from cco_migrate.scratch import scratch
 from cco_migrate.world import World
@@ -208,7 +208,11 @@ class BackupStore:
         what = "missing" if data is None else "damaged: its SHA-256 differs"
         if data is not None and size is not None and len(data) != size:
             what = f"damaged: it has {len(data)} bytes, saved were {size}"
-        raise ToolkitError(f"{path}: the saved copy is {what}", state="Nothing was changed.")
+        raise ToolkitError(
+            f"{path}: the saved copy is {what}",
+            state="Nothing was changed.",
+            next_command=TAKE_ANOTHER,
+        )
 
 
 def select(backup: Backup, names: Sequence[str]) -> Backup:

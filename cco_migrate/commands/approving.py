@@ -45,7 +45,7 @@ def attest(session: Session, *, item: str, by: str, run_id: str) -> Result:
         raise InvalidInput(f"--item {item}: unknown; there is: team-notified")
     if not by.strip():
         raise InvalidInput("--person is empty: whose word is it?")
-    with session.locked("approve"):
+    with session.locked("approve", begun=True):
         run = chosen_run(session, run_id)
         run.journal.append(Event.ATTESTED, item, reason=by.strip())
         write_report(session, run)

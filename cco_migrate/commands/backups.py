@@ -69,9 +69,11 @@ def backup_restore(
     session: Session, chosen: Chosen, names: Sequence[str], consent: Consent
 ) -> Result:
     """Put saved files back; what stands there is saved first, so that this can be undone too."""
+    store = store_of(session)
+    if not store.root.is_dir():  # refuse what is not there before a lock is all there is
+        read_chosen(session, store, chosen)
     with session.locked("backup.restore"):
         _refuse_open_run(session)
-        store = store_of(session)
         backup, contents = read_chosen(session, store, chosen)
         backup = select(backup, names)
         wanted = {f.path: contents[f.path] for f in backup.files if f.sha256 is not None}

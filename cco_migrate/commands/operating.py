@@ -154,11 +154,14 @@ def wait(session: Session, *, what: str, timeout_s: float) -> Result:
 
 def takeover(session: Session) -> Result:
     """Take the lock from an owner on another machine, once it has been silent for a whole lease."""
+    free = Result("the lock is free; nothing to take over", {"schema_version": 1})
+    if lock.look(session.home / "migrate", session.world)[0] is Standing.FREE:
+        return free
     session.out.waiting("a heartbeat of the lock's owner", lock.LEASE_S)
     with session.locked("takeover", take_over=True) as lease:
         run = session.store.unfinished()
         if not lease.taken_from:
-            return Result("the lock is free; nothing to take over", {"schema_version": 1})
+            return free
         if run is None:
             return Result(f"the lock is free again; it was {lease.taken_from}", {})
         note_takeover(session, lease, run)

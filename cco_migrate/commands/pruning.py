@@ -20,8 +20,12 @@ def backup_prune(session: Session, policy: retention.Policy, consent: Consent) -
     """Remove old backups; shows them first, and never touches what a way back needs."""
     if policy.keep < 0 or policy.keep_days < 0:
         raise InvalidInput("--keep and --keep-days cannot be negative")
+    store = store_of(session)
+    if not store.root.is_dir():  # a lock would be all there is
+        return Result(
+            "nothing to prune", {"schema_version": 1, "removed": [], "kept": {}, "copies": 0}
+        )
     with session.locked("backup.prune"):
-        store = store_of(session)
         now = session.world.clock.now()
         pruning = retention.plan(store, _uses(session.store.all()), policy, now)
         for backup_id, why in pruning.kept.items():

@@ -92,7 +92,7 @@ def _folder(session: Session, run_id: str) -> Path:
     try:
         newest = session.store.latest()
     except ToolkitError:  # one of them is damaged, which is what we are asked to look for
-        return max(root.glob("*/journal.jsonl"), key=lambda path: path.stat().st_mtime_ns).parent
+        return max(root.glob("*/*"), key=lambda path: path.stat().st_mtime_ns).parent
     if newest is None:
         raise InvalidInput(f"there is no run under {root}", next_command="invoke migrate")
     return newest.directory

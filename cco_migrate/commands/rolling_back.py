@@ -23,7 +23,7 @@ def rollback(session: Session, *, by: str, run_id: str, yes: bool, no_input: boo
     """Undo a run, by its own edits (flag) or from its backup, and prove what is loaded then."""
     if by not in {"flag", "backup"}:
         raise InvalidInput(f"--by {by}: unknown; there is: flag, backup, git, bundle")
-    with session.locked(f"rollback --by {by}") as lease:
+    with session.locked(f"rollback --by {by}", begun=True) as lease:
         banner(session)
         run = session.store.load(run_id) if run_id else session.store.latest()
         if run is None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from cco_migrate.client import NotAGateway, Unreachable
+from cco_migrate.context import Context
 from cco_migrate.demo import DIRECTORY, Demo
 from cco_migrate.drivers import adopted, driver_of
-from cco_migrate.errors import InvalidInput
+from cco_migrate.errors import InvalidInput, ToolkitError
 from cco_migrate.session import Result, Session, shown
 from cco_migrate.steps.services import await_answer, await_ready, current_workers, replace_workers
 
@@ -20,7 +21,10 @@ def gateway_start(session: Session) -> Result:
     if (found := adopted(context, driver.find)) is not None:
         await_answer(context)
         return Result(f"it runs already, started by a command that was killed: {found}")
-    await_ready(context, driver.start())
+    try:
+        await_ready(context, driver.start())
+    except ToolkitError as error:
+        raise _not_started(context, error) from error
     return Result(f"started: {driver.find()} on {instance.url}")
 
 
@@ -36,14 +40,43 @@ def gateway_reload(session: Session) -> Result:
     """Load the files as they are now, by replacing the workers while the socket stays open."""
     context = session.context(session.instance())
     try:
-        found = current_workers(context)
+        listed = context.gateway.workers()
     except (Unreachable, NotAGateway) as error:
         raise InvalidInput(str(error), next_command="invoke gateway.start") from error
-    if found is None:
+    if listed is None or context.instance.driver.kind != "process":
         raise InvalidInput(
             "this gateway cannot replace its workers; restart it with its own command"
         )
-    return Result(replace_workers(context, found.generation).summary)
+    if not (driver := driver_of(context)).can_replace():
+        raise InvalidInput(
+            f"{context.instance.url} answers, but it is not the gateway of "
+            f"{context.instance.home}: no process that runs is recorded there",
+            next_command="the same command with its state root: --home PATH",
+        )
+    try:
+        listed = current_workers(context) or listed
+        return Result(replace_workers(context, listed.generation).summary)
+    except InvalidInput as error:
+        again = "mend what it names, then: invoke gateway.reload"
+        raise InvalidInput(str(error), state=error.state, next_command=again) from error
+    except ToolkitError as error:
+        raise ToolkitError(
+            str(error), state=_standing(driver.find()), next_command="invoke gateway.reload"
+        ) from error
+
+
+def _not_started(context: Context, error: ToolkitError) -> ToolkitError:
+    """Return why a gateway did not start, with what runs now and what to type next."""
+    found = driver_of(context).find()
+    again = "invoke gateway.stop, then: " if found else "mend what it names, then: "
+    return ToolkitError(
+        str(error), state=_standing(found), next_command=f"{again}invoke gateway.start"
+    )
+
+
+def _standing(found: str | None) -> str:
+    """Return whether the gateway runs, as a sentence; None is for one that does not."""
+    return f"The gateway runs: {found}." if found else "The gateway does not run."
 
 
 def demo_up(session: Session) -> Result:

@@ -68,7 +68,7 @@ def rollback(session: Session, wanted: Wanted) -> Result:
         )
     if wanted.force_push:
         return _told(session, wanted)
-    with session.locked(f"rollback --by {wanted.by}") as lease:
+    with session.locked(f"rollback --by {wanted.by}", begun=True) as lease:
         banner(session)
         removed, until = _removal(session, wanted)
         plan = _plan(removed, until, wanted)

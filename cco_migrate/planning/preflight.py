@@ -169,7 +169,8 @@ def refuse(lines: list[Line]) -> None:
         raise StalePlan(
             message, state="Nothing was changed.", next_command=first.next_command or None
         )
-    raise InvalidInput(message, next_command=first.next_command or None)
+    again = "mend what it names, then: invoke check"
+    raise InvalidInput(message, next_command=first.next_command or again)
 
 
 def _not_running(found: str | None, inputs: Inputs) -> Line:
@@ -177,7 +178,9 @@ def _not_running(found: str | None, inputs: Inputs) -> Line:
         text = (
             f"{inputs.instance.url}: no gateway runs here; start it, to have a state to go back to"
         )
-        return Line(Mark.FAIL, text, next_command="invoke gateway.start")
+        driver = inputs.instance.driver  # without its options gateway.start would start another
+        own = driver.start or driver.restart
+        return Line(Mark.FAIL, text, next_command=own or "invoke gateway.start")
     return Line(
         Mark.FAIL, f"{inputs.instance.url} does not answer though {found} runs; is the URL right?"
     )

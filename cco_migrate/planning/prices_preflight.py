@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime, timedelta
 
 from cco_migrate import costs
 from cco_migrate.client import NotAGateway, Unreachable
@@ -14,6 +14,10 @@ from cco_migrate.probes.audited import Record, real
 from cco_migrate.soak.counted import charged, is_plain
 
 MAX_PRICE_AGE_DAYS = 90
+
+MAX_CHARGE_AGE = timedelta(days=7)
+"""Of what a gateway billed longer ago it may know better since: a week has a day of every kind, so
+a model nobody asked for in it says little of the prices by which the change will be judged."""
 
 
 def check_prices(inputs: Inputs, today: date) -> list[Line]:
@@ -31,10 +35,13 @@ def check_prices(inputs: Inputs, today: date) -> list[Line]:
 def check_charges(inputs: Inputs, context: Context) -> list[Line]:
     """Say which models are billed by other prices already before the change; nothing otherwise.
 
-    Only the newest charge of a model counts: older ones may be from before a change of prices.
+    Only the newest charge of a model counts, and of late: older ones may be from before a change
+    of prices.
     """
     table = costs.known_prices(inputs.files)
-    newest = {row["model"]: row for row in reversed(_recorded(context)) if is_plain(row)}
+    since = context.world.clock.now() - MAX_CHARGE_AGE
+    late = [row for row in _recorded(context) if is_plain(row) and _at(row, since) >= since]
+    newest = {row["model"]: row for row in reversed(late)}
     found = charged(newest.values(), table)
     if not found.wrong:
         return []
@@ -49,3 +56,12 @@ def _recorded(context: Context) -> tuple[Record, ...]:
         return real(context.gateway.audit() or ())
     except (Unreachable, NotAGateway):
         return ()
+
+
+def _at(row: Record, unknown: datetime) -> datetime:
+    """Return when a request was recorded; `unknown` when its record does not say so."""
+    try:
+        at = datetime.fromisoformat(row["timestamp"])
+    except (KeyError, TypeError, ValueError):
+        return unknown
+    return at if at.tzinfo is not None else unknown

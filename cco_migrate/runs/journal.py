@@ -81,6 +81,16 @@ class Journal:
         return self._state
 
 
+def unprovable(said: str, run_dir: Path) -> ToolkitError:
+    """Return the error of a run whose folder is damaged, with the way back that is left."""
+    return ToolkitError(
+        said,
+        state="Nothing was changed. What the run did can no longer be proved from its journal.",
+        next_command="invoke backup.list, invoke backup.restore --id ID, invoke gateway.reload"
+        f"; then move {run_dir} elsewhere",
+    )
+
+
 def read_lines(data: bytes, path: Path) -> tuple[list[Entry], str, int]:
     """Check the chain and return (entries, hash of the last line, bytes of whole lines).
 
@@ -113,12 +123,8 @@ def _encode(entry: Entry, prev: str) -> tuple[bytes, str]:
 
 def _decode(line: bytes, prev: str, path: Path, number: int) -> tuple[Entry, str]:
     def broken(why: str) -> ToolkitError:
-        return ToolkitError(
-            f"{path}:{number}: {why}; the journal was changed by something else",
-            state="Nothing was changed. What the run did can no longer be proved from its journal.",
-            next_command="invoke backup.list, invoke backup.restore --id ID, invoke gateway.reload"
-            f"; then move {path.parent} elsewhere",
-        )
+        said = f"{path}:{number}: {why}; the journal was changed by something else"
+        return unprovable(said, path.parent)
 
     try:
         row: dict[str, Any] = json.loads(line)  # Any: JSON

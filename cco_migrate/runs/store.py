@@ -10,13 +10,14 @@ from pathlib import Path
 
 from cco_migrate.errors import InvalidInput, ToolkitError
 from cco_migrate.model import Plan, canonical
-from cco_migrate.runs.journal import Event, Journal, RunState, Status
+from cco_migrate.runs.journal import Event, Journal, RunState, Status, unprovable
 from cco_migrate.world import World
 
 PREFIX = {
     "model-overrides": "mo", "gateway-cutover": "gc", "local-router": "lr",
     "removal-rollback": "rb",
 }  # fmt: skip
+_PLAN, _JOURNAL = "plan.json", "journal.jsonl"
 UNFINISHED = frozenset({Status.OPEN, Status.ROLLING_BACK, Status.ROLLBACK_FAILED})
 
 
@@ -66,7 +67,7 @@ class RunStore:
         Only the holder of the lock may call it.
         """
         for directory in (path for path in self.root.glob("*") if path.is_dir()):
-            if (directory / "journal.jsonl").exists():
+            if (directory / _JOURNAL).exists() or _has_begun(directory):
                 self.world.files.sweep(directory)
             else:
                 shutil.rmtree(directory)
@@ -80,20 +81,27 @@ class RunStore:
         """
         directory = self.root / run_id
         try:
-            row = json.loads(self.world.files.read(directory / "plan.json"))
+            row = json.loads(self.world.files.read(directory / _PLAN))
             plan = Plan.from_json(row)
         except FileNotFoundError as error:
+            if (directory / _JOURNAL).exists():
+                raise unprovable(f"{directory / _PLAN} is gone", directory) from error
             known = ", ".join(path.name for path in self._folders()) or "none"
-            raise InvalidInput(f"no run {run_id} under {self.root}; there is: {known}") from error
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ToolkitError(
-                f"{directory / 'plan.json'}: not a readable plan ({error})"
+            raise InvalidInput(
+                f"no run {run_id} under {self.root}; there is: {known}",
+                next_command="invoke status",
             ) from error
-        journal = Journal(directory / "journal.jsonl", run_id, self.world)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            said = f"{directory / _PLAN}: not a readable plan ({error})"
+            raise unprovable(said, directory) from error
+        journal = Journal(directory / _JOURNAL, run_id, self.world)
+        if not journal.entries and _has_begun(directory):
+            raise unprovable(f"{journal.path} is empty or gone, but the run has begun", directory)
         if journal.entries and journal.entries[0].reason != plan.digest:
-            raise ToolkitError(
-                f"{directory / 'plan.json'}: it is not the plan this run began with "
-                f"({plan.digest}, not {journal.entries[0].reason})"
+            raise unprovable(
+                f"{directory / _PLAN}: it is not the plan this run began with "
+                f"({plan.digest}, not {journal.entries[0].reason})",
+                directory,
             )
         return Run(run_id, plan, journal, directory)
 
@@ -127,11 +135,18 @@ class RunStore:
         directory = self.root / run_id
         self.world.files.make_directory(directory)
         data = canonical(plan.to_json()) + b"\n"  # the bytes its digest is of
-        self.world.files.replace(directory / "plan.json", data)
-        journal = Journal(directory / "journal.jsonl", run_id, self.world)
+        self.world.files.replace(directory / _PLAN, data)
+        journal = Journal(directory / _JOURNAL, run_id, self.world)
         begun = {"by": self.world.processes.operator(), "number": number}
         journal.append(Event.PLANNED, reason=plan.digest, data=begun)
         return Run(run_id, plan, journal, directory)
 
     def _folders(self) -> list[Path]:
-        return sorted(path.parent for path in self.root.glob("*/plan.json"))
+        known = (path for name in (_PLAN, _JOURNAL) for path in self.root.glob(f"*/{name}"))
+        return sorted({path.parent for path in known})
+
+
+def _has_begun(directory: Path) -> bool:
+    """Whether a folder holds what only a run writes, and no command before it has begun."""
+    names = {path.name for path in directory.iterdir()} - {_PLAN, _JOURNAL}
+    return any(not name.startswith(".") for name in names)

@@ -10,7 +10,7 @@ from cco_migrate.availability import AvailabilityProbe
 from cco_migrate.client import Health, NotAGateway, Unreachable, Workers
 from cco_migrate.context import Context, Outcome
 from cco_migrate.drivers import Started, adopted, driver_of
-from cco_migrate.errors import ToolkitError
+from cco_migrate.errors import InvalidInput, ToolkitError
 from cco_migrate.model import JsonObject, Step
 
 STOP_TIMEOUT_S = 600.0
@@ -145,7 +145,8 @@ def replace_workers(context: Context, generation: int) -> Outcome:
     """Replace the worker set and wait until a newer generation than this one serves alone.
 
     Raises:
-        ToolkitError: The new set did not get ready, and what it said. The old one serves on.
+        InvalidInput: The new set did not get ready, and what it said. The old one serves on.
+        ToolkitError: Nobody can be asked to do it, or nothing of it was seen in time.
     """
     clock, begun = context.world.clock, context.world.clock.monotonic()
     now = _workers(context)
@@ -245,7 +246,7 @@ def await_answer(context: Context) -> None:
 def _replaced(context: Context, generation: int, asked: Workers) -> bool:
     now = _workers(context)
     if now.reload_error is not None and now.reload_finished_at != asked.reload_finished_at:
-        raise ToolkitError(
+        raise InvalidInput(
             f"the new workers did not get ready: {now.reload_error}",
             state="The old workers serve on; no request was lost.",
         )

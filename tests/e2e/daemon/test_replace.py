@@ -27,7 +27,7 @@ def workers(home: Home) -> list[dict[str, Any]]:
     """Return the rows of those that serve."""
     told, deadline = home.record, time.monotonic() + DEADLINE_S
     host = told.get("host", "127.0.0.1")
-    status, document = 503, {}
+    status, document = 503, dict[str, Any]()
     # A supervisor that is busy replacing them does not answer at once, and workers of the one
     # before answer for a moment.
     while status == 503 or document["supervisor"] != told["pid"]:

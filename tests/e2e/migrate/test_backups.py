@@ -124,7 +124,9 @@ def test_verify_names_what_is_damaged_and_exits_8(migrated: Any) -> None:
 
 
 def test_verify_without_any_backup_is_no_success(migrated: Any) -> None:
-    done = migrated.run("backup.verify", "--home", str(migrated.path / "empty"))
+    empty = migrated.path / "empty"
+    empty.mkdir()
+    done = migrated.run("backup.verify", "--home", str(empty))
     assert done.code == 8
     assert "there is no backup" in done.err
 

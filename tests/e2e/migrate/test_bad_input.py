@@ -83,6 +83,7 @@ def test_missing_file_is_refused_and_says_what_git_knows(shared_demo: Any) -> No
     assert done.code == 8
     assert "does not exist" in done.err
     assert "git" in done.err
+    assert "next: mend what it names, then: cco-migrate check" in done.err
 
 
 def test_files_edited_since_the_gateway_loaded_them_are_drift(shared_demo: Any) -> None:
@@ -130,7 +131,44 @@ def test_gateway_does_not_start_on_a_port_of_a_stranger(tmp_path: Path, folder: 
         done = folder.run("gateway.start", "--url", url, "--home", str(home))
     assert done.code == 1, done.err
     assert url.rpartition(":")[2] in done.err
+    assert "now:  The gateway does not run." in done.err
+    assert f"then: cco-migrate gateway.start --home {home}" in done.err
     assert not (home / "daemon.pid").exists()
+
+
+def test_gateway_of_ones_own_commands_is_started_by_its_own_command(
+    tmp_path: Path, folder: Any
+) -> None:
+    config = tmp_path / "own" / "model-overrides.toml"
+    config.parent.mkdir()
+    config.write_text(GOOD)
+    own = ("--stop", "cco down", "--start", "cco up", "--url", "http://127.0.0.1:9")
+    done = folder.run("check", "--config", str(config), *own)
+    assert done.code == 8, done.err
+    assert "no gateway runs here" in done.err
+    assert "next: cco up" in done.err.splitlines()[-2]
+
+
+def test_files_that_do_not_load_are_told_and_the_old_workers_serve_on(shared_demo: Any) -> None:
+    with replaced(shared_demo.config, GOOD.replace("= false", "= maybe").encode()):
+        done = shared_demo.run("gateway.reload")
+    assert done.code == 8, done.err
+    for said in (
+        f"{shared_demo.config}:2: not valid TOML", "now:  The old workers serve on",
+        "next: mend what it names, then: cco-migrate gateway.reload",
+    ):  # fmt: skip
+        assert said in done.err
+    assert shared_demo.run("gateway.reload").code == 0
+
+
+def test_reload_of_a_gateway_of_another_state_root_is_refused(
+    shared_demo: Any, tmp_path: Path
+) -> None:
+    done = shared_demo.run("gateway.reload", "--url", shared_demo.url, "--home", str(tmp_path))
+    assert done.code == 8, done.err
+    assert f"it is not the gateway of {tmp_path}" in done.err
+    assert "--home PATH" in done.err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_wrong_type_in_another_file_is_refused(shared_demo: Any) -> None:

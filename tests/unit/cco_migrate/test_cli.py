@@ -15,6 +15,7 @@ from invoke.collection import Collection
 from invoke.tasks import Task
 
 from cco_migrate import cli, errors, options
+from cco_migrate.program import MigrateProgram
 from cco_migrate.tasks import steps
 
 ROOT = Path(cli.__file__).resolve().parent.parent
@@ -191,6 +192,80 @@ def test_word_where_a_number_belongs_is_told_without_a_traceback(
     assert_nothing_done(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("-T", "x", "status"), "--command-timeout x: write a whole number"),
+        (("status", "-T", "x"), "--command-timeout x: write a whole number"),
+        (("--list-depth", "x", "--list"), "--list-depth x: write a whole number"),
+        (("--list-format", "xml", "--list"), "--list-format xml: unknown; there is: flat, nested"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+@BOTH
+def test_wrong_value_of_the_frameworks_own_option_is_told_without_a_traceback(
+    tmp_path: Path, program: Sequence[str], words: Sequence[str], said: str
+) -> None:
+    if program is INVOKE and words[0] in {"-T", "--list-depth"}:
+        # Such an option before the task is read before our code is loaded: Invoke answers.
+        words = ("status", *words[:2])
+    done = run(program, *words, home=tmp_path)
+    assert done.returncode == 64
+    assert done.stderr.startswith(said)
+    assert "Traceback" not in done.stderr
+    assert_nothing_done(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("migrat",), " Did you mean migrate?"),
+        (("status", "--quiet", "rolback"), " Did you mean rollback or rollback.run?"),
+        (("--help", "gateway.relaod"), " Did you mean gateway.reload?"),
+        (("migrate", "--dryrun"), " Did you mean --dry-run?"),
+        (("lunch",), ""),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+@BOTH
+def test_what_nobody_knows_is_told_with_what_is_nearest(
+    tmp_path: Path, program: Sequence[str], words: Sequence[str], meant: str
+) -> None:
+    done = run(program, *words, home=tmp_path)
+    name = Path(program[0]).name
+    assert done.returncode == (1 if program is INVOKE else 64)
+    assert done.stderr.splitlines() == [
+        f"No idea what '{words[-1]}' is!{meant}",
+        f"  see: {name} --list, {name} --help TASK",
+        "  nothing was done",
+    ]
+    assert_nothing_done(tmp_path)
+
+
+@pytest.mark.parametrize("option", ["--home", "--config", "--run", "--keep"])
+@pytest.mark.parametrize("form", ["apart", "together"])
+def test_empty_value_is_not_taken_for_an_option_left_out(
+    tmp_path: Path, option: str, form: str
+) -> None:
+    """`--home "$STATE"` with a variable that is not set: without it the demo would be meant."""
+    task = {"--run": "rollback", "--keep": "backup.prune"}.get(option, "migrate")
+    done = run(SCRIPT, task, *((option, "") if form == "apart" else (f"{option}=",)), "--yes",
+               home=tmp_path)  # fmt: skip
+    assert done.returncode == 64
+    assert done.stderr.startswith(f"{option} is empty")
+    assert "nothing was done" in done.stderr
+    assert_nothing_done(tmp_path)
+
+
+@BOTH
+def test_commands_a_result_names_are_about_the_same_deployment(
+    tmp_path: Path, program: Sequence[str]
+) -> None:
+    done = run(program, "status", "--home", ".", home=tmp_path)
+    name = Path(program[0]).name
+    assert done.stdout.strip().endswith(f"begin with: {name} migrate --home {tmp_path.resolve()}")
+
+
 def test_refusal_is_one_json_document_when_asked_for(tmp_path: Path) -> None:
     done = run(SCRIPT, "migrate", "--config", "absent.toml", "--json", home=tmp_path)
     document = json.loads(done.stdout)
@@ -212,16 +287,21 @@ def test_dry_mode_of_the_framework_is_refused(
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("status", "--home", "h"), 0, "no run yet"),
-        (("rollback", "--home", "h", "--by", "magic"), 8, "--by magic: unknown"),
-        (("rollback", "--home", "h"), 8, "there is no run"),
-        (("rollback", "--home", "h", "--run", "mo-0"), 8, "no run mo-0"),
-        (("report", "--home", "h"), 8, "there is no run"),
-        (("hold", "--home", "h"), 8, "there is no run"),
-        (("abort", "--home", "h"), 8, "there is no run"),
-        (("wait", "--home", "h", "--for", "lunch"), 8, "--for lunch: unknown"),
-        (("takeover", "--home", "h"), 0, "the lock is free"),
-        (("approve", "--home", "h"), 8, "is empty: whose word is it?"),
+        (("status", "--home", "."), 0, "no run yet"),
+        (("rollback", "--home", ".", "--by", "magic"), 8, "--by magic: unknown"),
+        (("rollback", "--home", "."), 8, "there is no run"),
+        (("rollback", "--home", ".", "--run", "mo-0"), 8, "there is no run"),
+        (("rollback", "--home", ".", "--by", "git"), 8, "there is no run"),
+        (("rollback",), 8, "there is no run"),
+        (("report", "--home", "."), 8, "there is no run"),
+        (("hold", "--home", "."), 8, "there is no run"),
+        (("abort", "--home", "."), 8, "there is no run"),
+        (("wait", "--home", ".", "--for", "lunch"), 8, "--for lunch: unknown"),
+        (("takeover", "--home", "."), 0, "the lock is free"),
+        (("approve", "--home", "."), 8, "is empty: whose word is it?"),
+        (("approve", "--home", ".", "--person", "Kim"), 8, "there is no run"),
+        (("backup.prune", "--home", "."), 0, "nothing to prune"),
+        (("backup.restore", "--home", ".", "--id", "x"), 8, "there is no backup x"),
         (("plan", "--url", "http://127.0.0.1:3000/v1"), 8, "leave out /v1"),
         (("check", "--driver", "docker"), 8, "--driver docker: unknown"),
         (("gateway.stop",), 8, "there is no demo deployment here"),
@@ -236,6 +316,25 @@ def test_command_ends_with_its_documented_code(
     assert done.returncode == code
     assert said in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+    assert_nothing_done(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", sorted(name for name, task in tasks_of(cli.namespace()) if "home" in
+                   {argument.name for argument in task.get_arguments()}),
+)  # fmt: skip
+def test_state_root_that_is_not_there_is_refused_by_every_task(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    program = MigrateProgram(namespace=cli.namespace())
+    with pytest.raises(SystemExit) as ended:
+        program.run(["cco-migrate", name, "--home", "slip", "--json"])
+    said = json.loads(capsys.readouterr().out)
+    assert (ended.value.code, said["code"]) == (8, 8)
+    assert said["error"] == "--home slip: there is no such folder"
+    assert (said["state"], bool(said["next"])) == ("Nothing was changed.", True)
+    assert_nothing_done(tmp_path)
 
 
 def test_help_of_a_task_names_its_options(tmp_path: Path) -> None:

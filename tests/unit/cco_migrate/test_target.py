@@ -10,7 +10,7 @@ import pytest
 
 from cco_migrate.errors import InvalidInput
 from cco_migrate.model import DriverSpec
-from cco_migrate.target import Target, home_of, instance_of
+from cco_migrate.target import Target, home_of, instance_of, refuse_missing_home
 from cco_migrate.world import World
 
 
@@ -61,6 +61,52 @@ def test_home_is_the_option_then_the_environment_then_the_default(
     world: World,
 ) -> None:
     assert home_of(target, environment, world) == (elsewhere / home).resolve()
+
+
+@pytest.mark.parametrize(
+    ("target", "environment", "said"),
+    [
+        (Target(home="slip"), {}, "--home slip: there is no such folder"),
+        (Target(home="file"), {}, "--home file: there is no such folder"),
+        (Target(home="slip"), {"CCO_HOME": "mine"}, "--home slip: there is no such folder"),
+        (Target(url="u"), {"CCO_HOME": "slip"}, "$CCO_HOME slip: there is no such folder"),
+    ],
+)
+def test_state_root_that_is_not_there_is_refused(
+    target: Target, environment: Mapping[str, str], said: str, elsewhere: Path
+) -> None:
+    (elsewhere / "mine").mkdir()
+    (elsewhere / "file").touch()
+    with pytest.raises(InvalidInput) as refused:
+        refuse_missing_home(target, environment)
+    assert (str(refused.value), refused.value.state) == (said, "Nothing was changed.")
+
+
+@pytest.mark.parametrize(
+    ("target", "environment"),
+    [
+        (Target(), {}),
+        (Target(url="u"), {}),  # the default may be a new one
+        (Target(home="mine"), {"CCO_HOME": "slip"}),
+        (Target(), {"CCO_HOME": "mine"}),
+        (Target(home="~/.cco"), {}),
+    ],
+)
+def test_state_root_that_is_there_is_taken(
+    target: Target, environment: Mapping[str, str], elsewhere: Path
+) -> None:
+    (elsewhere / "mine").mkdir()
+    (elsewhere / "user" / ".cco").mkdir(parents=True)
+    refuse_missing_home(target, environment)
+
+
+def test_demo_whose_record_is_damaged_is_told_with_its_file(elsewhere: Path, world: World) -> None:
+    record = elsewhere / ".cco-demo" / "demo.json"
+    record.parent.mkdir()
+    record.write_text("{")
+    with pytest.raises(InvalidInput, match=str(record)) as refused:
+        instance_of(Target(), {}, world)
+    assert refused.value.next_command == f"rm -r {record.parent}, then: invoke demo.up"
 
 
 def test_defaults_fill_what_was_not_named(elsewhere: Path, world: World) -> None:

@@ -65,8 +65,11 @@ def test_damaged_copy_is_replaced_by_the_next_backup(store: BackupStore, config:
 def test_unreadable_manifest_is_named(store: BackupStore, text: str) -> None:
     path = store.root / f"{ID}.json"
     path.write_text(text)
-    with pytest.raises(ToolkitError, match=rf"{ID}\.json: not a readable backup manifest"):
+    with pytest.raises(
+        ToolkitError, match=rf"{ID}\.json: not a readable backup manifest"
+    ) as raised:
         store.load(ID)
+    assert "invoke backup.list" in str(raised.value.next_command)
 
 
 @pytest.mark.parametrize(

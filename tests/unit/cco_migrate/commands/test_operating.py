@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cco_migrate.commands import operating
+from cco_migrate.commands.reporting import verify_report
 from cco_migrate.errors import Held, InvalidInput, LockHeld
 from cco_migrate.model import Instance, Plan, Step
 from cco_migrate.progress import Output
@@ -60,6 +61,13 @@ def test_status_without_a_run_says_how_to_begin(session: Session) -> None:
     result = operating.status(session)
     assert "begin with: invoke migrate" in result.text
     assert result.document["run"] is None
+
+
+def test_run_whose_journal_is_gone_is_verified_all_the_same(session: Session, run: Run) -> None:
+    (run.directory / "report.md").write_text("GO")
+    (run.directory / "journal.jsonl").unlink()
+    with pytest.raises(InvalidInput, match=f"{run.directory}/.* does not exist"):
+        verify_report(session, run_id="", directory="")
 
 
 def test_status_of_an_open_run_nobody_works_on_names_the_next_step(

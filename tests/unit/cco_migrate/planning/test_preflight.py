@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from cco_migrate.migrations.inputs import Verification
 from cco_migrate.model import Instance
 from cco_migrate.planning.preflight import Mark
 from cco_migrate.planning.prices_preflight import (
+    MAX_CHARGE_AGE,
     MAX_PRICE_AGE_DAYS,
     check_charges,
     check_prices,
@@ -105,6 +106,8 @@ def row(cost_usd: float | None, **more: object) -> dict[str, Any]:
         ([row(0.003)], OTHER, False),  # the configuration says so, and the gateway reads it, too
         ([row(0.0015)], OTHER, True),
         ([row(0.0015), row(0.003)], {}, False),  # the newest first: prices have changed since
+        ([row(0.003, timestamp="yesterday")], {}, True),  # when, nobody can say: it may be now
+        ([row(0.003, timestamp="2020-01-01T00:00:00")], {}, True),
         ([row(None)], {}, False),
         ([row(9, cache="hit"), row(9, terms=["batch"]), row(9, model="house-model")], {}, False),
         ([row(9, client="cco-migrate verification")], {}, False),
@@ -133,6 +136,33 @@ def test_gateway_that_bills_by_other_prices_is_warned_about_before_anything_is_c
             line.text
         )
         assert "costTracking.pricingOverrides" in line.text
+
+
+@pytest.mark.parametrize(
+    ("age", "warned"),
+    [
+        (timedelta(0), True),
+        (MAX_CHARGE_AGE - timedelta(minutes=1), True),
+        (MAX_CHARGE_AGE + timedelta(minutes=1), False),
+        (timedelta(days=365), False),
+    ],
+    ids=str,
+)
+def test_charge_of_long_ago_says_nothing_of_the_prices_now(
+    serve: Callable[[Callable[[str, str, bytes], Reply]], str],
+    context_at: Callable[[str], Context],
+    age: timedelta,
+    *,
+    warned: bool,
+) -> None:
+    at = (datetime.now(UTC) - age).isoformat()
+    body = json.dumps({"entries": [row(0.003, timestamp=at)]}).encode()
+    context = context_at(serve(lambda *_: (200, {}, body)))
+    inputs = Inputs(
+        context.instance, dict.fromkeys(ConfigName), fix=False, replace=True,
+        known_models=(), verification=Verification(),
+    )  # fmt: skip
+    assert [line.mark for line in check_charges(inputs, context)] == [Mark.WARN] * warned
 
 
 @pytest.mark.parametrize("cost_usd", [0, 1.5])

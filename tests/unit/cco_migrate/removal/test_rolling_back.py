@@ -223,7 +223,7 @@ def test_force_push_is_told_only_to_who_typed_what_it_means(session: Session, me
     ("wanted", "said"),
     [
         (Wanted("magic"), "--by magic: unknown; there is: flag, backup, git, bundle"),
-        (Wanted(GIT), "--by git: no run removed anything from a repository"),
+        (Wanted(GIT), "there is no run under"),
         (Wanted(BUNDLE), "--by bundle needs --to DIR"),
         (Wanted("flag", to="there"), "--to: belongs to --by bundle"),
         (Wanted("flag", onto="next"), "--onto: belongs to --by git"),

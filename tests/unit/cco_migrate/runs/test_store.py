@@ -61,8 +61,10 @@ def test_unknown_run_is_refused_with_the_known_ones(store: RunStore, plan: Plan)
 def test_damaged_plan_is_named(store: RunStore, plan: Plan, text: str) -> None:
     run = store.create(plan)
     (run.directory / "plan.json").write_text(text)
-    with pytest.raises(ToolkitError, match="not a readable plan"):
+    with pytest.raises(ToolkitError, match="not a readable plan") as raised:
         store.load(run.id)
+    assert raised.value.state
+    assert "invoke backup.restore" in str(raised.value.next_command)
 
 
 def test_plan_that_was_changed_since_the_run_began_is_refused(store: RunStore, plan: Plan) -> None:
@@ -82,6 +84,27 @@ def test_run_that_never_began_is_not_listed(store: RunStore, plan: Plan) -> None
     assert store.latest() is None
     with pytest.raises(ToolkitError, match="is empty"):
         _ = store.load(run.id).state
+
+
+@pytest.mark.parametrize("damage", ["journal gone", "journal empty", "journal torn", "plan gone"])
+def test_run_that_began_is_neither_overlooked_nor_swept_away(
+    store: RunStore, plan: Plan, damage: str
+) -> None:
+    directory = end(store.create(plan), Event.FINISHED).directory
+    (directory / "report.md").write_text("GO")
+    name, _, how = damage.partition(" ")
+    path = directory / {"journal": "journal.jsonl", "plan": "plan.json"}[name]
+    if how == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[: 0 if how == "empty" else 40])
+    store.sweep()
+    assert (directory / "report.md").exists()
+    with pytest.raises(ToolkitError, match=str(path)) as raised:
+        store.latest()
+    assert "can no longer be proved" in raised.value.state
+    assert f"move {directory} elsewhere" in str(raised.value.next_command)
+    assert [str(one) for one in store.open_or_damaged()[1]] == [str(raised.value)]
 
 
 def end(run: Run, *events: Event) -> Run:
