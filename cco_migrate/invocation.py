@@ -36,6 +36,9 @@ _STANDING = "  now:  nothing more was done than the journal says\n  next: invoke
 _FOUNDING = ("config", "plan", "archive")
 """Options that tell of a deployment without its state root, which may then be a new one."""
 
+_ELSEWHERE = (*_FOUNDING, "dir", "fingerprint", "proxy", "out")
+"""Options with which a task may need nothing of the state root that the environment names."""
+
 Act = Callable[["Session", Namespace], "Result"]
 
 
@@ -82,7 +85,7 @@ class _Task(Task[Any]):
 
 
 class _Argument(Argument):
-    """An option; of a word where a number belongs Invoke's own makes a traceback."""
+    """An option that is not empty, and of a word where a number belongs makes no traceback."""
 
     def set_value(self, value: Any, cast: bool = True) -> None:  # Any: see Argument
         """Take what was typed; raises Exit when it is empty, or no number and should be one."""
@@ -164,7 +167,8 @@ def _session(options: Namespace) -> Session:
     from cco_migrate.session import Session
 
     where = _target(options)
-    if hasattr(options, "home") and not any(getattr(options, name, "") for name in _FOUNDING):
+    known = _FOUNDING if where.home else _ELSEWHERE
+    if hasattr(options, "home") and not any(getattr(options, name, "") for name in known):
         target.refuse_missing_home(where, os.environ)
     events = getattr(options, "events", "")
     out = progress.Output(

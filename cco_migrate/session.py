@@ -153,7 +153,7 @@ class Session:
             InvalidInput: The state root cannot be written, or nothing was begun in it.
         """
         where, world = self.home / "migrate", self.world
-        if begun and not where.is_dir():
+        if begun and not self.store.root.is_dir():
             raise InvalidInput(
                 f"there is no run under {self.store.root}", next_command="invoke status"
             )

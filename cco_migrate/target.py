@@ -53,8 +53,8 @@ def refuse_missing_home(target: Target, environment: Mapping[str, str]) -> None:
         return
     raise InvalidInput(
         f"{'--home' if target.home else '$CCO_HOME'} {named}: there is no such folder",
-        next_command="the same command with the state root of your deployment; to begin one "
-        "there, name its file, too: --config PATH",
+        next_command="the same command with the state root of your deployment; a task that begins "
+        "one there is told its file, too: --config PATH",
     )
 
 

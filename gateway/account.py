@@ -243,7 +243,10 @@ class Account(msgspec.Struct):
 def open_account(
     endpoint: Endpoint, request: Request, request_id: str, seq: int, at_us: int
 ) -> Account:
-    """Return the account of a request that has just been taken."""
+    """Return the account of a request that has just been taken.
+
+    A function, for a class method is bound anew at each call.
+    """
     # The event loop's clock has steps of a millisecond; it says how long the upload took.
     upload_s = asyncio.get_running_loop().time() - request.received
     taken = time.perf_counter()

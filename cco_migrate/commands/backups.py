@@ -70,7 +70,7 @@ def backup_restore(
 ) -> Result:
     """Put saved files back; what stands there is saved first, so that this can be undone too."""
     store = store_of(session)
-    if not store.root.is_dir():  # refuse what is not there before a lock is all there is
+    if not (chosen.archive or store.root.is_dir()):  # else a lock would be all there is
         read_chosen(session, store, chosen)
     with session.locked("backup.restore"):
         _refuse_open_run(session)

@@ -13,7 +13,7 @@ from cco_migrate.report import manifest
 from cco_migrate.report.manifest import FILENAME, Origin
 from cco_migrate.report.samples import looks_of
 from cco_migrate.report.verification import Verification, verify
-from cco_migrate.runs.store import Run
+from cco_migrate.runs.store import RUN_FILES, Run
 from cco_migrate.session import Result, Session, shown
 
 DRIFT = 9
@@ -92,7 +92,8 @@ def _folder(session: Session, run_id: str) -> Path:
     try:
         newest = session.store.latest()
     except ToolkitError:  # one of them is damaged, which is what we are asked to look for
-        return max(root.glob("*/*"), key=lambda path: path.stat().st_mtime_ns).parent
+        written = [path for name in RUN_FILES for path in root.glob(f"*/{name}")]
+        return max(written, key=lambda path: path.stat().st_mtime_ns).parent
     if newest is None:
         raise InvalidInput(f"there is no run under {root}", next_command="invoke migrate")
     return newest.directory

@@ -54,8 +54,8 @@ def gateway_reload(session: Session) -> Result:
             next_command="the same command with its state root: --home PATH",
         )
     try:
-        listed = current_workers(context) or listed
-        return Result(replace_workers(context, listed.generation).summary)
+        now = current_workers(context)
+        return Result(replace_workers(context, now.generation if now else 0).summary)
     except InvalidInput as error:
         again = "mend what it names, then: invoke gateway.reload"
         raise InvalidInput(str(error), state=error.state, next_command=again) from error
@@ -68,9 +68,10 @@ def gateway_reload(session: Session) -> Result:
 def _not_started(context: Context, error: ToolkitError) -> ToolkitError:
     """Return why a gateway did not start, with what runs now and what to type next."""
     found = driver_of(context).find()
-    again = "invoke gateway.stop, then: " if found else "mend what it names, then: "
-    return ToolkitError(
-        str(error), state=_standing(found), next_command=f"{again}invoke gateway.start"
+    first = "invoke gateway.stop" if found else "mend what it names"
+    kind = InvalidInput if isinstance(error, InvalidInput) else ToolkitError
+    return kind(
+        str(error), state=_standing(found), next_command=f"{first}, then the same command again"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,7 +15,7 @@ from cco_migrate.drivers import driver_of
 from cco_migrate.editing.changes import apply_edits
 from cco_migrate.errors import InvalidInput, StalePlan, ToolkitError
 from cco_migrate.migrations import Inputs
-from cco_migrate.model import Plan
+from cco_migrate.model import Instance, Plan
 from cco_migrate.planning import trial
 from cco_migrate.steps.creation import EMPTY
 from cco_migrate.verdict import Finding, Severity
@@ -169,7 +170,7 @@ def refuse(lines: list[Line]) -> None:
         raise StalePlan(
             message, state="Nothing was changed.", next_command=first.next_command or None
         )
-    again = "mend what it names, then: invoke check"
+    again = "mend what it names, then the same command again"
     raise InvalidInput(message, next_command=first.next_command or again)
 
 
@@ -178,12 +179,20 @@ def _not_running(found: str | None, inputs: Inputs) -> Line:
         text = (
             f"{inputs.instance.url}: no gateway runs here; start it, to have a state to go back to"
         )
-        driver = inputs.instance.driver  # without its options gateway.start would start another
-        own = driver.start or driver.restart
-        return Line(Mark.FAIL, text, next_command=own or "invoke gateway.start")
+        return Line(Mark.FAIL, text, next_command=_start_command(inputs.instance))
     return Line(
         Mark.FAIL, f"{inputs.instance.url} does not answer though {found} runs; is the URL right?"
     )
+
+
+def _start_command(instance: Instance) -> str:
+    """Return what starts this very gateway: without its options it would be another."""
+    driver = instance.driver
+    if own := driver.start or driver.restart:
+        return own
+    if instance.name == "demo":
+        return "invoke gateway.start"
+    return f"invoke gateway.start --url {instance.url} --config {shlex.quote(str(instance.config))}"
 
 
 def _name_of(path: Path, inputs: Inputs) -> ConfigName:

@@ -86,8 +86,9 @@ def unprovable(said: str, run_dir: Path) -> ToolkitError:
     return ToolkitError(
         said,
         state="Nothing was changed. What the run did can no longer be proved from its journal.",
-        next_command="invoke backup.list, invoke backup.restore --id ID, invoke gateway.reload"
-        f"; then move {run_dir} elsewhere",
+        next_command=f"move {run_dir} elsewhere, then the same command again; if it was the last"
+        " run, before that: invoke backup.list, invoke backup.restore --id ID, invoke"
+        " gateway.reload",
     )
 
 

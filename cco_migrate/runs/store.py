@@ -18,6 +18,9 @@ PREFIX = {
     "removal-rollback": "rb",
 }  # fmt: skip
 _PLAN, _JOURNAL = "plan.json", "journal.jsonl"
+RUN_FILES = (_PLAN, _JOURNAL)
+"""What every run has."""
+
 UNFINISHED = frozenset({Status.OPEN, Status.ROLLING_BACK, Status.ROLLBACK_FAILED})
 
 
@@ -142,11 +145,11 @@ class RunStore:
         return Run(run_id, plan, journal, directory)
 
     def _folders(self) -> list[Path]:
-        known = (path for name in (_PLAN, _JOURNAL) for path in self.root.glob(f"*/{name}"))
+        known = (path for name in RUN_FILES for path in self.root.glob(f"*/{name}"))
         return sorted({path.parent for path in known})
 
 
 def _has_begun(directory: Path) -> bool:
     """Whether a folder holds what only a run writes, and no command before it has begun."""
-    names = {path.name for path in directory.iterdir()} - {_PLAN, _JOURNAL}
+    names = {path.name for path in directory.iterdir()} - set(RUN_FILES)
     return any(not name.startswith(".") for name in names)

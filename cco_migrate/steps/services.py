@@ -184,6 +184,9 @@ def current_workers(context: Context) -> Workers | None:
         found, pid = context.gateway.workers(), driver.pid()
         return found is None or None in (found.supervisor, pid) or found.supervisor == pid
 
+    if ours():
+        return found
+    context.waiting(f"pid {driver.pid()} to answer, not another gateway", READY_TIMEOUT_S)
     if not context.world.clock.wait_until(ours, READY_TIMEOUT_S):
         raise ToolkitError(
             f"{context.instance.url} is answered by another gateway than pid {driver.pid()}"

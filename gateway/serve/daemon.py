@@ -231,6 +231,8 @@ def _last_reload(
             raise GatewayError(
                 f"pid {record.pid} is too busy to tell; see: cco-gateway daemon logs"
             )
+        if running(home) is None:
+            raise GatewayError(f"pid {record.pid} has ended; see: cco-gateway daemon logs")
         _pause()
     found: dict[str, Any] | None = told["reload"]
     return found

@@ -83,7 +83,7 @@ def test_missing_file_is_refused_and_says_what_git_knows(shared_demo: Any) -> No
     assert done.code == 8
     assert "does not exist" in done.err
     assert "git" in done.err
-    assert "next: mend what it names, then: cco-migrate check" in done.err
+    assert "next: mend what it names, then the same command again" in done.err
 
 
 def test_files_edited_since_the_gateway_loaded_them_are_drift(shared_demo: Any) -> None:
@@ -132,7 +132,7 @@ def test_gateway_does_not_start_on_a_port_of_a_stranger(tmp_path: Path, folder: 
     assert done.code == 1, done.err
     assert url.rpartition(":")[2] in done.err
     assert "now:  The gateway does not run." in done.err
-    assert f"then: cco-migrate gateway.start --home {home}" in done.err
+    assert "next: mend what it names, then the same command again" in done.err
     assert not (home / "daemon.pid").exists()
 
 

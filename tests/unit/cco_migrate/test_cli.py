@@ -337,6 +337,30 @@ def test_state_root_that_is_not_there_is_refused_by_every_task(
     assert_nothing_done(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("words", "refused"),
+    [
+        (["status", "--json"], True),
+        (["report.verify", "--dir", ".", "--json"], False),
+        (["approve", "--gate", "complaints", "--out", "said.json", "--json"], False),
+    ],
+)
+def test_what_needs_no_state_root_takes_one_that_is_not_there_yet_from_the_environment(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    refused: bool,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CCO_HOME", "later")
+    with pytest.raises(SystemExit):
+        MigrateProgram(namespace=cli.namespace()).run(["cco-migrate", *words])
+    said = json.loads(capsys.readouterr().out)["error"]
+    assert (said == "$CCO_HOME later: there is no such folder") is refused
+    assert_nothing_done(tmp_path)
+
+
 def test_help_of_a_task_names_its_options(tmp_path: Path) -> None:
     done = run(SCRIPT, "--help", "migrate", home=tmp_path)
     assert done.returncode == 0

@@ -119,6 +119,14 @@ def test_outcome_that_is_not_told_in_time_is_an_error(
             daemon.reload(ours, 0)
 
 
+def test_outcome_of_a_daemon_that_ended_is_not_waited_for(ours: Path) -> None:
+    signal.signal(signal.SIGHUP, lambda *_: pidfile.path_in(ours).unlink(missing_ok=True))
+    with ExitStack() as stack:
+        answering(ours, stack, [told_by(OURS, None), told_by(BEFORE_US, 2)])
+        with pytest.raises(GatewayError, match=f"pid {OURS} has ended"):
+            daemon.reload(ours, DEADLINE_S)
+
+
 @pytest.mark.parametrize(
     "answers",
     [

@@ -129,3 +129,17 @@ def test_records_add_up_alike_alone_and_together(
             found.append(contents(connection))
     assert found[0] == found[1]
     assert sum(row[5] for row in found[0][0]) == len(records)
+
+
+def test_override_of_a_request_without_a_model_is_kept_and_not_counted(
+    connection: apsw.Connection, record: AuditRecord
+) -> None:
+    with written(connection, [[replace(record, overridden=True, requested_model=None)]]):
+        totals, overrides, _, audit, *_ = contents(connection)
+    assert (len(totals), len(overrides), len(audit)) == (1, 0, 1)
+
+
+def test_spilled_record_is_read_in_any_order_of_its_fields(record: AuditRecord) -> None:
+    fields = msgspec.json.decode(msgspec.json.encode(record))
+    turned = msgspec.json.encode(dict(reversed(fields.items())))
+    assert msgspec.json.decode(turned, type=AuditRecord) == record
