@@ -3,6 +3,7 @@
 ToolkitError                 1   unexpected, but explained
 ├── InvalidInput             8   configuration, plan or options are wrong; nothing was changed
 │   └── EditRefused          8   an edit could not be proved to change only what it addresses
+├── Damaged                  8   what the toolkit wrote itself was changed or lost; nothing was done
 ├── StalePlan                9   files or runtime moved since the plan was made
 ├── LockHeld                11   another run holds the lock
 ├── NeedsAnswer             12   a question was to be asked and --no-input forbids it
@@ -67,6 +68,15 @@ class InvalidInput(ToolkitError):
 
 class EditRefused(InvalidInput):
     """An edit could not be proved to change only what it addresses; the file is untouched."""
+
+
+class Damaged(ToolkitError):
+    """A journal, plan or backup is not as the toolkit wrote it; nothing was changed.
+
+    No InvalidInput: nobody typed it, and what catches wrong input must not pass over it.
+    """
+
+    code = 8
 
 
 class StalePlan(ToolkitError):

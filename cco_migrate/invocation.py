@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _COMMAND = re.compile(r"\binvoke (?!\S+ --home)([a-z][\w.-]*)")
 
-_STANDING = "  now:  nothing more was done than the journal says\n  next: invoke status"
+_STANDING = "\n  now:  nothing more was done than the journal says\n  next: invoke status"
 
 _FOUNDING = ("config", "plan", "archive")
 """Options that tell of a deployment without its state root, which may then be a new one."""
@@ -134,8 +134,9 @@ def _exit_of(error: BaseException, options: Namespace) -> Exit:
     from cco_migrate.errors import Interrupted, ToolkitError
 
     document: dict[str, object] = {}
+    standing = _STANDING if hasattr(options, "home") else ""  # without one there is no journal
     if isinstance(error, ToolkitError):
-        document, text, code = _error_document(error), _explained(error), error.code
+        document, text, code = _error_document(error, options), _explained(error), error.code
     elif isinstance(error, Exit):
         text, code = str(error.message or ""), error.code
     elif isinstance(error, Interrupted):
@@ -144,16 +145,17 @@ def _exit_of(error: BaseException, options: Namespace) -> Exit:
     elif isinstance(error, KeyboardInterrupt):
         text, code = "stopped; nothing was in progress", 130
     elif isinstance(error, OSError) and error.strerror:  # a full disk, a right that was taken away
-        text, code = f"{error.filename or 'a file'}: {error.strerror}\n{_STANDING}", 1
+        text, code = f"{error.filename or 'a file'}: {error.strerror}{standing}", 1
     elif isinstance(error, Exception) and not os.environ.get("CCO_MIGRATE_DEBUG"):
-        text = f"unexpected: {type(error).__name__}: {error}\n{_STANDING}"
+        text = f"unexpected: {type(error).__name__}: {error}{standing}"
         text += "\n  CCO_MIGRATE_DEBUG=1 shows where"
         code = 1
     else:
         raise error
+    text = _with_home(text, options)
     if getattr(options, "json", False):
         print(_typed(_json({"schema_version": 1, "error": text, "code": code, **document})))
-    return Exit(_typed(_with_home(text, options)), code=code)
+    return Exit(_typed(text), code=code)
 
 
 def _target(options: Namespace) -> Target:
@@ -189,11 +191,11 @@ def _explained(error: ToolkitError) -> str:
     return "\n".join(lines)
 
 
-def _error_document(error: ToolkitError) -> dict[str, object]:
+def _error_document(error: ToolkitError, options: Namespace) -> dict[str, object]:
     return {
         "error": str(error),
         "state": error.state,
-        "next": error.next_command,
+        "next": error.next_command and _with_home(error.next_command, options),
         "findings": [str(finding) for finding in getattr(error, "findings", ())],
     }
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cco_migrate.errors import ToolkitError
+from cco_migrate.errors import Damaged
 from cco_migrate.model import canonical
 
 VERSION = 2
@@ -72,7 +72,7 @@ def decode(data: bytes, where: Path, backup_id: str = "") -> Backup:
         backup_id: The id it must have, because its file is named so; "" accepts any.
 
     Raises:
-        ToolkitError: It is no manifest, or it was changed since it was written.
+        Damaged: It is no manifest, or it was changed since it was written.
     """
     try:
         row: dict[str, Any] = json.loads(data)  # Any: JSON
@@ -83,7 +83,7 @@ def decode(data: bytes, where: Path, backup_id: str = "") -> Backup:
         sealed = row["v"] == VERSION or seal is not None
         backup = Backup(row["id"], row["made_at"], row["run"], files, sealed)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ToolkitError(
+        raise Damaged(
             f"{where}: not a readable backup manifest ({error})",
             state="Nothing was changed.",
             next_command=TAKE_ANOTHER,
@@ -106,8 +106,8 @@ def _seal(row: Mapping[str, object]) -> str:
     return hashlib.sha256(canonical(row)).hexdigest()
 
 
-def _changed(where: Path, why: str) -> ToolkitError:
-    return ToolkitError(
+def _changed(where: Path, why: str) -> Damaged:
+    return Damaged(
         f"{where}: the manifest was changed since it was written: {why}",
         state="Nothing was changed. What this backup says of its files cannot be trusted.",
         next_command=TAKE_ANOTHER,

@@ -59,7 +59,7 @@ def plan(store: BackupStore, uses: Sequence[Use], policy: Policy, now: datetime)
     """Decide; change nothing. A run and its backups stay, or go, together.
 
     Raises:
-        ToolkitError: A manifest is damaged, so that nobody knows what it needs.
+        Damaged: A manifest is damaged, so that nobody knows what it needs.
     """
     backups = store.all()
     kept = _kept(store, backups, uses, policy, now)

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cco_migrate.backup.manifest import TAKE_ANOTHER, Backup, BackupFile, decode, encode
-from cco_migrate.errors import InvalidInput, ToolkitError
+from cco_migrate.errors import Damaged, InvalidInput, ToolkitError
 from cco_migrate.scratch import scratch
 from cco_migrate.world import World
 
@@ -75,7 +75,8 @@ class BackupStore:
 
         Raises:
             InvalidInput: There is none of this id.
-            ToolkitError: It is unreadable, or was changed since it was written.
+            Damaged: It was changed since it was written.
+            ToolkitError: It cannot be read.
         """
         path = self.manifest(backup_id)
         try:
@@ -94,7 +95,7 @@ class BackupStore:
         return tuple(sorted(path.stem for path in self.root.glob("*.json")))
 
     def all(self) -> tuple[Backup, ...]:
-        """Return every backup, newest first; raises ToolkitError when a manifest is damaged."""
+        """Return every backup, newest first; raises Damaged when a manifest is damaged."""
         found = [self.load(backup_id) for backup_id in self.ids()]
         return tuple(sorted(found, key=lambda backup: (backup.made_at, backup.id), reverse=True))
 
@@ -119,11 +120,11 @@ class BackupStore:
         return digest
 
     def get(self, digest: str) -> bytes:
-        """Return saved bytes; raises ToolkitError when they are lost or damaged."""
+        """Return saved bytes; raises Damaged when they are lost or damaged."""
         return self._saved(digest, None)
 
     def contents(self, backup: Backup) -> Contents:
-        """Return the bytes of every saved file; raises ToolkitError when one is lost or damaged."""
+        """Return the bytes of every saved file; raises Damaged when one is lost or damaged."""
         saved = [file for file in backup.files if file.sha256 is not None]
         return {file.path: self._saved(file.sha256 or "", file.size) for file in saved}
 
@@ -138,7 +139,7 @@ class BackupStore:
                 target = folder / f"{number}-{Path(file.path).name}"
                 try:
                     data = self._saved(file.sha256, file.size)
-                except ToolkitError as error:
+                except Damaged as error:
                     damage.append(f"{file.path}: {error}")
                     continue
                 self.world.files.replace(target, data, mode=file.mode)
@@ -152,11 +153,11 @@ class BackupStore:
         """Restore every file to scratch, read it back and compare; return how many there were.
 
         Raises:
-            ToolkitError: A copy is missing or damaged.
+            Damaged: A copy is missing or damaged.
         """
         trial = self.try_restore(backup)
         if trial.damage:
-            raise ToolkitError("; ".join(trial.damage), state="Nothing was changed.")
+            raise Damaged("; ".join(trial.damage), state="Nothing was changed.")
         return len(trial.restored)
 
     def restore(self, backup: Backup, contents: Contents | None = None) -> tuple[Path, ...]:
@@ -166,7 +167,7 @@ class BackupStore:
             contents: The bytes, when they do not come from this store.
 
         Raises:
-            ToolkitError: A copy is missing or damaged; no file was touched.
+            Damaged: A copy is missing or damaged; no file was touched.
             OSError: A file could not be written; those before it are restored.
         """
         wanted = self.contents(backup) if contents is None else contents
@@ -208,7 +209,7 @@ class BackupStore:
         what = "missing" if data is None else "damaged: its SHA-256 differs"
         if data is not None and size is not None and len(data) != size:
             what = f"damaged: it has {len(data)} bytes, saved were {size}"
-        raise ToolkitError(
+        raise Damaged(
             f"{path}: the saved copy is {what}",
             state="Nothing was changed.",
             next_command=TAKE_ANOTHER,

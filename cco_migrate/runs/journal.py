@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cco_migrate.errors import ToolkitError
+from cco_migrate.errors import Damaged
 from cco_migrate.model import JsonObject, canonical
 from cco_migrate.runs.state import Entry, Event, RunState, Status, StepState, advance, replay
 from cco_migrate.world import World
@@ -81,9 +81,9 @@ class Journal:
         return self._state
 
 
-def unprovable(said: str, run_dir: Path) -> ToolkitError:
+def unprovable(said: str, run_dir: Path) -> Damaged:
     """Return the error of a run whose folder is damaged, with the way back that is left."""
-    return ToolkitError(
+    return Damaged(
         said,
         state="Nothing was changed. What the run did can no longer be proved from its journal.",
         next_command=f"move {run_dir} elsewhere, then the same command again; if it was the last"
@@ -98,7 +98,7 @@ def read_lines(data: bytes, path: Path) -> tuple[list[Entry], str, int]:
     A last line without its newline is a torn write and is left out.
 
     Raises:
-        ToolkitError: Any other fault; the message names file and line.
+        Damaged: Any other fault; the message names file and line.
     """
     entries: list[Entry] = []
     head = GENESIS
@@ -123,7 +123,7 @@ def _encode(entry: Entry, prev: str) -> tuple[bytes, str]:
 
 
 def _decode(line: bytes, prev: str, path: Path, number: int) -> tuple[Entry, str]:
-    def broken(why: str) -> ToolkitError:
+    def broken(why: str) -> Damaged:
         said = f"{path}:{number}: {why}; the journal was changed by something else"
         return unprovable(said, path.parent)
 

@@ -80,7 +80,7 @@ class RunStore:
 
         Raises:
             InvalidInput: There is none of this id.
-            ToolkitError: It is damaged.
+            Damaged: It is not as it was written.
         """
         directory = self.root / run_id
         try:

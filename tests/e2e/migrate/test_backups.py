@@ -60,6 +60,7 @@ def test_damaged_journal_names_a_way_back_that_can_be_taken(migrated: Any) -> No
     journal.write_bytes(whole.replace(b'"run"', b'"ran"', 1))
     for command in (("status",), ("rollback", "--by", "backup", "--yes")):
         refused = migrated.run(*command)
+        assert refused.code == 8
         assert "backup.restore --id ID" in refused.err
         assert f"move {journal.parent} elsewhere" in refused.err
     done = migrated.run("backup.restore", "--id", first_id(migrated), "--yes", "--json")

@@ -273,6 +273,11 @@ def test_refusal_is_one_json_document_when_asked_for(tmp_path: Path) -> None:
     assert document["state"] == "Nothing was changed."
 
 
+def test_next_command_in_json_is_about_the_same_deployment(tmp_path: Path) -> None:
+    done = run(SCRIPT, "report", "--home", ".", "--json", home=tmp_path)
+    assert json.loads(done.stdout)["next"] == f"cco-migrate migrate --home {tmp_path.resolve()}"
+
+
 @BOTH
 @pytest.mark.parametrize("flag", ["-R", "--dry"])
 def test_dry_mode_of_the_framework_is_refused(

@@ -13,7 +13,7 @@ from cco_migrate.backup import (
     BackupStore,
 )
 from cco_migrate.backup.proof import prove
-from cco_migrate.errors import ToolkitError
+from cco_migrate.errors import Damaged
 
 ID = "20261121-140311"
 
@@ -41,9 +41,9 @@ def test_lost_or_damaged_copy_is_refused_before_any_file_is_touched(
     other.write_text("also now")
     assert callable(damage)
     damage(store.root / "objects" / (backup.files[1].sha256 or ""))
-    with pytest.raises(ToolkitError, match=word):
+    with pytest.raises(Damaged, match=word):
         store.verify(backup)
-    with pytest.raises(ToolkitError, match=word):
+    with pytest.raises(Damaged, match=word):
         store.restore(backup)
     assert (config.read_text(), other.read_text()) == ("now", "also now")
 
@@ -65,9 +65,7 @@ def test_damaged_copy_is_replaced_by_the_next_backup(store: BackupStore, config:
 def test_unreadable_manifest_is_named(store: BackupStore, text: str) -> None:
     path = store.root / f"{ID}.json"
     path.write_text(text)
-    with pytest.raises(
-        ToolkitError, match=rf"{ID}\.json: not a readable backup manifest"
-    ) as raised:
+    with pytest.raises(Damaged, match=rf"{ID}\.json: not a readable backup manifest") as raised:
         store.load(ID)
     assert "invoke backup.list" in str(raised.value.next_command)
 
@@ -105,7 +103,7 @@ def test_every_flipped_bit_of_a_manifest_is_found(store: BackupStore, config: Pa
         path.write_bytes(whole[:place] + bytes([byte ^ 1]) + whole[place + 1 :])
         try:
             found = store.load(ID)
-        except ToolkitError as error:
+        except Damaged as error:
             assert path.name in str(error)
         else:
             assert found == backup  # a blank between two values: nothing it says has changed
@@ -114,7 +112,7 @@ def test_every_flipped_bit_of_a_manifest_is_found(store: BackupStore, config: Pa
 def test_manifest_under_another_name_is_refused(store: BackupStore, config: Path) -> None:
     saved(store, config)
     store.manifest(ID).rename(store.manifest("20260101-000000"))
-    with pytest.raises(ToolkitError, match=f"it says it is {ID}"):
+    with pytest.raises(Damaged, match=f"it says it is {ID}"):
         store.load("20260101-000000")
 
 
@@ -130,7 +128,7 @@ def test_manifest_without_checksum_is_read_and_said_to_be_so(
     assert proof.passed
     assert "older version" in proof.notes[0]
     store.manifest(ID).write_text(json.dumps(row))
-    with pytest.raises(ToolkitError, match="SHA-256 does not fit"):
+    with pytest.raises(Damaged, match="SHA-256 does not fit"):
         store.load(ID)
 
 

@@ -14,7 +14,7 @@ from cco_migrate.backup import (
     retention,
 )
 from cco_migrate.backup.manifest import encode
-from cco_migrate.errors import ToolkitError
+from cco_migrate.errors import Damaged
 
 
 def redated(store: BackupStore, backup_id: str, made_at: str) -> None:
@@ -110,7 +110,7 @@ def test_pruning_beside_a_damaged_manifest_is_refused(
     store: BackupStore, year: list[Backup]
 ) -> None:
     store.manifest(year[3].id).write_bytes(b"{}")
-    with pytest.raises(ToolkitError, match=year[3].id):
+    with pytest.raises(Damaged, match=year[3].id):
         retention.plan(store, [], retention.Policy(1, 0), NOW)
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cco_migrate.errors import ToolkitError
+from cco_migrate.errors import Damaged
 from cco_migrate.model import canonical
 from cco_migrate.runs.journal import (
     GENESIS,
@@ -109,7 +109,7 @@ def test_changing_any_byte_is_noticed() -> None:
     data = sample()
     for position in range(len(data) - 1):
         changed = data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :]
-        with pytest.raises(ToolkitError, match=r"journal\.jsonl:[1-4]: "):
+        with pytest.raises(Damaged, match=r"journal\.jsonl:[1-4]: "):
             read_lines(changed, PATH)
 
 
@@ -120,7 +120,7 @@ def test_a_line_break_in_the_middle_is_no_torn_tail(break_byte: bytes) -> None:
         if data[position : position + 1] == break_byte:
             continue
         changed = data[:position] + break_byte + data[position + 1 :]
-        with pytest.raises(ToolkitError, match="changed by something else"):
+        with pytest.raises(Damaged, match="changed by something else"):
             read_lines(changed, PATH)
 
 
@@ -144,7 +144,7 @@ LINES = sample().splitlines(keepends=True)
     ],
 )
 def test_foreign_lines_are_refused_by_number(lines: list[bytes], number: int) -> None:
-    with pytest.raises(ToolkitError, match=rf"journal\.jsonl:{number}: "):
+    with pytest.raises(Damaged, match=rf"journal\.jsonl:{number}: "):
         read_lines(b"".join(lines), PATH)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cco_migrate.errors import InvalidInput, ToolkitError
+from cco_migrate.errors import Damaged, InvalidInput, ToolkitError
 from cco_migrate.model import Instance, Plan, Step
 from cco_migrate.runs.journal import Event, Status
 from cco_migrate.runs.store import PREFIX, Run, RunStore
@@ -61,7 +61,7 @@ def test_unknown_run_is_refused_with_the_known_ones(store: RunStore, plan: Plan)
 def test_damaged_plan_is_named(store: RunStore, plan: Plan, text: str) -> None:
     run = store.create(plan)
     (run.directory / "plan.json").write_text(text)
-    with pytest.raises(ToolkitError, match="not a readable plan") as raised:
+    with pytest.raises(Damaged, match="not a readable plan") as raised:
         store.load(run.id)
     assert raised.value.state
     assert "invoke backup.restore" in str(raised.value.next_command)
@@ -73,7 +73,7 @@ def test_plan_that_was_changed_since_the_run_began_is_refused(store: RunStore, p
     row = json.loads(path.read_text())
     row["steps"][0]["params"]["path"] = "/etc/passwd"
     path.write_text(json.dumps(row))
-    with pytest.raises(ToolkitError, match=r"plan\.json: .* not the plan this run began with"):
+    with pytest.raises(Damaged, match=r"plan\.json: .* not the plan this run began with"):
         store.load(run.id)
 
 
@@ -100,7 +100,7 @@ def test_run_that_began_is_neither_overlooked_nor_swept_away(
         path.write_bytes(path.read_bytes()[: 0 if how == "empty" else 40])
     store.sweep()
     assert (directory / "report.md").exists()
-    with pytest.raises(ToolkitError, match=str(path)) as raised:
+    with pytest.raises(Damaged, match=str(path)) as raised:
         store.latest()
     assert "can no longer be proved" in raised.value.state
     assert f"move {directory} elsewhere" in str(raised.value.next_command)
