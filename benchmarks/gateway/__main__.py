@@ -11,10 +11,11 @@ import tempfile
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from benchmarks.gateway.counters import Choice, choose
 from benchmarks.gateway.errors import BenchError
-from benchmarks.gateway.figures import Row, document, table
+from benchmarks.gateway.figures import Row, document, missed, table
 from benchmarks.gateway.loads import Bench
 from benchmarks.gateway.measures import MEASURES, rows
 from benchmarks.gateway.programs import required, version
@@ -26,11 +27,15 @@ def main() -> int:
     options = _parser().parse_args()
     try:
         _require()
-        print(json.dumps(_measured(options), indent=2))
+        found = _measured(options)
     except BenchError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
-    return 0
+    print(json.dumps(found, indent=2))
+    passed = [] if options.check is None else missed(found["rows"], options.check)
+    for line in passed:
+        print(f"missed: {line}", file=sys.stderr)
+    return 3 if passed else 0
 
 
 def _require() -> None:
@@ -41,7 +46,7 @@ def _require() -> None:
         required(program)
 
 
-def _measured(options: argparse.Namespace) -> dict[str, object]:
+def _measured(options: argparse.Namespace) -> dict[str, Any]:  # Any: JSON
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         bench = Bench(
@@ -74,6 +79,14 @@ def _parser() -> argparse.ArgumentParser:
         "--rounds", type=_positive, default=5, help="of each figure; the median counts"
     )
     parser.add_argument("--counter", choices=[*Choice], default=Choice.AUTO)
+    parser.add_argument(
+        "--check",
+        type=_positive_real,
+        nargs="?",
+        const=1.0,
+        metavar="FACTOR",
+        help="exit 3 when a figure misses its bar by more than this factor (default 1)",
+    )
     parser.add_argument("--only", action="append", choices=[*MEASURES], help="may be repeated")
     return parser
 
@@ -82,6 +95,13 @@ def _positive(word: str) -> int:
     number = int(word)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{word} is not a number of rounds")
+    return number
+
+
+def _positive_real(word: str) -> float:
+    number = float(word)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{word} is no factor")
     return number
 
 

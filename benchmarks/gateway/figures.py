@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 _HEAD = ("", "unit", "gateway", "nginx", "× nginx", "direct", "bar", "")
 
@@ -22,6 +23,10 @@ class Bar:
     def met(self, value: float) -> bool:
         """Return whether a value reaches it."""
         return value >= self.limit if self.at_least else value <= self.limit
+
+    def eased(self, factor: float) -> Bar:
+        """Return a bar that is missed only by more than a factor."""
+        return Bar(self.limit / factor if self.at_least else self.limit * factor, self.at_least)
 
     def __str__(self) -> str:
         return f"{'≥' if self.at_least else '≤'} {_number(self.limit)}"
@@ -98,6 +103,20 @@ def document(rows: Iterable[Row]) -> list[dict[str, object]]:
         met = None if bar is None else bar.met(row.gateway)
         found.append({**asdict(row), "bar": None if bar is None else str(bar), "met": met})
     return found
+
+
+def missed(rows: Iterable[Mapping[str, Any]], factor: float) -> list[str]:  # Any: JSON
+    """Return a line for each figure of a document that misses its bar.
+
+    Args:
+        factor: By how much it may, where work beside it has its share: 1.1 allows a tenth.
+    """
+    lines = []
+    for row in rows:
+        figure, value = FIGURES[row["key"]], row["gateway"]
+        if figure.bar is not None and not figure.bar.eased(factor).met(value):
+            lines.append(f"{figure.title}: {_number(value)} {figure.unit}, the bar is {figure.bar}")
+    return lines
 
 
 def _cells(row: Row) -> tuple[str, ...]:

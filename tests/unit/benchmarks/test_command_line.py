@@ -25,7 +25,9 @@ def test_missing_program_is_named_with_its_package(tmp_path: Path) -> None:
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize("words", [("--rounds", "0"), ("--only", "speed"), ("--counter", "none")])
+@pytest.mark.parametrize(
+    "words", [("--rounds", "0"), ("--only", "speed"), ("--counter", "none"), ("--check", "0")]
+)
 def test_unknown_value_is_refused(tmp_path: Path, words: tuple[str, str]) -> None:
     done = run(tmp_path, *words)
     assert done.returncode == 2

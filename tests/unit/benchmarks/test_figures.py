@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from benchmarks.gateway.figures import FIGURES, Bar, Row, document, table
+from benchmarks.gateway.figures import FIGURES, Bar, Row, document, missed, table
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,23 @@ def test_document_is_json_and_says_what_is_met() -> None:
     found = json.loads(json.dumps(document(rows)))
     assert [row["met"] for row in found] == [False, True, None]
     assert found[0]["bar"] == "≤ 0.400"
+
+
+@pytest.mark.parametrize(
+    ("factor", "lines"),
+    [
+        (1, ["JSON, 1 KB", "200 paced streams: glued", "requests with 500"]),
+        (1.1, ["200 paced streams: glued", "requests with 500"]),
+        (2, ["200 paced streams: glued"]),
+    ],
+)
+def test_check_names_what_misses_its_bar_by_more_than_it_may(
+    factor: float, lines: list[str]
+) -> None:
+    found = (Row("json_1k", 0.43), Row("json_60k", 0.9), Row("json_rules", 9.0),
+             Row("paced_glued", 1), Row("busy_per_s", 600))  # fmt: skip
+    said = missed(document(found), factor)
+    assert [line[: len(start)] for line, start in zip(said, lines, strict=True)] == lines
 
 
 def test_every_figure_has_a_title_of_its_own_and_a_unit() -> None:
