@@ -15,6 +15,7 @@ from functools import partial
 
 import apsw
 
+from gateway import resources
 from gateway.access.clients import basic_password, presented
 from gateway.account import WIRES, open_account
 from gateway.config.settings import Settings
@@ -24,6 +25,7 @@ from gateway.links import open_links
 from gateway.operator.answers import Parts
 from gateway.operator.api import OperatorApi
 from gateway.operator.parts import close_parts, open_parts
+from gateway.overrides.capabilities import Capabilities
 from gateway.passthrough import pass_through
 from gateway.service import Service, open_service
 from gateway.store import durations
@@ -67,16 +69,18 @@ class Application:
         if identity.slot == 0:  # once, not once a worker
             for warning in settings.warnings:
                 log.warning("configuration: %s", warning)
+        capabilities = Capabilities.parse(resources.capabilities(), settings.capabilities)
         links = open_links(
             settings.providers,
             os.environ,
             tokens=bool(settings.clients),
             credentials=settings.credentials,
+            capabilities=capabilities,
         )
         for link in links.values():
             if link.problem is not None:
                 log.warning("provider %s: %s", link.name, link.problem)
-        parts = open_parts(settings, identity, directory, links)
+        parts = open_parts(settings, identity, directory, links, capabilities)
         return cls(open_service(settings, parts), OperatorApi(parts), parts)
 
     def handle(self, request: Request, responder: Responder) -> Awaitable[None]:

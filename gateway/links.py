@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.access.clients import presented
 from gateway.config.settings import Credentials, ProviderSettings
 from gateway.errors import RequestError
+from gateway.overrides.capabilities import Capabilities
 from gateway.providers import CREDENTIALS, PROVIDERS, Dialect
 from gateway.providers.anthropic import KEY_PREFIX
 from gateway.redact import redact
@@ -15,6 +16,7 @@ from gateway.routing import ModelNames
 from gateway.translate import usage_chunk
 from gateway.upstream.origin import Origin
 from gateway.wire.body import Body
+from gateway.wire.form import Form
 from gateway.wire.formats import Wire
 from gateway.wire.http import Header
 
@@ -23,6 +25,9 @@ _ANTHROPIC = "anthropic"
 _WIRE_VENDOR = {_CHAT: "openai", Wire.RESPONSES: "openai"}
 _NO_KEY = "it has no key of the gateway's, and another vendor's key is not sent to it"
 _COMMON = frozenset({b"user-agent", b"accept"})  # what is sent on in another wire format
+
+NOTHING_KNOWN = Capabilities({})
+"""Of no model anything is known."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,6 +40,7 @@ class Link:
         problem: Why the provider cannot be used; None when it can.
         names: What it calls the models.
         wire: The format it speaks.
+        capabilities: What is known of models, by what this provider calls them.
         name: The provider's name in the configuration.
         takes_all: Whether a request can be sent here whatever key its client shows.
     """
@@ -48,6 +54,7 @@ class Link:
     extra: tuple[Header, ...] = field(repr=False)
     names: ModelNames = field(repr=False)
     wire: Wire
+    capabilities: Capabilities = field(repr=False)
     name: str = field(init=False)
     takes_all: bool = field(init=False, repr=False)
 
@@ -102,8 +109,21 @@ class Link:
         if client is not _CHAT or self.wire is not _CHAT or not body.stream:
             return False
         told = self.settings.stream_usage
-        takes = self.dialect.takes_stream_options(self.settings, body) if told is None else told
-        return takes and usage_chunk.can_be_added(body)
+        takes = self.dialect.takes_stream_options(self.settings) if told is None else told
+        return takes is True and usage_chunk.can_be_added(body)
+
+    def form(self, model: str) -> Form:
+        """Return how a request for a model is written that was in another format.
+
+        Its stream is asked for its usage unless that is known to be refused: the client's format
+        has a place for it in every answer.
+        """
+        asks = self.settings.stream_usage
+        if asks is None:
+            asks = self.dialect.takes_stream_options(self.settings) is not False
+        form, known = self.dialect.form(self.settings, model), self.capabilities.of(model)
+        efforts = form.efforts if known is None or known.effort is None else known.effort
+        return replace(form, stream_options=asks, efforts=efforts)
 
 
 def key_vendor(headers: tuple[Header, ...], client: Wire, *, authenticated: bool) -> str | None:
@@ -129,6 +149,7 @@ def open_links(
     *,
     tokens: bool = False,
     credentials: Credentials = Credentials.CLIENT,
+    capabilities: Capabilities = NOTHING_KNOWN,
 ) -> Mapping[str, Link]:
     """Return a link for every enabled provider, by name. No connection is made yet.
 
@@ -140,10 +161,19 @@ def open_links(
         needed_for = 'credentials = "gateway" forwards no key of a client\'s'
     elif tokens:
         needed_for = "clients show tokens and not keys"
-    return {entry.name: _open(entry, environ, needed_for) for entry in providers if entry.enabled}
+    return {
+        entry.name: _open(entry, environ, needed_for, capabilities)
+        for entry in providers
+        if entry.enabled
+    }
 
 
-def _open(settings: ProviderSettings, environ: Mapping[str, str], needed_for: str | None) -> Link:
+def _open(
+    settings: ProviderSettings,
+    environ: Mapping[str, str],
+    needed_for: str | None,
+    capabilities: Capabilities,
+) -> Link:
     """Return the link of one provider.
 
     Args:
@@ -166,6 +196,7 @@ def _open(settings: ProviderSettings, environ: Mapping[str, str], needed_for: st
         forwards=needed_for is None,
         problem=problem,
         extra=extra,
-        names=ModelNames(settings, dialect.vendor),
+        names=ModelNames(settings, dialect.vendor, deploys=dialect.deploys),
         wire=dialect.apis.get(settings.api, dialect.wire),
+        capabilities=capabilities,
     )

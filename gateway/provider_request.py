@@ -12,6 +12,7 @@ from gateway.errors import NoRoom, RequestError
 from gateway.links import Link
 from gateway.translate import usage_chunk
 from gateway.wire.body import Body
+from gateway.wire.form import OPENAI, Form
 from gateway.wire.formats import Translator, Wire
 from gateway.wire.http import Request
 
@@ -72,7 +73,7 @@ def prepare(call: Call, candidate: Candidate, translators: Translators) -> Provi
         way = _note_way(key, call, candidate, translators)
     body = call.body.forwarded(candidate.model, adaptation.edits)
     if way.translator is not None:
-        body = way.translator.request(body, candidate.model)
+        body = way.translator.request(body, candidate.model, way.form)
     elif link.adds_usage(call.wire, call.body):
         body = usage_chunk.added(body)
     if body is not call.request.body and not call.request.memory.try_more(len(body)):
@@ -91,11 +92,13 @@ class _Way:
 
     Attributes:
         translators: With which it was found, beside what is in the key.
+        form: How the provider wants a request that is translated.
     """
 
     translators: Translators
     translator: Translator | None
     head: bytes
+    form: Form
 
 
 def _note_way(key: _Key, call: Call, candidate: Candidate, translators: Translators) -> _Way:
@@ -113,7 +116,7 @@ def _note_way(key: _Key, call: Call, candidate: Candidate, translators: Translat
 
 
 def _found(call: Call, candidate: Candidate, translators: Translators) -> _Way:
-    link, translator = candidate.link, None
+    link, translator, form = candidate.link, None, OPENAI
     link.ready(call.vendor)
     path, _, query = call.target.partition(b"?")
     if link.wire is not call.wire:
@@ -123,9 +126,9 @@ def _found(call: Call, candidate: Candidate, translators: Translators) -> _Way:
                 f"provider {link.name} speaks {link.wire}, which {call.wire} is not translated to"
             )
             raise RequestError(400, "invalid_request_error", text)
-        path, query = translator.path, b""
+        path, query, form = translator.path, b"", link.form(candidate.model)
     target = link.dialect.target(link.settings, path, query, candidate.model)
     headers = candidate.adaptation.headers(call.request.headers)
     sent = link.headers(headers, call.wire, call.vendor)
     head = link.origin.head(b"POST", target, sent)
-    return _Way(translators, translator, head)
+    return _Way(translators, translator, head, form)

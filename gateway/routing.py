@@ -97,20 +97,26 @@ class Router:
 class ModelNames:
     """What one provider calls the models that are asked of it."""
 
-    __slots__ = ("_aliases", "_default", "_vendor")
+    __slots__ = ("_aliases", "_default", "_deployment", "_vendor")
 
-    def __init__(self, settings: ProviderSettings, vendor: str | None) -> None:
+    def __init__(
+        self, settings: ProviderSettings, vendor: str | None, *, deploys: bool = False
+    ) -> None:
         """Take the aliases of a provider.
 
         Args:
             vendor: Whose models it serves; None for a server of anybody's models.
+            deploys: Whether its deployment, where one is named, is all it serves.
         """
+        self._deployment = settings.deployment if deploys else None
         self._aliases = dict(settings.model_aliases)
         self._default = settings.default_model
         self._vendor = vendor
 
     def name(self, model: str) -> str:
-        """Return its alias, its tier's alias, the default for a foreign model, or itself."""
+        """Return the deployment, its alias, its tier's, a foreign model's default, or itself."""
+        if self._deployment is not None:
+            return self._deployment
         found = self._aliases.get(model)
         if found is not None:
             return found

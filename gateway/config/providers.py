@@ -23,7 +23,13 @@ APIS: Mapping[str, frozenset[str]] = {
 }
 """The types that a value of `api` goes with; a test holds them equal to the dialects."""
 
+AZURE_RESPONSES_SINCE = "2025-03-01"
+"""Azure's versions before this one do not know the Responses API.
+Source: Azure OpenAI, "API version lifecycle", changes between 2025-02-01-preview and
+2025-03-01-preview."""
+
 _MAX_PATTERN_CHARS = 200
+_DATED = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 def parse_providers(path: Path, table: Document, home: Path) -> tuple[ProviderSettings, ...]:
@@ -159,6 +165,12 @@ def _check_api(path: Path, key: str, entry: Document) -> None:
     if "streamUsage" in entry and (kind == "anthropic" or api != "chat"):
         text = "has no effect: only streams of chat completions have to be asked for their usage"
         raise ConfigError(path, text, key=f"{key}.streamUsage", fix="leave it out")
+    version = entry.get("apiVersion", "")
+    too_old = _DATED.match(version) is not None and version < AZURE_RESPONSES_SINCE
+    if kind == "azure" and api == "responses" and too_old:
+        text = f'is "{version}", which does not know the Responses API'
+        fix = f'write {AZURE_RESPONSES_SINCE}-preview or later, or "api": "chat"'
+        raise ConfigError(path, text, key=f"{key}.apiVersion", fix=fix)
     ending = urlsplit(entry["baseUrl"]).path.rstrip("/").rpartition("/")[2]
     if api == "native" and ending in {"v1", "api"}:
         text = f"ends in /{ending}, which Ollama's own API adds to it or does not have"

@@ -35,12 +35,12 @@ def open_parts(
     identity: WorkerIdentity,
     directory: WorkerDirectory,
     links: Mapping[str, Link],
+    capabilities: Capabilities,
 ) -> Parts:
     """Open them; blocks. Raises ConfigError and OSError."""
     audit = settings.audit
     token = admin_token(settings.home)
     pricing = Pricing.parse(resources.prices(), settings.costs)
-    capabilities = Capabilities.parse(resources.capabilities(), settings.capabilities)
     counters = Counters(settings.home / "metrics", identity.supervisor, identity.boot_id)
     metrics = Metrics(counters, _known(settings))
     cache = _open_cache(settings, metrics)

@@ -5,16 +5,17 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from gateway.config.settings import ProviderSettings
-from gateway.providers.dialect import Dialect, with_key
-from gateway.wire.body import Body
+from gateway.providers.dialect import PLAIN, Dialect, with_key
+from gateway.wire.form import OPENAI, Form
 from gateway.wire.http import Header
 
 API_VERSION = "2024-10-21"
 RESPONSES_API_VERSION = "2025-04-01-preview"
-"""Older versions do not know the Responses API."""
+"""The version asked for where none is set: it knows the Responses API."""
 
-STREAM_OPTIONS_SINCE = "2024-09-01"
-"""Older versions refuse a request with `stream_options`."""
+NEWER_FIELDS_SINCE = "2024-09-01"
+"""Older versions refuse a request with `stream_options` or `max_completion_tokens`.
+Source: Azure OpenAI, "API version lifecycle", changes between 2024-09-01-preview and 2024-08-01."""
 
 
 def request_headers(
@@ -26,7 +27,7 @@ def request_headers(
 
 
 def target(settings: ProviderSettings, path: bytes, query: bytes, model: str) -> bytes:
-    """Return the deployment's path; the Responses API is one path for all deployments."""
+    """Return the deployment's path; the Responses API is one path for all, and reads the model."""
     path = path.removeprefix(b"/v1")
     responses = path == b"/responses"
     version = settings.api_version or (RESPONSES_API_VERSION if responses else API_VERSION)
@@ -36,16 +37,22 @@ def target(settings: ProviderSettings, path: bytes, query: bytes, model: str) ->
     return prefix + path + b"?api-version=" + quote(version, safe="").encode() + known
 
 
-def takes_stream_options(settings: ProviderSettings, body: Body) -> bool:
-    """Return whether the version knows the field; answers from own data refuse it in any."""
-    version = settings.api_version or API_VERSION
-    return version >= STREAM_OPTIONS_SINCE and not body.raw("data_sources")
+def knows_newer_fields(settings: ProviderSettings) -> bool:
+    """Return whether the version knows `stream_options` and `max_completion_tokens`."""
+    return (settings.api_version or API_VERSION) >= NEWER_FIELDS_SINCE
+
+
+def form(settings: ProviderSettings, _: str) -> Form:
+    """Return how the version is asked."""
+    return OPENAI if knows_newer_fields(settings) else PLAIN
 
 
 DIALECT = Dialect(
     request_headers=request_headers,
     target=target,
-    takes_stream_options=takes_stream_options,
+    takes_stream_options=knows_newer_fields,
+    form=form,
     needs_key=True,
     vendor="openai",
+    deploys=True,
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from gateway.config.settings import ProviderSettings
-from gateway.wire.body import Body
+from gateway.wire.form import MAX_TOKENS, Form
 from gateway.wire.formats import Wire
 from gateway.wire.hops import HOP_BY_HOP
 from gateway.wire.http import Header
@@ -27,12 +27,25 @@ _VERSION = re.compile(r"/v\d+[a-z0-9]*/?$")
 
 BuildHeaders = Callable[[tuple[Header, ...], str | None, tuple[Header, ...]], tuple[Header, ...]]
 BuildTarget = Callable[[ProviderSettings, bytes, bytes, str], bytes]
-TakesOptions = Callable[[ProviderSettings, Body], bool]
+TakesOptions = Callable[[ProviderSettings], bool | None]
+BuildForm = Callable[[ProviderSettings, str], Form]
+
+PLAIN = Form(limit=MAX_TOKENS)
+"""What everybody who answers like OpenAI takes: the output limit by its first name. Most servers
+pass over the newer one without a word, some refuse it, and only OpenAI's own models need it."""
 
 
-def always(_: ProviderSettings, __: Body) -> bool:
+def always(_: ProviderSettings) -> bool:
     """Return True: the provider knows `stream_options`, or passes over what it does not know."""
     return True
+
+
+def in_every_case(form: Form) -> BuildForm:
+    """Return what asks all models of a provider in one form."""
+    return lambda _settings, _model: form
+
+
+_PLAINLY = in_every_case(PLAIN)
 
 
 def _responses() -> Mapping[str, Wire]:
@@ -50,11 +63,13 @@ class Dialect:
             query that follow the base URL.
         wire: The format it speaks.
         apis: Formats it speaks instead when the setting `api` names one of these.
-        takes_stream_options: From the settings and a request, to whether the request may say
-            `stream_options` for sure: not all who speak OpenAI's format take it.
+        takes_stream_options: From the settings, to whether a request may say `stream_options`; None
+            when nobody knows: not all who speak OpenAI's format take it.
+        form: From the settings and the model, to how a request is written that no client wrote.
         needs_key: Whether it answers nobody without a key.
         vendor: Whose models it serves; None for servers of anybody's models.
         key_vendor: Whose keys it takes; None when a client's key never fits.
+        deploys: Whether a deployment stands for the model, so that its name is the model's.
         own_headers: Sent where the client's headers were in another wire format.
     """
 
@@ -63,9 +78,11 @@ class Dialect:
     wire: Wire = Wire.CHAT
     apis: Mapping[str, Wire] = field(default_factory=_responses)
     takes_stream_options: TakesOptions = always
+    form: BuildForm = _PLAINLY
     needs_key: bool = False
     vendor: str | None = None
     key_vendor: str | None = None
+    deploys: bool = False
     own_headers: tuple[Header, ...] = ()
 
 

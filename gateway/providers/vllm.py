@@ -1,4 +1,4 @@
-"""vLLM's OpenAI server. Pure."""
+"""vLLM's OpenAI server. It takes either name of the limit, before 0.6.4 the first alone. Pure."""
 
 from __future__ import annotations
 

@@ -35,6 +35,7 @@ from gateway.translate.ndjson import LineReader
 from gateway.translate.ollama_stream import OllamaStream
 from gateway.translate.response_stream import ResponseStream
 from gateway.translate.sse import EventReader
+from gateway.wire.form import Form
 from gateway.wire.formats import StreamTranslator, Translator, Wire
 from gateway.wire.message_usage import read_message
 
@@ -82,12 +83,19 @@ _CLIENTS: Mapping[Wire, Client] = {
         stream=lambda mint, usage: ChatChunks(mint, trailing_usage=usage),
     ),
 }
-_REQUESTS: Mapping[tuple[Wire, Wire], Callable[[bytes, str], bytes]] = {
+
+
+def _for_all(translate: Callable[[bytes, str], bytes]) -> Callable[[bytes, str, Form], bytes]:
+    """Return a translation that every provider takes as it is."""
+    return lambda body, model, _: translate(body, model)
+
+
+_REQUESTS: Mapping[tuple[Wire, Wire], Callable[[bytes, str, Form], bytes]] = {
     (Wire.MESSAGES, Wire.CHAT): messages_chat.translate_request,
     (Wire.MESSAGES, Wire.RESPONSES): messages_responses.translate_request,
     (Wire.MESSAGES, Wire.OLLAMA): messages_ollama.translate_request,
-    (Wire.CHAT, Wire.MESSAGES): chat_messages.translate_request,
-    (Wire.CHAT, Wire.RESPONSES): chat_responses.translate_request,
+    (Wire.CHAT, Wire.MESSAGES): _for_all(chat_messages.translate_request),
+    (Wire.CHAT, Wire.RESPONSES): _for_all(chat_responses.translate_request),
     (Wire.CHAT, Wire.OLLAMA): chat_ollama.translate_request,
 }
 

@@ -35,7 +35,6 @@ from gateway.translate.chat_request import (
     read,
 )
 from gateway.translate.ollama_request import (
-    LEVELS,
     UPSTREAM,
     Call,
     Calls,
@@ -47,10 +46,12 @@ from gateway.translate.ollama_request import (
     Tool,
     ToolFunction,
     assistant,
+    level,
     turn,
 )
 from gateway.translate.strict import inexpressible
 from gateway.wire.decoding import given
+from gateway.wire.form import OPENAI, Form
 
 NOT_NEEDED: Mapping[str, str] = {
     "cache_control": "steers Anthropic's cache; Ollama keeps the last prompt by itself",
@@ -60,6 +61,8 @@ NOT_NEEDED: Mapping[str, str] = {
     "json_schema.strict": "Ollama's answers follow a schema in any case",
     "prompt_cache_key": "routes to OpenAI's cache; Ollama keeps the last prompt by itself",
     "prompt_cache_retention": "keeps OpenAI's cache; Ollama keeps the last prompt by itself",
+    "reasoning_effort": "models that cannot think refuse it, and most others know no levels; those "
+    "of which levels are known get it, see `Form.efforts`",
     "safety_identifier": "who asks, for the provider's accounts; Ollama keeps none",
     "service_tier": "there is one class of service only",
     "user": "who asks, for the provider's accounts; Ollama keeps none",
@@ -77,7 +80,7 @@ _CHECKS: Checks = {
 }
 
 
-def translate_request(body: bytes, model: str) -> bytes:
+def translate_request(body: bytes, model: str, form: Form = OPENAI) -> bytes:
     """Return the upstream's request; raises RequestError (400)."""
     request = read(body, UPSTREAM, _CHECKS)
     translated = OllamaRequest(
@@ -86,7 +89,9 @@ def translate_request(body: bytes, model: str) -> bytes:
         stream=bool(request.stream),
         options=_options(request),
         tools=tuple(_tools(request)),
-        think=_think(request),
+        think=False
+        if request.reasoning_effort == "none"
+        else level(request.reasoning_effort, form),
         format=_format(request),
     )
     return msgspec.json.encode(translated)
@@ -159,13 +164,6 @@ def _tools(request: ChatRequest) -> Iterator[Tool]:
             raise inexpressible(f"tools.{index}.function.strict", UPSTREAM)
         parameters = given(function.parameters) or NO_PARAMETERS
         yield Tool(ToolFunction(function.name, parameters, function.description))
-
-
-def _think(request: ChatRequest) -> bool | str | None:
-    """Return whether to think, or the level of an effort; None leaves it to the model."""
-    if request.reasoning_effort is None:
-        return None
-    return False if request.reasoning_effort == "none" else LEVELS[request.reasoning_effort]
 
 
 def _format(request: ChatRequest) -> msgspec.Raw | str | None:

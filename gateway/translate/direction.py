@@ -11,6 +11,7 @@ from gateway.translate.answer import Answer, AnswerWriter
 from gateway.translate.error_bodies import Fault
 from gateway.translate.mint import Mint
 from gateway.translate.stream import AnswerReader, Framing, Stream
+from gateway.wire.form import OPENAI, Form
 from gateway.wire.formats import StreamTranslator
 from gateway.wire.usage import Reading
 
@@ -54,12 +55,12 @@ class Direction:
     """A Translator made of a function for requests and the two sides of an answer.
 
     Attributes:
-        translate_request: From the client's body and the model to ask for to the upstream's body;
-            raises RequestError (400).
+        translate_request: From the client's body, the model to ask for and what its provider takes
+            to the upstream's body; raises RequestError (400).
         mint: Source of the ids of answers and calls, and of the time.
     """
 
-    translate_request: Callable[[bytes, str], bytes]
+    translate_request: Callable[[bytes, str, Form], bytes]
     upstream: Upstream
     client: Client
     mint: Mint
@@ -69,9 +70,9 @@ class Direction:
         """The upstream's path."""
         return self.upstream.path
 
-    def request(self, body: bytes, model: str) -> bytes:
+    def request(self, body: bytes, model: str, form: Form = OPENAI) -> bytes:
         """Return the upstream's request; raises RequestError (400)."""
-        return self.translate_request(body, model)
+        return self.translate_request(body, model, form)
 
     def answer(self, body: bytes) -> bytes:
         """Return the client's form of an answer; raises UpstreamError."""

@@ -4,7 +4,8 @@ What has another form there:
 * A tool result is text only. Its images and documents follow in a user message behind the tool
   messages, under a line that names the result; `is_error` becomes the word `Error:` in front.
 * System instructions keep their place; those in front of the conversation become one message.
-* Thinking arrives as `reasoning_content` and is shown as a thinking block with an empty signature.
+* Thinking arrives as `reasoning_content` and is shown as a thinking block; it goes back where the
+  provider wants it, see `Form.thinking_field`.
 * `content_filter` and a refusal are the stop reason `refusal`.
 """
 
@@ -25,6 +26,8 @@ from gateway.translate.messages_request import (
     MessagesRequest,
     SystemMessage,
     Text,
+    Thinking,
+    ThinkingOn,
     Tool,
     ToolReference,
     ToolResult,
@@ -33,9 +36,11 @@ from gateway.translate.messages_request import (
     read,
 )
 from gateway.translate.strict import inexpressible
+from gateway.wire.form import OPENAI, Form
 
 NOT_NEEDED: Mapping[str, str] = {
-    "content.thinking": "thinking of earlier turns; OpenAI takes none back in clear text",
+    "content.thinking": "thinking of earlier turns; OpenAI takes none back in clear text, and who "
+    "wants it gets it",
     "display": "whether thinking is shown shortened; chat completions show what there is",
 }
 """Fields that are left out on the way there, beside those that every upstream goes without."""
@@ -53,24 +58,26 @@ _FORMS = PartForms(
 )
 
 
-def translate_request(body: bytes, model: str) -> bytes:
+def translate_request(body: bytes, model: str, form: Form = OPENAI) -> bytes:
     """Return the upstream's request; raises RequestError (400)."""
     request = read(body, UPSTREAM)
-    document: dict[str, object] = {"model": model, "messages": list(_messages(request))}
-    document["max_completion_tokens"] = request.max_tokens
-    document |= _sampling(request) | _tools(request) | _form(request)
+    document: dict[str, object] = {"model": model, "messages": list(_messages(request, form))}
+    document[form.limit] = request.max_tokens
+    document |= _sampling(request, form) | _tools(request) | _answer(request)
     if request.stream:
-        document |= {"stream": True, "stream_options": {"include_usage": True}}
+        document["stream"] = True
+        if form.stream_options:
+            document["stream_options"] = {"include_usage": True}
     return msgspec.json.encode(document)
 
 
-def _messages(request: MessagesRequest) -> Iterator[Part]:
+def _messages(request: MessagesRequest, form: Form) -> Iterator[Part]:
     if request.system_text:
         yield {"role": "system", "content": request.system_text}
     for index, message in enumerate(request.messages):
         field = f"messages.{index}.content"
         if isinstance(message, AssistantMessage):
-            yield _assistant(message)
+            yield _assistant(message, form.thinking_field)
         elif isinstance(message, SystemMessage):
             yield {
                 "role": "system",
@@ -80,14 +87,18 @@ def _messages(request: MessagesRequest) -> Iterator[Part]:
             yield from _user(message, field)
 
 
-def _assistant(message: AssistantMessage) -> Part:
-    if isinstance(message.content, str):
-        return {"role": "assistant", "content": message.content}
-    text = message_parts.joined(block for block in message.content if isinstance(block, Text))
-    calls = [_call(block) for block in message.content if isinstance(block, ToolUse)]
-    if not calls:
-        return {"role": "assistant", "content": text}
-    return {"role": "assistant", "content": text or None, "tool_calls": calls}
+def _assistant(message: AssistantMessage, thinking_field: str | None) -> Part:
+    """Return a message of the model; with a field for its thinking every one has it, and a text."""
+    blocks = [Text(message.content)] if isinstance(message.content, str) else message.content
+    text = message_parts.joined(block for block in blocks if isinstance(block, Text))
+    calls = [_call(block) for block in blocks if isinstance(block, ToolUse)]
+    said: dict[str, object] = {"role": "assistant", "content": text}
+    if thinking_field is not None:
+        thoughts = (block.thinking for block in blocks if isinstance(block, Thinking))
+        said[thinking_field] = message_parts.SEPARATOR.join(filter(None, thoughts))
+    elif calls:
+        said["content"] = text or None
+    return said | ({"tool_calls": calls} if calls else {})
 
 
 def _call(call: ToolUse) -> Part:
@@ -129,7 +140,7 @@ def _result(result: ToolResult, field: str) -> tuple[str, list[Part]]:
     return prefix + text, [label, *message_parts.parts(media, field, _FORMS)]
 
 
-def _sampling(request: MessagesRequest) -> dict[str, object]:
+def _sampling(request: MessagesRequest, form: Form) -> dict[str, object]:
     if request.top_k is not None:
         raise inexpressible("top_k", UPSTREAM)
     if len(request.stop_sequences or ()) > MAX_STOPS:
@@ -138,10 +149,20 @@ def _sampling(request: MessagesRequest) -> dict[str, object]:
         temperature=request.temperature,
         top_p=request.top_p,
         stop=request.stop_sequences or None,
-        reasoning_effort=messages_openai.effort(request),
+        **_work(request, form),
         user=messages_openai.user(request),
         service_tier=messages_openai.tier(request),
     )
+
+
+def _work(request: MessagesRequest, form: Form) -> dict[str, object]:
+    """Return whether and how hard to think; what is switched off needs no effort."""
+    effort = messages_openai.effort(request, form)
+    if form.thinking_switch and request.thinks_not:
+        return {"thinking": {"type": "disabled"}}
+    if form.thinking_switch and isinstance(request.thinking, ThinkingOn):
+        return {"reasoning_effort": effort, "thinking": {"type": "enabled"}}
+    return {"reasoning_effort": effort}
 
 
 def _tools(request: MessagesRequest) -> dict[str, object]:
@@ -162,7 +183,8 @@ def _function(tool: Tool) -> Part:
     )
 
 
-def _form(request: MessagesRequest) -> dict[str, object]:
+def _answer(request: MessagesRequest) -> dict[str, object]:
+    """Return the form an answer must have."""
     schema = messages_openai.schema(request)
     if schema is None:
         return {}

@@ -30,7 +30,6 @@ from gateway.translate.messages_request import (
     SystemMessage,
     Text,
     Thinking,
-    ThinkingOff,
     ThinkingOn,
     ToolReference,
     ToolResult,
@@ -40,7 +39,6 @@ from gateway.translate.messages_request import (
     read,
 )
 from gateway.translate.ollama_request import (
-    LEVELS,
     UPSTREAM,
     Call,
     Calls,
@@ -52,20 +50,24 @@ from gateway.translate.ollama_request import (
     Tool,
     ToolFunction,
     assistant,
+    level,
     turn,
 )
 from gateway.translate.strict import inexpressible, invalid
+from gateway.wire.form import OPENAI, Form
 
 NOT_NEEDED: Mapping[str, str] = {
     "budget_tokens": "how long to think; Ollama lets a model think or not",
     "display": "whether thinking is shown shortened; Ollama shows it as it comes",
+    "effort": "models that cannot think refuse it, and most others know no levels; those of which "
+    "levels are known get it, see `Form.efforts`",
     "metadata": "who asks, for the provider's accounts; Ollama keeps none",
     "service_tier": "there is one class of service only",
 }
 """Fields that are left out on the way there, beside those that every upstream goes without."""
 
 
-def translate_request(body: bytes, model: str) -> bytes:
+def translate_request(body: bytes, model: str, form: Form = OPENAI) -> bytes:
     """Return the upstream's request; raises RequestError (400)."""
     request = read(body, UPSTREAM)
     translated = OllamaRequest(
@@ -74,7 +76,7 @@ def translate_request(body: bytes, model: str) -> bytes:
         stream=bool(request.stream),
         options=_options(request),
         tools=tuple(_tools(request)),
-        think=_think(request),
+        think=_think(request, form),
         format=request.schema,
     )
     return msgspec.json.encode(translated)
@@ -175,10 +177,9 @@ def _tools(request: MessagesRequest) -> Iterator[Tool]:
         yield Tool(ToolFunction(one.name, one.input_schema, one.full_description()))
 
 
-def _think(request: MessagesRequest) -> bool | str | None:
+def _think(request: MessagesRequest, form: Form) -> bool | str | None:
     """Return whether to think, or the level of an effort; None leaves it to the model."""
-    if isinstance(request.thinking, ThinkingOff):
+    if request.thinks_not or request.effort == "none":
         return False
-    if request.effort is not None:
-        return LEVELS[request.effort]
-    return True if isinstance(request.thinking, ThinkingOn) else None
+    found = level(request.effort, form)
+    return True if found is None and isinstance(request.thinking, ThinkingOn) else found

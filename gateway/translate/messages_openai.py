@@ -6,19 +6,21 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 
 from gateway.translate.fields import present
-from gateway.translate.messages_request import MessagesRequest, Named, ThinkingOff, ThinkingOn
+from gateway.translate.messages_request import MessagesRequest, Named, ThinkingOn
+from gateway.wire.form import Form
 
 MAX_USER_CHARS = 64
 """OpenAI refuses a longer `user`; it gets the SHA-256 (64 characters) instead."""
 
-EFFORTS: Mapping[str, str] = {
-    "low": "low",
-    "medium": "medium",
-    "high": "high",
-    "xhigh": "xhigh",
-    "max": "xhigh",
+NOT_ALWAYS: Mapping[str, str] = {
+    "effort": "OpenAI's says how hard to think: without thinking the least one that the model is "
+    "known to take is sent, or none; at Ollama it would make models think that cannot",
 }
-"""OpenAI's effort for Anthropic's `output_config.effort`."""
+"""Fields that are left out on the way to some providers, as their `Form` and the request say."""
+
+EFFORTS = ("none", "minimal", "low", "medium", "high")
+"""OpenAI's efforts from the least on; each model knows some of them.
+Source: OpenAI, guide "Reasoning models", section "Reasoning effort"."""
 
 BUDGETS: tuple[tuple[int, str], ...] = ((4096, "low"), (16384, "medium"))
 """The effort for a thinking budget up to so many tokens; `high` above."""
@@ -33,14 +35,18 @@ SCHEMA_NAME = "answer"
 """OpenAI wants a name for the form of an answer."""
 
 
-def effort(request: MessagesRequest) -> str | None:
+def effort(request: MessagesRequest, form: Form) -> str | None:
     """Return how hard to think; None leaves it to the model."""
-    if isinstance(request.thinking, ThinkingOff):
+    known, thinking = form.efforts or (), request.thinking
+    if request.thinks_not:
+        return form.off or next((word for word in EFFORTS if word in known), None)
+    if form.effort_thinks and form.efforts is None and not isinstance(thinking, ThinkingOn):
         return None
     if request.effort is not None:
-        return EFFORTS[request.effort]
-    if isinstance(request.thinking, ThinkingOn):
-        budget = request.thinking.budget_tokens
+        taken = request.effort in EFFORTS or request.effort in known
+        return request.effort if taken else form.highest
+    if isinstance(thinking, ThinkingOn):
+        budget = thinking.budget_tokens
         return next((effort for limit, effort in BUDGETS if budget <= limit), "high")
     return None
 

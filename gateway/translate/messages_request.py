@@ -219,7 +219,11 @@ class ThinkingAdaptive(Strict, tag="adaptive", tag_field="type"):
 
 
 class ThinkingOff(Strict, tag="disabled", tag_field="type"):
-    """No thinking: no effort is asked for."""
+    """No thinking."""
+
+
+class ThinkingBetweenTools(Strict, tag="between_tools", tag_field="type"):
+    """No thinking before the answer; between tool calls others know of no switch of its own."""
 
 
 class JsonSchema(Strict, tag="json_schema", tag_field="type"):
@@ -229,9 +233,14 @@ class JsonSchema(Strict, tag="json_schema", tag_field="type"):
 
 
 class OutputConfig(Strict):
-    """How much work to put into the answer, and its form."""
+    """How much work to put into the answer, and its form.
 
-    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
+    Attributes:
+        effort: The two least are OpenAI's: an effort is lowered to them for a model that takes no
+            other one.
+    """
+
+    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     format: JsonSchema | None = None
 
 
@@ -255,7 +264,7 @@ class MessagesRequest(Strict):
     stream: bool | None = None
     tools: list[Tool] | None = None
     tool_choice: Auto | AnyTool | Named | NoTool | None = None
-    thinking: ThinkingOn | ThinkingAdaptive | ThinkingOff | None = None
+    thinking: ThinkingOn | ThinkingAdaptive | ThinkingOff | ThinkingBetweenTools | None = None
     metadata: Metadata | None = None
     output_config: OutputConfig | None = None
     output_format: JsonSchema | None = None  # the beta's name for output_config.format
@@ -263,6 +272,11 @@ class MessagesRequest(Strict):
     betas: Unused = UNSET
     cache_control: Unused = UNSET
     context_management: Unused = UNSET
+
+    @property
+    def thinks_not(self) -> bool:
+        """Whether the answer is to begin without thinking."""
+        return isinstance(self.thinking, ThinkingOff | ThinkingBetweenTools)
 
     @property
     def effort(self) -> str | None:

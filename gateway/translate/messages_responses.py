@@ -31,6 +31,7 @@ from gateway.translate.messages_request import (
 )
 from gateway.translate.responses_request import UPSTREAM, Item, output_text
 from gateway.translate.strict import inexpressible
+from gateway.wire.form import OPENAI, Form
 
 NOT_NEEDED: Mapping[str, str] = {
     "content.thinking": "thinking of earlier turns; OpenAI takes none back in clear text",
@@ -46,7 +47,7 @@ _FORMS = PartForms(
 )
 
 
-def translate_request(body: bytes, model: str) -> bytes:
+def translate_request(body: bytes, model: str, form: Form = OPENAI) -> bytes:
     """Return the upstream's request; raises RequestError (400)."""
     request = read(body, UPSTREAM)
     if request.stop_sequences:
@@ -54,7 +55,7 @@ def translate_request(body: bytes, model: str) -> bytes:
     if request.top_k is not None:
         raise inexpressible("top_k", UPSTREAM)
     fields = present(instructions=request.system_text or None)
-    fields |= _sampling(request) | _tools(request) | _work(request)
+    fields |= _sampling(request) | _tools(request) | _work(request, form)
     return responses_request.encode(model, _items(request), fields, stream=bool(request.stream))
 
 
@@ -129,7 +130,7 @@ def _tool(tool: Tool) -> Item:
     return responses_request.tool(tool.name, description, tool.input_schema, strict=tool.strict)
 
 
-def _work(request: MessagesRequest) -> dict[str, object]:
+def _work(request: MessagesRequest, form: Form) -> dict[str, object]:
     """Return how hard to think and in which form to answer."""
     thinking = request.thinking
     shown = isinstance(thinking, ThinkingOn | ThinkingAdaptive) and thinking.display == "summarized"
@@ -137,6 +138,6 @@ def _work(request: MessagesRequest) -> dict[str, object]:
     summary = "auto" if shown else None
     schema = messages_openai.schema(request)
     return present(
-        reasoning=present(effort=messages_openai.effort(request), summary=summary) or None,
+        reasoning=present(effort=messages_openai.effort(request, form), summary=summary) or None,
         text=None if schema is None else {"format": {"type": "json_schema"} | schema},
     )

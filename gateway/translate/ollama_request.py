@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from gateway.translate.strict import invalid
+from gateway.wire.form import Form
 
 UPSTREAM = "Ollama's chat API"
 
@@ -24,6 +25,7 @@ LEVELS: Mapping[str, str] = {
     "max": "high",
 }
 """Ollama's `think` for an effort: all its versions know these three words and no others."""
+
 
 _SEPARATOR = "\n\n"
 
@@ -162,6 +164,18 @@ def assistant(
     """Return a turn of the model."""
     thought = _joined(thinking) or None
     return Message("assistant", _joined(texts), thinking=thought, tool_calls=tuple(calls))
+
+
+def level(effort: str | None, form: Form) -> str | None:
+    """Return the level that `think` names for an effort; None leaves thinking to the model.
+
+    It is named only where it is known to be taken: a model that cannot think answers 400 to any,
+    and most that can know only whether to. All that can think do so unasked.
+    Source: server/routes.go of the Ollama project, `ChatHandler`, "does not support thinking" and
+    "think value is not supported for this model".
+    """
+    found = None if effort is None else LEVELS.get(effort)
+    return found if found in (form.efforts or ()) else None
 
 
 def _apart(parts: Iterable[Part]) -> tuple[str, tuple[str, ...]]:

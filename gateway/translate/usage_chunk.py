@@ -36,8 +36,11 @@ def wanted(body: Body) -> bool:
 
 
 def can_be_added(body: Body) -> bool:
-    """Return whether the gateway can ask in addition: the client streams, and has not asked."""
-    if not body.stream:
+    """Return whether the gateway can ask in addition: the client streams, and has not asked.
+
+    Azure's answers from the client's own data refuse the question.
+    """
+    if not body.stream or body.raw("data_sources"):
         return False
     options = body.value(_OPTIONS)
     return options is None or (isinstance(options, dict) and not _asks(options))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Protocol
 
+from gateway.wire.form import OPENAI, Form
 from gateway.wire.usage import Reading
 
 
@@ -64,8 +65,8 @@ class Translator(Protocol):
     def path(self) -> bytes:
         """The upstream's path, e.g. `/v1/chat/completions`."""
 
-    def request(self, body: bytes, model: str) -> bytes:
-        """Return the upstream's request for `model`.
+    def request(self, body: bytes, model: str, form: Form = OPENAI) -> bytes:
+        """Return the upstream's request for `model`, as the provider takes it.
 
         Raises RequestError (400) naming the field that cannot be expressed.
         """

@@ -133,6 +133,21 @@ def test_native_api_is_configured(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("api", "version"),
+    [
+        ("responses", "2025-03-01-preview"),
+        ("responses", "2025-04-01-preview"),
+        ("responses", "preview"),
+        ("responses", "v1"),
+        ("chat", "2024-02-01"),
+    ],
+)
+def test_version_that_knows_the_api_is_configured(tmp_path: Path, api: str, version: str) -> None:
+    found = configured(tmp_path, providerType="azure", api=api, apiVersion=version)
+    assert (found.api, found.api_version) == (api, version)
+
+
+@pytest.mark.parametrize(
     ("fields", "key", "problem", "fix"),
     [
         (
@@ -161,6 +176,18 @@ def test_native_api_is_configured(tmp_path: Path) -> None:
             "leave /api out",
         ),
         ({"api": "native", "streamUsage": True}, "streamUsage", "has no effect", "leave it out"),
+        (
+            {"providerType": "azure", "api": "responses", "apiVersion": "2025-02-01-preview"},
+            "apiVersion",
+            'is "2025-02-01-preview", which does not know the Responses API',
+            "2025-03-01-preview or later",
+        ),
+        (
+            {"providerType": "azure", "api": "responses", "apiVersion": "2024-10-21"},
+            "apiVersion",
+            "does not know the Responses API",
+            '"api": "chat"',
+        ),
         (
             {"providerType": "anthropic", "streamUsage": True},
             "streamUsage",

@@ -11,8 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.config.settings import ProviderSettings
 from gateway.errors import RequestError, UpstreamError
+from gateway.providers import PROVIDERS
 from gateway.translate import TRANSLATORS, Translator, Wire
+from gateway.wire.form import OPENAI
 
 ROOT = Path(__file__).parents[3] / "golden" / "translate"
 TO_CHAT = TRANSLATORS[Wire.MESSAGES, Wire.CHAT]
@@ -75,6 +78,26 @@ def test_both_clients_ask_an_upstream_the_same(
         by_messages = TRANSLATORS[Wire.MESSAGES, upstream].request(body, "m")
         by_chat = TRANSLATORS[Wire.CHAT, upstream].request(chat, "m")
         assert conversation(by_chat, upstream) == conversation(by_messages, upstream)
+
+
+@given(turns=conversations(), kind=st.sampled_from(sorted(PROVIDERS)))
+def test_every_provider_is_shown_the_same_conversation(
+    turns: list[dict[str, object]], kind: str
+) -> None:
+    body = json.dumps({"model": "m", "max_tokens": 7, "messages": turns}).encode()
+    form = PROVIDERS[kind].form(ProviderSettings(type=kind), "m")
+    sent, plainly = (json.loads(TO_CHAT.request(body, "m", one)) for one in (form, OPENAI))
+    for message, usual in zip(sent["messages"], plainly["messages"], strict=True):
+        thought = message.pop(form.thinking_field, None)
+        assert (thought is not None) is (form.thinking_field is not None and said(message))
+        assert message | {"content": message["content"] or None} == (
+            usual | {"content": usual["content"] or None}
+        )
+    assert sent[form.limit] == plainly[OPENAI.limit] == 7
+
+
+def said(message: Mapping[str, object]) -> bool:
+    return message["role"] == "assistant"
 
 
 def conversation(body: bytes, upstream: Wire) -> list[object]:

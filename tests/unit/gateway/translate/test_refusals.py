@@ -72,7 +72,7 @@ MESSAGES: tuple[tuple[dict[str, object], str], ...] = (
     ),
     ({"tools": [TOOL | {"allowed_callers": ["code"]}]}, "tools.0.allowed_callers.0: 'code' cannot"),
     ({"tool_choice": {"type": "some"}}, "tool_choice.type: 'some' cannot"),
-    ({"thinking": {"type": "between_tools"}}, "thinking.type: 'between_tools' cannot"),
+    ({"thinking": {"type": "sometimes"}}, "thinking.type: 'sometimes' cannot"),
     ({"output_config": {"task_budget": 3}}, "output_config.task_budget: cannot"),
     ({"output_config": {"effort": "huge"}}, "output_config.effort: 'huge' cannot"),
     ({"service_tier": "priority"}, "service_tier: 'priority' cannot"),
