@@ -17,18 +17,11 @@ from gateway.cost.pricing import Pricing, usd_text
 from gateway.dispatch import Sent
 from gateway.overrides.shape import Shape, read_shape
 from gateway.store.conversations import ConversationKey
-from gateway.store.records import AuditRecord, CacheOutcome, Endpoint
+from gateway.store.records import WIRES, AuditRecord, CacheOutcome, Endpoint
 from gateway.wire.body import Body
 from gateway.wire.formats import Wire
 from gateway.wire.http import Header, Request
 from gateway.wire.usage import Reading
-
-WIRES: Mapping[Endpoint, Wire] = {
-    Endpoint.MESSAGES: Wire.MESSAGES,
-    Endpoint.COUNT_TOKENS: Wire.MESSAGES,
-    Endpoint.CHAT: Wire.CHAT,
-}
-"""The format spoken at each endpoint."""
 
 LEFT = "the client left before the answer's end"
 """What went wrong with an answer that nobody waited for."""

@@ -15,9 +15,9 @@ from functools import partial
 
 import apsw
 
-from gateway import resources
+from gateway import model_list, resources
 from gateway.access.clients import basic_password, presented
-from gateway.account import WIRES, open_account
+from gateway.account import open_account
 from gateway.config.settings import Settings
 from gateway.errors import RequestError
 from gateway.exchange import Exchange
@@ -26,10 +26,11 @@ from gateway.operator.answers import Parts
 from gateway.operator.api import OperatorApi
 from gateway.operator.parts import close_parts, open_parts
 from gateway.overrides.capabilities import Capabilities
-from gateway.passthrough import pass_through
+from gateway.passthrough import told_models, wire_of
+from gateway.redact import redact
 from gateway.service import Service, open_service
 from gateway.store import durations
-from gateway.store.records import Endpoint
+from gateway.store.records import WIRES, Endpoint
 from gateway.wire.answers import refuse
 from gateway.wire.formats import Wire
 from gateway.wire.http import Request, Responder
@@ -104,7 +105,7 @@ class Application:
             service = self._service
             account = open_account(endpoint, request, request_id, next(service.seq), at_us)
             return Exchange(service, account, responder).run(target)
-        if head.method == b"GET" and (path == b"/v1/models" or path[:11] == b"/v1/models/"):
+        if head.method == b"GET" and model_list.is_asked_for(path):
             return self._models(request, responder, target, request_id)
         if self._may_operate(request):
             return self._operator.handle(request, responder, request_id)
@@ -125,21 +126,28 @@ class Application:
     async def _models(
         self, request: Request, responder: Responder, target: bytes, request_id: str
     ) -> None:
-        service = self._service
+        service, settings, links = self._service, self._parts.settings, self._parts.links
+        asked = (links[settings.routing.default_provider], *links.values())
         try:
             user = service.clients.sender(request.head)
             admission = service.limiter.admit(user, aside=True)
+            try:
+                status, headers, body = await told_models(
+                    settings.models, asked, request, target, authenticated=user is not None
+                )
+            finally:
+                admission.release()
         except RequestError as error:
-            refuse(responder, error, request_id)
+            text = redact(str(error))
+            told = RequestError(error.status, error.kind, text, headers=error.headers)
+            refuse(responder, told, request_id, wire_of(request))
             return
-        link = self._parts.links[self._parts.settings.routing.default_provider]
-        authenticated = user is not None
-        try:
-            await pass_through(
-                link, request, responder, target, request_id, authenticated=authenticated
-            )
-        finally:
-            admission.release()
+        own = (
+            (b"x-gateway-request-id", request_id.encode()),
+            (b"content-length", b"%d" % len(body)),
+        )
+        responder.start(status, (*headers, *own), body)
+        responder.end()
 
     async def longest_stream_s(self) -> float | None:
         """Return how long the longest stream of the last day took; None when that is not known."""

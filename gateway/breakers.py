@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
+from email.utils import mktime_tz, parsedate_tz
 from enum import StrEnum
 
 FAILURES_TO_OPEN = 5
@@ -11,6 +13,8 @@ FIRST_OPEN_S, LAST_OPEN_S = 5.0, 60.0
 MAX_CIRCUITS = 1024
 MAX_RETRY_AFTER_S = 60
 _FIRST_BACK_OFF_S, _LAST_BACK_OFF_S = 0.5, 8.0
+_SECONDS = re.compile(rb"[0-9]{1,9}(?:\.[0-9]{1,9})?")
+_MAX_DATE_CHARS = 64
 
 
 class CircuitState(StrEnum):
@@ -137,6 +141,33 @@ def back_off_s(attempt: int, retry_after_s: float | None, jitter: float) -> floa
     return retry_after_s * (1 + 0.1 * jitter)  # never earlier than asked
 
 
-def parse_retry_after(value: bytes | None) -> float | None:
-    """Return seconds; None when absent or not a plain number of seconds."""
-    return float(value) if value is not None and value.isdigit() and len(value) < 10 else None
+def parse_retry_after(value: bytes | None, date: bytes | None, now: float) -> float | None:
+    """Return how many seconds to wait; None when nothing is asked for, or not in words of HTTP.
+
+    A number, which some providers write with a fraction, or a date; one that is past is no wait.
+
+    Args:
+        value: The header (RFC 9110, 10.2.3).
+        date: When the answer was made, by its own header: the provider's clock may be another.
+        now: The same by this machine's clock, seconds since the epoch.
+    """
+    if value is None:
+        return None
+    if _SECONDS.fullmatch(value):
+        return float(value)
+    until = _http_date(value)
+    if until is None:
+        return None
+    made = None if date is None else _http_date(date)
+    return max(0.0, until - (now if made is None else made))
+
+
+def _http_date(value: bytes) -> float | None:
+    """Return seconds since the epoch; None for what is no date in any of HTTP's three forms."""
+    if len(value) > _MAX_DATE_CHARS or not value.isascii():
+        return None
+    try:
+        parsed = parsedate_tz(value.decode())
+        return None if parsed is None else float(mktime_tz(parsed))
+    except (ValueError, OverflowError):  # a year beyond the calendar
+        return None

@@ -2,7 +2,7 @@
 
 What is decided for a request depends on what the audit record keeps of it and on nothing else, so
 the same decision can be made again from recorded traffic. What depends on no more than the agent,
-the model and who pays is decided once and remembered.
+the model, who pays and the client's format is decided once and remembered.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from gateway.overrides.rules import Overrides
 from gateway.overrides.shape import Shape
 from gateway.routing import RequestFacts, Router
 from gateway.told import Told, tell
+from gateway.wire.formats import Wire
 
 MAX_KNOWN, MAX_KNOWN_CHARS = 1024, 200
 """How many decisions are kept, and the longest model name among them: clients choose the names."""
@@ -34,8 +35,8 @@ MAX_PLANS = 8
 # Bound once: Python 3.11 asks an enum's metaclass for a member each time that it is named.
 _MARKER, _NEW_SESSIONS = AgentSource.MARKER, ApplyTo.NEW_SESSIONS
 
-Key = tuple[str, bool, str, bool]
-"""Agent type, whether it is inferred, requested model, whether a subscriber pays."""
+Key = tuple[Agent, str, bool, Wire]
+"""Agent, requested model, whether a subscriber pays, the client's format."""
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -46,6 +47,7 @@ class Asked(msgspec.Struct, frozen=True):
         unit: What is drawn for a rollout: the session's id, else the request's.
         project: None when the request names none.
         subscription: Whether a subscriber's own token pays, where that makes a difference.
+        wire: The client's format.
     """
 
     agent: Agent
@@ -54,6 +56,7 @@ class Asked(msgspec.Struct, frozen=True):
     unit: str
     project: str | None = None
     subscription: bool = False
+    wire: Wire = Wire.MESSAGES
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -147,8 +150,7 @@ class Policy:
         Args:
             bound: The model the conversation runs on; None when it is new, or does not matter.
         """
-        agent = asked.agent
-        key = (agent.type, agent.source is _MARKER, asked.requested, asked.subscription)
+        key = (asked.agent, asked.requested, asked.subscription, asked.wire)
         known = self.known.get(key) or self._know(key)
         chosen, left = known.target, None
         if chosen is None:
@@ -168,8 +170,8 @@ class Policy:
 
     def _know(self, key: Key) -> Known:
         """Return what the rules say, and note it."""
-        agent_type, _, requested, _ = key
-        found = Known(self.overrides.target(requested, agent_type), {})
+        agent, requested, _, _ = key
+        found = Known(self.overrides.target(requested, agent.type), {})
         if len(self.known) >= MAX_KNOWN:
             self.known.clear()
         if len(requested) <= MAX_KNOWN_CHARS:
@@ -188,8 +190,7 @@ class Policy:
     def _plan(self, asked: Asked, chosen: str, known: Known) -> Plan:
         """Return whom to ask for a model, and note it."""
         candidates = self._decide(asked, chosen)
-        # A model that the client itself asks for gets the request as it is.
-        foreign = [one for one in candidates if one.model != asked.requested]
+        foreign = [one for one in candidates if not _as_asked(asked, one)]
         limits = [self._limits(asked, one) for one in foreign]
         told = accepted(limit for limit in limits if limit is not None)
         plan = Plan(told if foreign else None, Choice(candidates))
@@ -257,13 +258,13 @@ class Policy:
         return tuple(found)
 
     def _adaptation(self, asked: Asked, candidate: Candidate) -> Adaptation:
-        if candidate.model == asked.requested:
+        if _as_asked(asked, candidate):
             return UNCHANGED
         limits = self._limits(asked, candidate)
         return adapt(asked.shape, limits, self.capabilities.of(asked.requested))
 
     def _limits(self, asked: Asked, candidate: Candidate) -> Capability | None:
-        """Return what a model accepts that the client did not ask for; None when nobody knows."""
+        """Return what a model accepts that may not fit the request; None when nobody knows."""
         own = candidate.chosen == asked.requested
         return self.capabilities.of(candidate.model) if own else self.capability(candidate)
 
@@ -292,6 +293,15 @@ def _overrides(settings: Settings) -> Overrides:
     overrides = settings.overrides
     rules, agents = (overrides.rules, overrides.agent_rules) if overrides.enabled else ((), ())
     return Overrides(rules, (*agents, *settings.agent_models))
+
+
+def _as_asked(asked: Asked, candidate: Candidate) -> bool:
+    """Return whether the request goes as it came to the very model that the client asks for.
+
+    Put into another format it does not: there it says what its client never had to know of the
+    model, e.g. an effort where the client's API has one for all models.
+    """
+    return candidate.model == asked.requested and candidate.link.wire is asked.wire
 
 
 def _facts(agent: Agent, model: str) -> RequestFacts:

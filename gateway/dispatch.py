@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -187,7 +188,8 @@ class Dispatcher:
             return None
         asked_s = None
         if isinstance(found, Sent):
-            asked_s = parse_retry_after(found.answer.header(b"retry-after"))
+            said, date = map(found.answer.header, (b"retry-after", b"date"))
+            asked_s = parse_retry_after(said, date, time.time())
         wait_s = back_off_s(attempt, asked_s, self.jitter())
         if wait_s is None or (wait_s > LONG_WAIT_S and _others(call, turn)):
             return None

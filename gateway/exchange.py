@@ -110,13 +110,14 @@ class Exchange(msgspec.Struct):
         account.agent = agent
         # Whether a subscriber's token pays, where that makes a difference.
         pays = account.user is None and not self.service.policy.subscription_fallback
-        return Asked(
-            agent=agent,
-            requested=account.requested or "",
-            shape=account.shape,
-            unit=sender.session_id or account.id,
-            project=sender.project_id,
-            subscription=pays and sender.billing == "subscription",
+        return Asked(  # in the order of the fields: each name would be searched for among them
+            agent,
+            account.requested or "",
+            account.shape,
+            sender.session_id or account.id,
+            sender.project_id,
+            pays and sender.billing == "subscription",
+            account.wire,
         )
 
     async def _bound(self, asked: Asked) -> str | None:

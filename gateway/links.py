@@ -23,6 +23,10 @@ from gateway.wire.http import Header
 _MESSAGES, _CHAT = Wire.MESSAGES, Wire.CHAT  # bound once, see `candidates`
 _ANTHROPIC = "anthropic"
 _WIRE_VENDOR = {_CHAT: "openai", Wire.RESPONSES: "openai"}
+_ELSEWHERE = (
+    "clients' keys are sent only to their vendor's own hosts, to the default provider and within "
+    "the own network"
+)
 _NO_KEY = "it has no key of the gateway's, and another vendor's key is not sent to it"
 _COMMON = frozenset({b"user-agent", b"accept"})  # what is sent on in another wire format
 
@@ -181,6 +185,8 @@ def _open(
     """
     key, problem = None, None
     dialect = PROVIDERS[settings.type]
+    if needed_for is None and not settings.client_keys and not settings.has_key:
+        needed_for = _ELSEWHERE
     try:
         key = settings.resolve_key(environ)
     except LookupError as error:
@@ -193,7 +199,7 @@ def _open(
         origin=Origin(settings.base_url),
         dialect=dialect,
         key=key,
-        forwards=needed_for is None,
+        forwards=needed_for is None and settings.client_keys,
         problem=problem,
         extra=extra,
         names=ModelNames(settings, dialect.vendor, deploys=dialect.deploys),

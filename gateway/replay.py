@@ -13,7 +13,7 @@ from gateway.agents.identity import MAIN, Agent, AgentSource
 from gateway.candidates import Asked, Policy
 from gateway.store.conversations import ConversationKey
 from gateway.store.recorded import Recorded
-from gateway.store.records import Endpoint
+from gateway.store.records import WIRES, Endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,4 +124,5 @@ def _asked(recorded: Recorded, requested: str) -> Asked:
         unit=recorded.session_id or recorded.request_id,
         project=recorded.project_id,
         subscription=recorded.subscription,
+        wire=WIRES[recorded.endpoint],
     )

@@ -13,9 +13,16 @@ from gateway.config.cache import cache_warnings, parse_cache
 from gateway.config.cost import cost_warnings, parse_costs
 from gateway.config.daemon import parse_daemon, read
 from gateway.config.documents import KINDS, ConfigName, Document, check, fingerprint
-from gateway.config.providers import parse_providers, parse_routing, without_effect
+from gateway.config.providers import (
+    parse_providers,
+    parse_routing,
+    with_key_scope,
+    without_effect,
+    without_key,
+)
 from gateway.config.settings import (
     AuditSettings,
+    Credentials,
     OnTargetDown,
     OverrideSettings,
     ReportFormat,
@@ -51,6 +58,10 @@ def load(config_dir: Path, home: Path, today: date | None = None) -> Settings:
     routing = gateway.get("routing", {})
     rules = parse_routing(orchestra, routing, providers, own.get("fallback", {}))
     warnings += (f"{orchestra}: {text}" for text in without_effect(routing, providers, rules))
+    providers = with_key_scope(providers, rules.default_provider)
+    credentials = parse_credentials(own)
+    if credentials is Credentials.CLIENT and not own.get("clients"):
+        warnings += (f"{orchestra}: {text}" for text in without_key(providers))
     prices = resources.prices()
     costs = parse_costs(orchestra, gateway.get("costTracking", {}), prices)
     warnings += cost_warnings(orchestra, costs, prices, today)
@@ -72,10 +83,11 @@ def load(config_dir: Path, home: Path, today: date | None = None) -> Settings:
         agent_folders=_folders(own.get("agents", {}), home),
         body_projects=tuple(own.get("bodies", {}).get("projects", ())),
         clients=parse_clients(own_file, own.get("clients", ()), limits),
-        credentials=parse_credentials(own),
+        credentials=credentials,
         limits=limits,
         daemon=daemon,
         capabilities=own.get("capabilities", {}),
+        models=tuple(dict.fromkeys(own.get("models", ()))),
     )
     return settings if daemon.gateway_enabled else _unchanged(settings)
 
@@ -110,6 +122,7 @@ def _unchanged(settings: Settings) -> Settings:
         routing=RoutingSettings(settings.routing.default_provider),
         cache=replace(settings.cache, enabled=False),
         agent_models=(),
+        models=(),
     )
 
 

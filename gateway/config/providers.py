@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -28,6 +30,11 @@ AZURE_RESPONSES_SINCE = "2025-03-01"
 Source: Azure OpenAI, "API version lifecycle", changes between 2025-02-01-preview and
 2025-03-01-preview."""
 
+KEY_DOMAINS: Mapping[str, str] = {"anthropic": "anthropic.com", "openai": "openai.com"}
+"""The domain of the vendor whose keys a type takes, where a client's may fit; a test holds the
+types equal to the dialects."""
+
+_NETWORK_NAMES = (".home.arpa", ".internal", ".local", ".localhost")  # of no public network
 _MAX_PATTERN_CHARS = 200
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -37,6 +44,29 @@ def parse_providers(path: Path, table: Document, home: Path) -> tuple[ProviderSe
     if not table:
         return (ProviderSettings(),)
     return tuple(_provider(path, name, entry, home) for name, entry in table.items())
+
+
+def with_key_scope(
+    providers: tuple[ProviderSettings, ...], default_provider: str
+) -> tuple[ProviderSettings, ...]:
+    """Return the providers, each with whether it may be sent a client's own key.
+
+    A key goes to the hosts of its vendor, to the default provider, and to hosts of the operator's
+    own network. Any other may be another vendor's, who would be shown the key as soon as a rule or
+    the fallback chain leads there.
+    """
+    return tuple(
+        replace(one, client_keys=one.name == default_provider or _is_near(one)) for one in providers
+    )
+
+
+def without_key(providers: tuple[ProviderSettings, ...]) -> Iterator[str]:
+    """Return one sentence for each provider that no key is sent to, the gateway's or a client's."""
+    for one in providers:
+        if one.enabled and not one.client_keys and not one.has_key:
+            where = "neither the vendor's own nor the default provider's"
+            name = f"llmGateway.providers.{one.name}"
+            yield f"{name}: is sent no client's key, for its host is {where}; write apiKeyRef"
 
 
 def parse_routing(
@@ -82,6 +112,18 @@ def without_effect(
     for provider in providers:
         if provider.enabled and provider.name not in reached:
             yield f"llmGateway.providers.{provider.name}: gets no requests, no rule leads to it"
+
+
+def _is_near(provider: ProviderSettings) -> bool:
+    """Return whether a host is of the vendor whose keys it takes, or of the own network."""
+    domain = KEY_DOMAINS.get(provider.type)
+    host = (urlsplit(provider.base_url).hostname or "").rstrip(".")
+    if domain is None or host == domain or host.endswith(f".{domain}"):
+        return True
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return "." not in host or host.endswith(_NETWORK_NAMES)
 
 
 def _targets(table: Document) -> Iterator[tuple[str, str]]:

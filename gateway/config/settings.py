@@ -12,6 +12,7 @@ from gateway.overrides.rollout import Rollout
 
 DEFAULT_PROVIDER = "anthropic"
 DEFAULT_BASE_URL = "https://api.anthropic.com"
+KEY_HEADERS = frozenset({"authorization", "x-api-key", "api-key"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,7 @@ class ProviderSettings:
         api: Which API is spoken: "chat" or "responses" of OpenAI's, or Ollama's "native".
         stream_usage: Whether chat streams are asked for their usage although the client did not;
             None lets the dialect decide.
+        client_keys: Whether it may be sent a client's own key, see `providers.with_key_scope`.
     """
 
     name: str = DEFAULT_PROVIDER
@@ -137,6 +139,13 @@ class ProviderSettings:
     api_version: str | None = None
     api: str = "chat"
     stream_usage: bool | None = None
+    client_keys: bool = True
+
+    @property
+    def has_key(self) -> bool:
+        """Whether it is configured to be shown a key of the gateway's, in a header or by itself."""
+        names = {name.lower() for name, _ in self.headers}
+        return self.api_key_ref is not None or not KEY_HEADERS.isdisjoint(names)
 
     def resolve_key(self, environ: Mapping[str, str]) -> str | None:
         """Return the key; None when none is configured.
@@ -259,6 +268,7 @@ class Settings:
         clients: Who may use the gateway; empty means everybody who reaches it.
         limits: For everybody together while there are no clients.
         capabilities: What models accept, by model; each row replaces what the table says of a key.
+        models: What the list of models names; empty for what the default provider lists.
     """
 
     home: Path
@@ -280,6 +290,7 @@ class Settings:
     limits: LimitSettings = field(default_factory=LimitSettings)
     daemon: DaemonSettings = field(default_factory=DaemonSettings)
     capabilities: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    models: tuple[str, ...] = ()
 
 
 def resolve(ref: str, environ: Mapping[str, str]) -> str:

@@ -140,9 +140,9 @@ def _effort_edits(shape: Shape, target: Capability, *, off: bool) -> Iterator[Ed
     accepted = target.effort if accepted is None else accepted
     effort, efforts = shape.effort, shape.message_efforts
     if effort is not None and accepted is not None and not _takes(target, accepted, effort):
-        lower = _nearest_lower(effort, accepted)
-        yield Edit(("output_config", "effort"), lower)
-        yield Edit(("reasoning_effort",), lower)
+        nearest = _nearest(effort, accepted)
+        yield Edit(("output_config", "effort"), nearest)
+        yield Edit(("reasoning_effort",), nearest)
     refused = accepted is not None and not set(efforts) <= set(accepted)
     if efforts and (refused or target.message_effort is False):
         yield Edit(("messages", EACH, "output_config"), None)
@@ -154,10 +154,16 @@ def _takes(target: Capability, accepted: tuple[str, ...], effort: str) -> bool:
     return off or effort in accepted
 
 
-def _nearest_lower(effort: str, accepted: tuple[str, ...]) -> str | None:
-    """Return the highest accepted effort below this one; None when there is none."""
-    below = EFFORTS[: EFFORTS.index(effort)] if effort in EFFORTS else ()
-    return next((lower for lower in reversed(below) if lower in accepted), None)
+def _nearest(effort: str, accepted: tuple[str, ...]) -> str | None:
+    """Return the highest accepted effort below this one, else the lowest above it.
+
+    None when no effort is accepted, and for what is none: an unknown word, thinking turned off.
+    """
+    place = EFFORTS.index(effort) if effort in EFFORTS else 0
+    if not place:
+        return None
+    order = (*reversed(EFFORTS[:place]), *EFFORTS[place + 1 :])
+    return next((one for one in order if one in accepted), None)
 
 
 def _at_most(value: int | None, limit: int | None) -> int | None:

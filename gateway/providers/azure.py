@@ -27,12 +27,12 @@ def request_headers(
 
 
 def target(settings: ProviderSettings, path: bytes, query: bytes, model: str) -> bytes:
-    """Return the deployment's path; the Responses API is one path for all, and reads the model."""
+    """Return the deployment's path; Responses, which names the model, and models share one."""
     path = path.removeprefix(b"/v1")
-    responses = path == b"/responses"
+    responses, models = path == b"/responses", path.split(b"/")[1] == b"models"
     version = settings.api_version or (RESPONSES_API_VERSION if responses else API_VERSION)
     deployment = quote(settings.deployment or model, safe="").encode()
-    prefix = b"/openai" if responses else b"/openai/deployments/" + deployment
+    prefix = b"/openai" if responses or models else b"/openai/deployments/" + deployment
     known = b"&" + query if query else b""
     return prefix + path + b"?api-version=" + quote(version, safe="").encode() + known
 

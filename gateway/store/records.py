@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 import msgspec
 
 from gateway.overrides.shape import Shape
+from gateway.wire.formats import Wire
 from gateway.wire.usage import Usage
 
 
@@ -16,6 +18,14 @@ class Endpoint(StrEnum):
     MESSAGES = "messages"
     COUNT_TOKENS = "count_tokens"
     CHAT = "chat"
+
+
+WIRES: Mapping[Endpoint, Wire] = {
+    Endpoint.MESSAGES: Wire.MESSAGES,
+    Endpoint.COUNT_TOKENS: Wire.MESSAGES,
+    Endpoint.CHAT: Wire.CHAT,
+}
+"""The format spoken at each endpoint."""
 
 
 class CacheOutcome(StrEnum):

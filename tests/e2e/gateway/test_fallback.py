@@ -26,6 +26,7 @@ from tests.e2e.gateway.spoken import HAIKU, SAID, SONNET, asking, message, start
 
 pytestmark = pytest.mark.usefixtures("own_keys")
 
+ELSEWHERE = "https://models.invalid"  # a name that never leads anywhere (RFC 2606)
 NOW = (b"retry-after", b"0")
 OVERLOADED = Answer(529, b'{"type":"error","error":{"message":"overloaded"}}', (JSON, NOW))
 TWO = {
@@ -66,6 +67,21 @@ def test_provider_that_cannot_be_asked_is_passed_over(tmp_path: Path, first: Jso
         assert (await gateway.post(asking())).header(b"x-gateway-provider") == b"b"
 
     run(tmp_path, Setup(two(SAID, **first), CHAIN), scenario)
+
+
+def test_second_vendor_is_not_shown_the_clients_key(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(gateway: Gateway) -> None:
+        assert (await gateway.post(asking())).header(b"x-gateway-provider") == b"b"
+        health = await gateway.get("/gateway/health")
+        assert health["providers"] == {"a": True, "b": True, "z": False}
+
+    providers = two(OVERLOADED) | {"z": (ANTHROPIC | {"baseUrl": ELSEWHERE}, answering(SAID))}
+    routing = CHAIN | {"fallbackChain": ["z", "b"]}
+    run(tmp_path, Setup(providers, routing), scenario)
+    assert "provider z: it needs apiKeyRef, because clients' keys are sent only to" in caplog.text
+    assert "llmGateway.providers.z: is sent no client's key" in caplog.text
 
 
 def test_refused_own_key_moves_on_and_a_clients_does_not(tmp_path: Path) -> None:
@@ -126,6 +142,19 @@ def test_fallback_that_cannot_express_the_request_is_passed_over(tmp_path: Path)
         ([OVERLOADED], 0, 529, 1),
         ([Answer(500, b"{}", (JSON, NOW, (b"x-should-retry", b"false")))], 2, 500, 1),
         ([Answer(429, b"{}", (JSON, (b"retry-after", b"61")))], 2, 429, 1),
+        ([Answer(429, b"{}", (JSON, (b"retry-after", b"0.001")))], 2, 429, 3),
+        (
+            [Answer(429, b"{}", (JSON, (b"retry-after", b"Sun, 06 Nov 1994 08:49:37 GMT")))],
+            2,
+            429,
+            3,
+        ),
+        (
+            [Answer(429, b"{}", (JSON, (b"retry-after", b"Fri, 06 Nov 2893 08:49:37 GMT")))],
+            2,
+            429,
+            1,
+        ),
         ([Answer(400, b"{}", (JSON, NOW))], 2, 400, 1),
         ([OVERLOADED, Answer(400, b"{}")], 2, 400, 2),
     ],
@@ -134,7 +163,9 @@ def test_retries_honour_the_provider(
     tmp_path: Path, answers: list[Answer], retries: int, status: int, asked: int
 ) -> None:
     async def scenario(gateway: Gateway) -> None:
-        assert (await gateway.post(asking())).status == status
+        reply = await gateway.post(asking())
+        assert reply.status == status
+        assert reply.header(b"retry-after") == dict(answers[-1].headers).get(b"retry-after")
         assert len(gateway.asked("a")) == asked
         assert len(await gateway.audit()) == 1
 

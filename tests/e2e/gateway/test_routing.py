@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.gateway.in_process import ANTHROPIC, KEY, OPENAI, Gateway, Setup, run
+from tests.e2e.gateway.in_process import ANTHROPIC, KEY, Gateway, Setup, run
 from tests.e2e.gateway.scripted import SSE, Answer, Json, answering, sse
 from tests.e2e.gateway.spoken import HAIKU, SAID, SONNET, asking, message
 
@@ -66,27 +66,6 @@ def test_alias_changes_the_name_and_is_no_override(tmp_path: Path) -> None:
 
     entry = ANTHROPIC | {"modelAliases": {"sonnet": "own-sonnet"}}
     run(tmp_path, Setup({"a": (entry, answering(SAID))}), scenario)
-
-
-@pytest.mark.parametrize(
-    ("entry", "headers", "status"),
-    [
-        (OPENAI, KEY, 200),
-        (OPENAI, KEY | {b"anthropic-version": b"1"}, 200),
-        (OPENAI | {"apiKeyRef": ""}, {b"authorization": b"Bearer sk-c"}, 200),
-        (OPENAI | {"apiKeyRef": ""}, KEY, 503),
-    ],
-)
-def test_models_are_asked_of_the_default_provider(
-    tmp_path: Path, entry: dict[str, Json], headers: dict[bytes, bytes], status: int
-) -> None:
-    async def scenario(gateway: Gateway) -> None:
-        assert (await gateway.call("GET", "/v1/models?limit=2", headers=headers)).status == status
-        for seen in gateway.asked("o"):
-            assert seen.target == b"/v1/models?limit=2"
-            assert KEY[b"x-api-key"] not in b"".join(seen.headers.values())
-
-    run(tmp_path, Setup({"o": (entry, answering(SAID))}), scenario)
 
 
 def test_agent_rules_choose_the_model_before_the_blanket_rules(tmp_path: Path) -> None:

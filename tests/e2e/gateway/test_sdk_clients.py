@@ -333,9 +333,16 @@ def test_models_are_listed_for_both_sdks(stage: Stage, sdks: Sdks) -> None:
     def script(seen: Seen, connection: Connection) -> None:
         connection.reply(200, row if seen.target.endswith("/claude-9") else page)
 
-    stage.messages.script = script
+    entry = {"object": "model", "id": "gpt-9", "created": 1, "owned_by": "openai"}
+
+    def listed(seen: Seen, connection: Connection) -> None:
+        one = seen.target.endswith("/gpt-9")
+        connection.reply(200, entry if one else {"object": "list", "data": [entry]})
+
+    stage.messages.script, stage.chat.script = script, listed
     assert [model.id for model in sdks.anthropic.models.list(limit=1000)] == ["claude-9"]
     assert sdks.anthropic.models.retrieve("claude-9").display_name == "Nine"
     assert stage.messages.seen[-2].target == "/v1/models?limit=1000"
-    assert [model.id for model in sdks.openai.models.list()] == ["claude-9"]
-    assert sdks.openai.models.retrieve("claude-9").id == "claude-9"
+    # The default provider is another vendor's, who is not shown the client's key.
+    assert [model.id for model in sdks.openai.models.list()] == ["gpt-9"]
+    assert sdks.openai.models.retrieve("gpt-9").created == 1

@@ -17,13 +17,20 @@ from gateway.demo.upstream import DemoUpstream, known_models
 from gateway.serve.http_server import HttpServer, Limits
 from tests.e2e.gateway.in_process import (
     ANTHROPIC,
+    CHAT,
     DEADLINE_S,
+    MESSAGES,
+    OPENAI,
+    OWN_KEY,
     Gateway,
+    Setup,
     open_application,
     overriding,
+    run,
     write_config,
 )
-from tests.e2e.gateway.scripted import Json
+from tests.e2e.gateway.scripted import Answer, Json, answering
+from tests.e2e.gateway.spoken import asking
 
 OPUS, SONNET, HAIKU = "claude-opus-4-6", "claude-sonnet-4-5-20250929", "claude-haiku-4-5-20251001"
 OLD = "claude-3-haiku-20240307"
@@ -156,6 +163,40 @@ def test_what_if_decides_as_the_live_gateway_did(tmp_path: Path, rollout: Json) 
         assert all(entry["request_body"] is None for entry in live.values())
 
     asyncio.run(main())
+
+
+@pytest.mark.usefixtures("own_keys")
+def test_what_if_tells_a_translated_request_from_one_that_goes_as_it_is(tmp_path: Path) -> None:
+    effort: Json = {"output_config": {"effort": "high"}}
+    asked = [
+        (MESSAGES, asking("gpt-4o", **effort, max_tokens=64_000), ["effort", "max_tokens"]),
+        (CHAT, asking("gpt-4o", reasoning_effort="high", max_tokens=64_000), []),
+        (CHAT, asking("claude-haiku-4-5", reasoning_effort="high"), ["effort"]),
+        (MESSAGES, asking("claude-haiku-4-5", **effort), []),
+    ]
+    sent = [
+        {"max_completion_tokens": 16_384},
+        {"reasoning_effort": "high", "max_tokens": 64_000},
+        {"max_tokens": 9},
+        effort | {"max_tokens": 9},
+    ]
+
+    async def scenario(gateway: Gateway) -> None:
+        for path, document, _ in asked:
+            await gateway.post(document, path)
+        live = await gateway.audit(len(asked))
+        assert [entry["adapted"] for entry in live] == [adapted for _, _, adapted in asked]
+        seen = [one.json() for name in ("o", "a") for one in gateway.asked(name)]
+        common = {"model", "messages"}
+        assert [{key: one[key] for key in one.keys() - common} for one in seen] == sent
+        question = json.dumps({"decisions": True}).encode()
+        reply = await gateway.call("POST", "/gateway/what-if", question, gateway.admin)
+        decided = {one["request_id"]: one["adapted"] for one in reply.json()["decisions"]}
+        assert decided == {entry["request_id"]: entry["adapted"] for entry in live}
+
+    refusing = answering(Answer(400, b"{}"))  # what was asked is all that matters
+    routing: Json = {"defaultProvider": "a", "modelPatterns": [["^gpt-", "o"]]}
+    run(tmp_path, Setup({"a": (OWN_KEY, refusing), "o": (OPENAI, refusing)}, routing), scenario)
 
 
 async def recorded(client: Client, records: int) -> dict[str, Json]:

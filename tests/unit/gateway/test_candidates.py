@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from gateway import resources
 from gateway.agents.identity import Agent, AgentSource
 from gateway.candidates import MAX_KNOWN, MAX_PLANS, Asked, Policy
 from gateway.config.settings import ProviderSettings, RoutingSettings
@@ -19,6 +20,7 @@ from gateway.overrides.rollout import ApplyTo, Rollout
 from gateway.overrides.rules import Overrides
 from gateway.overrides.shape import Shape
 from gateway.routing import Router
+from gateway.wire.formats import Wire
 
 ASKED = Asked(Agent("main", AgentSource.THREAD), "big", Shape(), "session-1")
 KNOWN = Capabilities(
@@ -184,6 +186,7 @@ ASKING = st.builds(
     ),
     unit=st.sampled_from([f"session-{number}" for number in range(8)]),
     subscription=st.booleans(),
+    wire=st.sampled_from([Wire.MESSAGES, Wire.CHAT]),
 )
 TURNS = st.lists(st.tuples(ASKING, st.sampled_from([None, "claude-opus", "older"])), max_size=12)
 ROLLOUTS = (
@@ -213,10 +216,60 @@ def forgetful(rules: Policy) -> Policy:
 def test_whoever_is_asked_gets_what_it_needs_changed(asked: Asked) -> None:
     rules = policy()
     for one in rules.choose(asked).candidates:
-        known = None if one.model == asked.requested else rules.capability(one)
+        as_it_is = one.model == asked.requested and one.link.wire is asked.wire
+        known = None if as_it_is else rules.capability(one)
         needed = adapt(asked.shape, known, KNOWN.of(asked.requested))
         unfit = needed.skipped is not None and one.chosen == asked.requested
         assert one.adaptation == (UNCHANGED if unfit else needed)
+
+
+TABLE = Capabilities.parse(resources.capabilities())
+UNADAPTED: tuple[str, ...] = ()
+
+
+@pytest.mark.parametrize(
+    ("wire", "provider", "model", "shape", "adapted"),
+    [
+        # In its own format a request goes as it is, whatever the model makes of it.
+        (Wire.CHAT, "b", "gpt-4o", Shape(effort="high", max_tokens=64_000), UNADAPTED),
+        (Wire.MESSAGES, "a", "claude-haiku-4-5", Shape(effort="high"), UNADAPTED),
+        # In another it says what the model takes.
+        (
+            Wire.MESSAGES,
+            "b",
+            "gpt-4o",
+            Shape(effort="high", thinking="adaptive", max_tokens=64_000),
+            ("effort", "thinking", "max_tokens"),
+        ),
+        (Wire.MESSAGES, "b", "gpt-4o", Shape(effort=None, max_tokens=16_384), UNADAPTED),
+        (Wire.MESSAGES, "b", "gpt-5", Shape(effort="max"), ("effort",)),
+        (Wire.MESSAGES, "b", "gpt-5", Shape(effort="high", thinking="adaptive"), UNADAPTED),
+        (Wire.CHAT, "a", "claude-haiku-4-5", Shape(effort="high"), ("effort",)),
+        (Wire.CHAT, "a", "claude-opus-4-5", Shape(effort="minimal"), ("effort",)),
+        (Wire.CHAT, "a", "claude-opus-4-5", Shape(effort="low", max_tokens=9), UNADAPTED),
+        # What it cannot be made to take is no reason to leave the rest as it is.
+        (
+            Wire.MESSAGES,
+            "b",
+            "gpt-5",
+            Shape(effort="max", sampling=("temperature",)),
+            ("effort",),
+        ),
+        # Nothing is known of it.
+        (Wire.MESSAGES, "b", "gpt-99", Shape(effort="max", max_tokens=10**9), UNADAPTED),
+    ],
+)
+def test_translated_request_is_adapted_to_the_very_model_that_was_asked_for(
+    wire: Wire, provider: str, model: str, shape: Shape, adapted: tuple[str, ...]
+) -> None:
+    router = Router(RoutingSettings(provider))
+    rules = Policy(links=LINKS, router=router, overrides=Overrides([]), capabilities=TABLE)
+    asked = replace(ASKED, requested=model, shape=shape, wire=wire)
+    for _ in range(2):  # what is remembered of one format is not taken for the other's
+        (found,) = rules.choose(asked).candidates
+        assert (found.model, found.chosen, found.adaptation.words) == (model, model, adapted)
+        other = Wire.CHAT if wire is Wire.MESSAGES else Wire.MESSAGES
+        rules.choose(replace(asked, wire=other))
 
 
 def test_models_that_conversations_still_run_on_are_remembered_within_bounds() -> None:

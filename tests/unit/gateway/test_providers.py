@@ -134,6 +134,30 @@ def test_credential_goes_only_where_it_belongs(
     assert link(kind, key).headers(given, client, vendor) == (*sent, IDENTITY)
 
 
+@pytest.mark.parametrize(
+    ("key", "headers", "sent"),
+    [
+        (None, (), None),
+        (None, (("X-Api-Key", "configured"),), ((b"x-api-key", b"configured"),)),
+        ("own", (), ((b"x-api-key", b"own"),)),
+    ],
+)
+def test_clients_key_is_not_sent_beyond_its_scope(
+    key: str | None, headers: tuple[tuple[str, str], ...], sent: tuple[Header, ...] | None
+) -> None:
+    ref = None if key is None else "env:KEY"
+    settings = ProviderSettings(api_key_ref=ref, headers=headers, client_keys=False)
+    found = open_links([settings], {"KEY": key or ""})["anthropic"]
+    given = (ANT, BEARER, COOKIE, AGENT)
+    vendor = key_vendor(given, Wire.MESSAGES, authenticated=False)
+    if sent is None:
+        assert "needs apiKeyRef" in str(found.refusal(vendor))
+    else:
+        found.ready(vendor)
+        sent_headers = found.headers(given, Wire.MESSAGES, vendor)
+        assert sorted(sent_headers) == sorted((AGENT, *sent, IDENTITY))
+
+
 @pytest.mark.parametrize("kind", sorted(PROVIDERS))
 @pytest.mark.parametrize("client", [Wire.MESSAGES, Wire.CHAT])
 def test_token_of_the_gateway_reaches_nobody(kind: str, client: Wire) -> None:

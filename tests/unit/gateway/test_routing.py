@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.breakers import (
     FAILURES_TO_OPEN,
@@ -209,9 +211,44 @@ def test_wait_grows_and_honours_the_provider(
     assert back_off_s(attempt, asked_s, jitter) == wait_s
 
 
+NOW = 784_111_757  # Sun, 06 Nov 1994 08:49:17 GMT, 20 s before RFC 9110's own example
+
+
 @pytest.mark.parametrize(
-    ("value", "seconds"),
-    [(None, None), (b"7", 7), (b"0", 0), (b"", None), (b"Wed, 21 Oct", None), (b"1" * 10, None)],
+    ("value", "date", "seconds"),
+    [
+        (None, None, None),
+        (b"7", None, 7),
+        (b"0", None, 0),
+        (b"1.5", None, 1.5),
+        (b"0.25", None, 0.25),
+        (b"", None, None),
+        (b".5", None, None),
+        (b"1.", None, None),
+        (b"-1", None, None),
+        (b"1e3", None, None),
+        (b"1" * 10, None, None),
+        (b"Sun, 06 Nov 1994 08:49:37 GMT", None, 20),
+        (b"Sunday, 06-Nov-94 08:49:37 GMT", None, 20),
+        (b"Sun Nov  6 08:49:37 1994", None, 20),
+        (b"Sun, 06 Nov 1994 08:49:17 GMT", None, 0),
+        (b"Sun, 06 Nov 1994 08:00:00 GMT", None, 0),
+        (b"Sun, 06 Nov 1994 09:49:37 GMT", b"Sun, 06 Nov 1994 09:49:33 GMT", 4),
+        (b"Sun, 06 Nov 1994 08:49:37 GMT", b"now", 20),
+        (b"Wed, 21 Oct", None, None),
+        (b"Sun, 06 Foo 1994 08:49:37 GMT", None, None),
+        (b"Sun, 06 Nov 99999 08:49:37 GMT", None, None),
+        (b"soon \xff", None, None),
+        (b"Sun, 06 Nov 1994 08:49:37 GMT" + b" " * 64, None, None),
+    ],
 )
-def test_retry_after_is_seconds_or_nothing(value: bytes | None, seconds: float | None) -> None:
-    assert parse_retry_after(value) == seconds
+def test_retry_after_is_seconds_or_a_date_or_nothing(
+    value: bytes | None, date: bytes | None, seconds: float | None
+) -> None:
+    assert parse_retry_after(value, date, NOW) == seconds
+
+
+@given(value=st.binary(max_size=80) | st.from_regex(rb"\w{3}, \d+ (Nov|Feb) \d+ [\d:]+ \S+"))
+def test_whatever_retry_after_says_is_read_without_an_error(value: bytes) -> None:
+    found = parse_retry_after(value, value, NOW)
+    assert found is None or found >= 0

@@ -11,7 +11,7 @@ import pytest
 from gateway import resources
 from gateway.config.documents import KINDS, ConfigName, fingerprint
 from gateway.config.loading import load
-from gateway.config.providers import SUPPORTED_TYPES
+from gateway.config.providers import KEY_DOMAINS, SUPPORTED_TYPES
 from gateway.config.settings import OnTargetDown, ProviderSettings
 from gateway.errors import ConfigError
 from gateway.providers import PROVIDERS
@@ -246,6 +246,70 @@ def test_settings_of_agents_clients_and_rollout_are_read(tmp_path: Path) -> None
 
 def test_supported_types_are_the_dialects() -> None:
     assert set(PROVIDERS) == SUPPORTED_TYPES
+
+
+def test_domains_are_those_of_the_vendors_whose_keys_clients_show() -> None:
+    takes = {kind: dialect.key_vendor for kind, dialect in PROVIDERS.items() if dialect.key_vendor}
+    assert {kind: domain.removesuffix(".com") for kind, domain in KEY_DOMAINS.items()} == takes
+
+
+NEAR = (
+    ("anthropic", "https://api.anthropic.com"),
+    ("anthropic", "https://EU.api.Anthropic.com./v1"),
+    ("openai", "https://eu.api.openai.com/v1"),
+    ("anthropic", "http://localhost:4000"),
+    ("anthropic", "http://127.0.0.1:4000"),
+    ("openai", "http://[::1]:4000"),
+    ("anthropic", "http://10.1.2.3"),
+    ("anthropic", "http://llm-proxy:8080"),
+    ("openai", "http://proxy.tools.svc.cluster.local"),
+    ("anthropic", "https://llm.corp.internal"),
+    # These are never sent one: there is nothing to warn of.
+    ("azure", "https://x.openai.azure.com"),
+    ("vllm", "https://models.example.com"),
+)
+ELSEWHERE = (
+    ("anthropic", "https://api.z.ai/api/anthropic"),
+    ("anthropic", "https://api.openai.com"),
+    ("anthropic", "https://anthropic.com.example.net"),
+    ("anthropic", "https://api-anthropic.com"),
+    ("openai", "https://api.groq.com/openai/v1"),
+    ("openai", "https://api.anthropic.com"),
+    ("anthropic", "http://8.8.8.8"),
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "url", "sent"),
+    [(*near, True) for near in NEAR] + [(*elsewhere, False) for elsewhere in ELSEWHERE],
+)
+def test_clients_key_is_not_for_a_second_vendor(
+    tmp_path: Path, kind: str, url: str, *, sent: bool
+) -> None:
+    other: dict[str, Any] = {"providerType": kind, "baseUrl": url}
+    found = {}
+    for name, entry, own, first in (
+        ("second", other, "", "anthropic"),
+        ("default", other, "", "other"),
+        ("keyed", other | {"apiKeyRef": "env:KEY"}, "", "anthropic"),
+        ("keyed-by-header", other | {"headers": {"X-Api-Key": "k"}}, "", "anthropic"),
+        ("off", other | {"enabled": False}, "", "anthropic"),
+        ("tokens", other, CLIENT, "anthropic"),
+        ("gateways", other, 'credentials = "gateway"\n', "anthropic"),
+    ):
+        document = routing(defaultProvider=first, fallbackChain=["anthropic", "other"])
+        document["llmGateway"]["providers"]["other"] = entry
+        (tmp_path / name).mkdir()
+        folder = write(tmp_path / name, orchestra=json.dumps(document), gateway=own)
+        settings = load(folder, tmp_path)
+        assert settings.providers[1].client_keys is (sent or name == "default")
+        found[name] = [text for text in settings.warnings if "client's key" in text]
+    warnings = found.pop("second")
+    assert len(warnings) == (not sent)
+    assert not any(found.values())
+    for warning in warnings:
+        assert "llmGateway.providers.other: is sent no client's key" in warning
+        assert warning.endswith("; write apiKeyRef")
 
 
 def test_provider_that_gets_no_requests_is_warned_about(tmp_path: Path) -> None:

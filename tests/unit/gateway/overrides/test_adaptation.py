@@ -78,6 +78,7 @@ def effort(value: str, **rest: object) -> dict[str, object]:
         # effort
         (effort("high"), NEW, effort("high"), ()),
         (effort("xhigh"), NEW, effort("high"), ("effort",)),
+        (effort("minimal"), NEW, effort("low"), ("effort",)),
         (effort("none"), NEW, {}, ("effort",)),
         (effort("turbo"), NEW, {}, ("effort",)),
         (effort("high"), OLD, {}, ("effort",)),
