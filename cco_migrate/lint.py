@@ -15,6 +15,7 @@ from typing import NamedTuple
 from cco_migrate.config import Overrides, Rule
 from cco_migrate.editing.documents import Format, index, line_of
 from cco_migrate.editing.spans import Entry, KeyPath, dotted
+from cco_migrate.pricing.model_ids import undated
 from cco_migrate.verdict import Finding, Severity
 
 # The gravest severity each rule reports, and what it means.
@@ -35,7 +36,6 @@ RULES: Mapping[str, tuple[Severity, str]] = {
 }
 
 _ALIASES = frozenset({"haiku", "sonnet", "opus"})
-_DATE = re.compile(r"-\d{8}\Z")
 _VERSION_DOT = re.compile(r"(?<=\d)\.(?=\d)")
 _ROOT: KeyPath = ("overrides", "rules")
 
@@ -243,12 +243,12 @@ def _traffic_faults(
 
 def _has(model: str, ids: frozenset[str]) -> bool:
     """Whether `model` is one of `ids`, as it is or without its date."""
-    return model in ids or _DATE.sub("", model) in ids
+    return model in ids or undated(model) in ids
 
 
 def _dashed(model: str, known: frozenset[str]) -> str | None:
     """Return the dashed form of a dotted id; None when there is no dot or nobody knows the form."""
-    if model in known:
+    if _has(model, known):
         return None
     dashed = _VERSION_DOT.sub("-", model)
     return dashed if dashed != model and _has(dashed, known) else None

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import TypeVar
 
-_DATE = re.compile(r"-\d{8}$")
+_DATE = re.compile(r"-(?:\d{8}|\d{4}-\d\d-\d\d)$")
 
 T = TypeVar("T")
 
@@ -18,5 +18,5 @@ def find(table: Mapping[str, T], model: str) -> T | None:
 
 
 def undated(model: str) -> str:
-    """Return a model's id without `-YYYYMMDD`; ids without a date as they are."""
+    """Return a model's id without `-YYYYMMDD` or `-YYYY-MM-DD`; ids without a date as they are."""
     return _DATE.sub("", model)

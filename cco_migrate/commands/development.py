@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from cco_migrate import resources
 from cco_migrate.errors import InvalidInput, ToolkitError
 from cco_migrate.model import JsonObject
 from cco_migrate.pricing import price_table
+from cco_migrate.pricing.vendors import VENDORS
 from cco_migrate.session import Result
 from cco_migrate.world import World
 
@@ -91,14 +92,14 @@ def update_prices(world: World, table: Path | None = None, *, check: bool) -> Re
     )
 
 
-def _genai_prices() -> tuple[Sequence[ModelInfo], str]:
+def _genai_prices() -> tuple[Mapping[str, Sequence[ModelInfo]], str]:
     try:
         from genai_prices.data import providers  # noqa: PLC0415  # a second, and only needed here
     except ImportError as error:
         text = "genai-prices is not installed; it comes with the development packages"
         raise InvalidInput(text, next_command="make setup") from error
-    (anthropic,) = (one for one in providers if one.id == "anthropic")
-    return anthropic.models, version("genai-prices")
+    models = {one.id: one.models for one in providers}
+    return {key: models[key] for key in VENDORS}, version("genai-prices")
 
 
 def _validate(table: JsonObject) -> None:

@@ -14,34 +14,13 @@ from typing import TYPE_CHECKING
 
 from cco_migrate.errors import InvalidInput
 from cco_migrate.model import JsonObject
+from cco_migrate.pricing.model_ids import undated
+from cco_migrate.pricing.vendors import VENDORS, Vendor
 
 if TYPE_CHECKING:
-    from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
+    from genai_prices.types import MatchLogic, ModelInfo, ModelPrice, TieredPrices
 
 UNIT = "USD per million tokens, as decimal strings"
-
-# The ids that requests carry, where they are not just the id of the data. Models without any are
-# retired, and had no prompt caching.
-IDS: Mapping[str, tuple[str, ...]] = {
-    "claude-2": (),
-    "claude-v1": (),
-    "claude-3-sonnet": (),
-    "claude-3-haiku": ("claude-3-haiku-20240307",),
-    "claude-3-opus-latest": ("claude-3-opus-20240229", "claude-3-opus-latest"),
-    "claude-3-5-haiku-latest": ("claude-3-5-haiku-20241022", "claude-3-5-haiku-latest"),
-    "claude-3-5-sonnet": (
-        "claude-3-5-sonnet-20240620",
-        "claude-3-5-sonnet-20241022",
-        "claude-3-5-sonnet-latest",
-    ),
-    "claude-3-7-sonnet-latest": ("claude-3-7-sonnet-20250219", "claude-3-7-sonnet-latest"),
-    "claude-haiku-4-5": ("claude-haiku-4-5", "claude-haiku-4-5-20251001"),
-    "claude-opus-4-0": ("claude-opus-4-0", "claude-opus-4-20250514"),
-    "claude-opus-4-1": ("claude-opus-4-1", "claude-opus-4-1-20250805"),
-    "claude-opus-4-5": ("claude-opus-4-5", "claude-opus-4-5-20251101"),
-    "claude-sonnet-4-0": ("claude-sonnet-4-0", "claude-sonnet-4-20250514"),
-    "claude-sonnet-4-5": ("claude-sonnet-4-5", "claude-sonnet-4-5-20250929"),
-}
 
 # What running in one region only multiplies the price of every token by; the data has no such
 # figure. Source: https://platform.claude.com/docs/en/about-claude/pricing, data residency. Models
@@ -58,8 +37,12 @@ _KINDS: Mapping[str, str] = {
 _SEARCHES = "web_searches_kcount"
 _VARIANTS: Mapping[tuple[tuple[str, str], ...], str] = {
     (("speed", "fast"),): "fast",
+    (("service_tier", "fast"),): "fast",
+    (("service_tier", "priority"),): "priority",
+    (("service_tier", "flex"),): "flex",
     (("processing", "batch"),): "batch",
 }
+_USUAL = {"service_tier": "default"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +70,30 @@ class Difference:
         return f"{text} ({(Decimal(self.new) / Decimal(self.old) - 1) * 100:+.1f} %)"
 
 
-def table(models: Iterable[ModelInfo], version: str, at: datetime) -> JsonObject:
+def table(vendors: Mapping[str, Iterable[ModelInfo]], version: str, at: datetime) -> JsonObject:
     """Return the price table of a day.
 
     Args:
-        models: Anthropic's models in the data of genai-prices.
+        vendors: Models in the data of genai-prices, by a key of VENDORS.
         version: Of that package.
         at: The day, aware; of prices that change with time the one then in force is taken.
 
     Raises:
         InvalidInput: The data holds a price that the table cannot express.
     """
-    rows = {name: _row(model, at) for model in models for name in IDS.get(model.id, (model.id,))}
+    rows: dict[str, object] = {}
+    names = []
+    for key, models in vendors.items():
+        held = len(rows)
+        for name, row in _rows(VENDORS[key], models, at):
+            if name in rows:
+                raise InvalidInput(f"{name}: two models have this id")
+            rows[name] = row
+        names += [VENDORS[key].name] if len(rows) > held else []
     return {
         "$schema": "../prices.schema.json",
         "as_of": at.date().isoformat(),
-        "source": f"genai-prices {version} (Anthropic's published list prices)",
+        "source": f"genai-prices {version} (list prices published by {' and '.join(names)})",
         "unit": UNIT,
         "regions": dict(REGIONS),
         "models": dict(sorted(rows.items())),
@@ -117,19 +108,59 @@ def differences(old: JsonObject, new: JsonObject) -> tuple[Difference, ...]:
     return tuple(found)
 
 
-def _row(model: ModelInfo, at: datetime) -> dict[str, object]:
-    row = _rates(model.id, model.get_prices(at))
-    for variant in model.price_variants or ():
-        name = _VARIANTS.get(tuple(variant.when.items()))
+def _rows(
+    vendor: Vendor, models: Iterable[ModelInfo], at: datetime
+) -> Iterator[tuple[str, object]]:
+    for model in models:
+        names = [name for name in _ids(vendor, model) if name not in vendor.left_out]
+        if names and model.id not in vendor.left_out:
+            yield from dict.fromkeys(names, _row(vendor, model, at)).items()
+
+
+def _ids(vendor: Vendor, model: ModelInfo) -> tuple[str, ...]:
+    """Return the ids of a model; one with a date only where the one without is another model."""
+    if model.id in vendor.ids:
+        return vendor.ids[model.id]
+    own = (model.id,) if model.is_match(model.id) else ()
+    names = dict.fromkeys((*own, *_exact(model.match)))
+    return tuple(name for name in names if undated(name) == name or undated(name) not in names)
+
+
+def _exact(match: MatchLogic) -> Iterator[str]:
+    """Return the ids that are named in full by what tells a model."""
+    if hasattr(match, "equals"):
+        yield match.equals
+    for one in getattr(match, "or_", ()):
+        yield from _exact(one)
+
+
+def _row(vendor: Vendor, model: ModelInfo, at: datetime) -> dict[str, object]:
+    variants = model.price_variants or []
+    conditions = [*(model.prices if isinstance(model.prices, list) else ()), *variants]
+    if any(hasattr(one.constraint, "start_time") for one in conditions):
+        raise InvalidInput(f"{model.id}: prices by the time of day cannot be expressed")
+    row = _rates(vendor, model.id, model.get_prices(at))
+    for variant in variants:
+        when = dict(variant.when)
+        name = "" if when == _USUAL else _VARIANTS.get(tuple(when.items()))
         if name is None:
-            raise InvalidInput(f"{model.id}: prices for {variant.when} cannot be expressed")
-        if variant.constraint is None or variant.constraint.active(at):
-            row[name] = _rates(f"{model.id}.{name}", model.get_prices(at, dict(variant.when)))
+            raise InvalidInput(f"{model.id}: prices for {when} cannot be expressed")
+        if variant.constraint is not None and not variant.constraint.active(at):
+            continue
+        rates = _rates(vendor, f"{model.id}.{name}", model.get_prices(at, when))
+        if name:
+            row[name] = rates
+        elif any(row.get(kind) != rate for kind, rate in rates.items()):
+            raise InvalidInput(f"{model.id}: the usual tier has a price of its own")
     return row
 
 
-def _rates(where: str, prices: ModelPrice) -> dict[str, object]:
+def _rates(vendor: Vendor, where: str, prices: ModelPrice) -> dict[str, object]:
     values = {key: value for key, value in vars(prices).items() if value is not None}
+    values = {key: value for key, value in values.items() if key not in vendor.unused}
+    for kind, other in vendor.instead.items():
+        if other in values:
+            values.setdefault(kind, values[other])
     strange = sorted(values.keys() - {*_KINDS, _SEARCHES})
     missing = sorted(_KINDS.keys() - values.keys())
     if strange or missing:

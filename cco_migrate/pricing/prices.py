@@ -5,19 +5,17 @@ The gateway's records say neither speed nor region of an answer: only plain pric
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from cco_migrate.model import JsonObject
+from cco_migrate.pricing.model_ids import undated
 
 MILLION = Decimal(1_000_000)
 STEP = Decimal("0.000001")
 """Prices in USD per million tokens are multiples of this: the gateway counts in picodollars."""
-
-_DATED = re.compile(r"-\d{8}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +109,7 @@ class PriceTable:
         given = overrides or {}
         laid = {model: _laid_over(_find(listed, model), row) for model, row in given.items()}
         for model in listed.keys() - given.keys():
-            row = given.get(_DATED.sub("", model))
+            row = given.get(undated(model))
             if row is not None:
                 laid[model] = _laid_over(listed[model], row)
         self._tariffs = {**listed, **{name: one for name, one in laid.items() if one is not None}}
@@ -136,7 +134,7 @@ class PriceTable:
 
 
 def _find(tariffs: Mapping[str, Tariff], model: str) -> Tariff | None:
-    return tariffs.get(model) or tariffs.get(_DATED.sub("", model))
+    return tariffs.get(model) or tariffs.get(undated(model))
 
 
 def _tariff(row: JsonObject) -> Tariff:

@@ -15,6 +15,7 @@ from cco_migrate.judge.means import WindowMeans
 from cco_migrate.judge.moments import Moments
 from cco_migrate.judge.records import Boot, Sequences
 from cco_migrate.model import JsonObject
+from cco_migrate.pricing.model_ids import undated
 from cco_migrate.pricing.prices import PriceTable, Tariff, Usage
 from cco_migrate.probes.audited import Record
 from cco_migrate.probes.sequences import Followed
@@ -138,7 +139,7 @@ def is_plain(row: Record) -> bool:
 
 def _tariffs(model: str, prices: PriceTable) -> tuple[Tariff, ...]:
     """Return what a model may be billed by: the one that answers can be a dated one of it."""
-    names = (model, *(one for one in prices.ids if one.startswith(f"{model}-")))
+    names = (model, *(one for one in prices.ids if undated(one) == model != one))
     found = (prices.tariff(name) for name in names)
     return tuple(one for one in found if one is not None)
 

@@ -1,7 +1,8 @@
 """What an answer costs, in whole picodollars (1e-12 USD). Pure.
 
-The model's tariff, the length of the prompt, the terms the provider names in its answer (fast,
-batch, a region) and the searches it made decide. What has no price is unknown, never guessed.
+The model's tariff, the length of the prompt, the terms the provider names in its answer (fast, a
+service tier, a region) and the searches it made decide. What has no price is unknown, never
+guessed.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _MAX_DATED = 256
 
 
 class Pricing:
-    """A price table. A model is found by its id, else by its id without `-YYYYMMDD`, else not.
+    """A price table. A model is found by its id, else by its id without its date, else not.
 
     Args:
         table: Tariffs by model id; empty when costs are not to be known.

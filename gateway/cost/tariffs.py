@@ -6,7 +6,7 @@ Money is whole picodollars (1e-12 USD); prices are told in USD per million token
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, InvalidOperation
 from typing import Any
 
@@ -21,6 +21,16 @@ MAX_PRICE = 10_000
 # What a provider with prompt caching usually takes, in prices of an input token.
 _WRITE_5M, _WRITE_1H, _READ = Decimal("1.25"), Decimal(2), Decimal("0.1")
 _HOUR = _WRITE_1H / _WRITE_5M
+_TARIFFS: Mapping[Terms, str] = {
+    Terms(speed="fast"): "fast",
+    Terms(tier="fast"): "fast",
+    Terms(tier="priority"): "priority",
+    Terms(tier="flex"): "flex",
+    Terms(tier="batch"): "batch",
+}
+"""By which row of a model an answer is billed that was made on terms."""
+
+_NAMES = frozenset(_TARIFFS.values())
 _EXACT = Context(prec=40, traps=[Inexact, InvalidOperation])
 
 
@@ -83,15 +93,14 @@ class Tariff:
         long_prompt: The number of prompt tokens above which every token of a request has another
             price, and that price; None when length changes nothing.
         web_search: Picodollars a search; None when unknown.
-        fast: Prices of fast answers; None when unknown.
-        batch: Prices of answers nobody waited for; None when unknown.
+        on_terms: Prices of answers made on other terms, by the name of their row; others are
+            unknown.
     """
 
     price: Price
     long_prompt: tuple[int, Price] | None = None
     web_search: int | None = None
-    fast: Tariff | None = None
-    batch: Tariff | None = None
+    on_terms: Mapping[str, Tariff] = field(default_factory=dict)
 
     def of(self, usage: Usage) -> int:
         """Return what the tokens cost."""
@@ -116,9 +125,7 @@ class Tariff:
         plain = structs.replace(terms, geo=None)
         if plain == STANDARD:
             return self
-        if plain == Terms(speed="fast"):
-            return self.fast
-        return self.batch if plain == Terms(tier="batch") else None
+        return self.on_terms.get(_TARIFFS.get(plain, ""))
 
 
 def parse(
@@ -146,8 +153,7 @@ def _tariff(where: str, row: Mapping[str, Any]) -> Tariff:  # Any: a JSON docume
         long_prompt=long and (long["above_tokens"], _price(f"{where}.long_prompt", long)),
         # USD for a thousand searches: one costs what a thousand tokens would, as a token's price.
         web_search=search and _pico(where, "web_search_per_1k", search) * 1000,
-        fast=_tariff(f"{where}.fast", row["fast"]) if "fast" in row else None,
-        batch=_tariff(f"{where}.batch", row["batch"]) if "batch" in row else None,
+        on_terms={name: _tariff(f"{where}.{name}", row[name]) for name in _NAMES if name in row},
     )
 
 
@@ -158,7 +164,7 @@ def _price(where: str, row: Mapping[str, Any]) -> Price:  # Any: a JSON document
 def _replaced(model: str, tariff: Tariff | None, override: PriceOverride) -> Tariff:
     """Return a tariff with the prices given, which hold for long prompts, too.
 
-    Fast answers, batches and searches keep the table's prices: nothing was said about them.
+    Answers on other terms and searches keep the table's prices: nothing was said about them.
     """
     given = _given(model, override)
     if tariff is None:

@@ -60,8 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def known_models() -> tuple[str, ...]:
-    """Return the ids of the price table, in its order: the models the demo knows."""
-    return tuple(prices()["models"])
+    """Return Claude's ids of the price table, in its order: the models the demo knows."""
+    return tuple(model for model in prices()["models"] if model.startswith("claude-"))
 
 
 @dataclass(frozen=True, slots=True)

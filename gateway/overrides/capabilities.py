@@ -44,7 +44,7 @@ class Capability:
 
 
 class Capabilities:
-    """What models accept. A model is found by its id, else by its id without `-YYYYMMDD`."""
+    """What models accept. A model is found by its id, else by its id without its date."""
 
     __slots__ = ("_models",)
 

@@ -23,7 +23,7 @@ from gateway.translate.answer import (
     ended,
     read_input,
 )
-from gateway.wire.chat_usage import read_usage
+from gateway.wire.chat_usage import read_usage, served
 from gateway.wire.decoding import NULL, given
 from gateway.wire.usage import Reading
 
@@ -90,6 +90,7 @@ class Completion(msgspec.Struct, gc=False):
     """A whole answer or one chunk of it."""
 
     model: str | None = None
+    service_tier: object = None
     choices: list[Choice] | None = None
     usage: msgspec.Raw = NULL
     error: msgspec.Raw = NULL
@@ -102,7 +103,8 @@ read = decoder(Completion, "the upstream's answer is no chat completion")
 def reading(body: bytes) -> Reading:
     """Return tokens and model of a whole answer; raises UpstreamError when it is none."""
     completion = read(body)
-    return Reading(read_usage(completion.usage), completion.model)
+    told = read_usage(completion.usage)
+    return Reading(served(told, completion.service_tier), completion.model)
 
 
 def stop_reason(finish_reason: str, sequence: str | None, *, called: bool) -> StopReason:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from gateway.translate import chat_answer, error_bodies
 from gateway.translate.answer import AnswerWriter, broken
 from gateway.translate.chat_answer import Call, Choice, Function
-from gateway.wire.chat_usage import read_usage
+from gateway.wire.chat_usage import read_usage, served
 from gateway.wire.usage import Reading, Usage
 
 _NULL = b"null"
@@ -19,11 +19,21 @@ _DONE = b"[DONE]"
 class ChatStream:
     """Reads the chunks of one answer."""
 
-    __slots__ = ("_finish_reason", "_ids", "_keys", "_model", "_out", "_sequence", "_usage")
+    __slots__ = (
+        "_finish_reason",
+        "_ids",
+        "_keys",
+        "_model",
+        "_out",
+        "_sequence",
+        "_tier",
+        "_usage",
+    )
 
     def __init__(self, out: AnswerWriter) -> None:
         self._out = out
         self._model: str | None = None
+        self._tier: object = None
         self._usage: Usage | None = None
         self._finish_reason: str | None = None
         self._sequence: str | None = None
@@ -46,6 +56,7 @@ class ChatStream:
             self._out.fail(error_bodies.read(None, data))
             return
         self._model = chunk.model or self._model
+        self._tier = chunk.service_tier or self._tier
         if bytes(chunk.usage) != _NULL:
             self._usage = read_usage(chunk.usage) or self._usage
         for choice in chunk.choices or ():
@@ -62,7 +73,7 @@ class ChatStream:
 
     def reading(self) -> Reading:
         """Return tokens and model so far."""
-        return Reading(self._usage, self._model)
+        return Reading(served(self._usage, self._tier), self._model)
 
     def _start(self) -> None:
         self._out.start(self._model or "", self._usage)

@@ -21,6 +21,7 @@ from gateway.translate.answer import (
     read_input,
 )
 from gateway.translate.error_bodies import Fault
+from gateway.wire.chat_usage import served
 from gateway.wire.decoding import NULL, given
 from gateway.wire.usage import Reading
 
@@ -73,6 +74,7 @@ class Response(msgspec.Struct, gc=False):
 
     output: list[Item] | None = None
     model: str | None = None
+    service_tier: object = None
     status: str | None = None
     incomplete_details: Incomplete | None = None
     error: msgspec.Raw = NULL
@@ -102,7 +104,8 @@ read_event = decoder(Event, _PROBLEM)
 def reading(body: bytes) -> Reading:
     """Return tokens and model of a whole answer; raises UpstreamError when it is none."""
     response = read(body)
-    return Reading(usage.from_responses(response.usage), response.model)
+    told = usage.from_responses(response.usage)
+    return Reading(served(told, response.service_tier), response.model)
 
 
 def fault(response: Response) -> Fault:

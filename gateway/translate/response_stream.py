@@ -5,18 +5,20 @@ from __future__ import annotations
 from gateway.translate import error_bodies, response_answer, usage
 from gateway.translate.answer import AnswerWriter, broken
 from gateway.translate.response_answer import Event, Item, Response
+from gateway.wire.chat_usage import served
 from gateway.wire.usage import Reading, Usage
 
 
 class ResponseStream:
     """Reads the events of one answer."""
 
-    __slots__ = ("_calls", "_model", "_out", "_told", "_usage", "complete")
+    __slots__ = ("_calls", "_model", "_out", "_tier", "_told", "_usage", "complete")
 
     def __init__(self, out: AnswerWriter) -> None:
         self.complete = False
         self._out = out
         self._model: str | None = None
+        self._tier: object = None
         self._usage: Usage | None = None
         self._calls: set[int] = set()  # items that are tool calls
         self._told: set[int] = set()  # open items whose content comes in deltas
@@ -48,7 +50,8 @@ class ResponseStream:
 
     def _response(self, kind: str, response: Response) -> None:
         self._model = response.model or self._model
-        self._usage = usage.from_responses(response.usage) or self._usage
+        self._tier = response.service_tier or self._tier
+        self._usage = served(usage.from_responses(response.usage), self._tier) or self._usage
         if kind == "response.failed":
             self._out.fail(response_answer.fault(response))
             return

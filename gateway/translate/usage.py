@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from gateway.wire.chat_usage import Details, counted
+from gateway.wire.chat_usage import NO_DETAILS, Details, counted
 from gateway.wire.decoding import UNREADABLE
 from gateway.wire.usage import Count, Usage
 
@@ -17,6 +17,7 @@ class _Responses(msgspec.Struct, gc=False):
     input_tokens: Count | None = None
     output_tokens: Count | None = None
     input_tokens_details: Details | None = None
+    output_tokens_details: Details | None = None
 
 
 class _Ollama(msgspec.Struct, gc=False):
@@ -36,9 +37,9 @@ def from_responses(usage: bytes | msgspec.Raw) -> Usage | None:
         return None
     if told is None:
         return None
-    details = told.input_tokens_details or Details()
-    cached, written = details.cached_tokens, details.cache_write_tokens
-    return counted(told.input_tokens, cached, written, told.output_tokens)
+    prompt = told.input_tokens_details or NO_DETAILS
+    output = told.output_tokens_details or NO_DETAILS
+    return counted(told.input_tokens, prompt.cached_tokens, told.output_tokens, prompt, output)
 
 
 def from_ollama(answer: bytes) -> Usage | None:

@@ -7,11 +7,13 @@ that did not ask, and every other byte is passed on as it came.
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from gateway.wire import sse
 from gateway.wire.body import Body
-from gateway.wire.chat_usage import read_chat
+from gateway.wire.chat_usage import read_chat, served
 from gateway.wire.decoding import NULL, UNREADABLE, given, members
 from gateway.wire.usage import Reading
 
@@ -20,6 +22,7 @@ MAX_EVENT_BYTES = 64 * 1024
 
 _OPTIONS = "stream_options"
 _WORD = b"prompt_tokens"
+_TIER = re.compile(rb'"service_tier" ?: ?"([^"\\]+)"')
 
 
 class _Chunk(msgspec.Struct, gc=False):
@@ -58,18 +61,20 @@ def added(request: bytes) -> bytes:
 class UsageFilter:
     """Takes the chunk with the usage out of a stream, at any split of its bytes.
 
-    An event is passed on when it is whole: until then no client can use it either.
+    An event is passed on when it is whole: until then no client can use it either. The tier counts
+    that the chunk with the usage names, else the first one that any chunk before it named.
 
     Attributes:
         reading: What the chunk told; nothing before it came.
     """
 
-    __slots__ = ("_held", "_passing", "reading")
+    __slots__ = ("_held", "_passing", "_tier", "reading")
 
     def __init__(self) -> None:
         self.reading = Reading()
         self._held = b""
         self._passing = False  # whether the rest of a long event is being passed on
+        self._tier: str | None = None
 
     def feed(self, data: bytes) -> bytes:
         """Return what can be sent now."""
@@ -82,6 +87,9 @@ class UsageFilter:
             self._held = data[end:]
             return data[:end]
         whole, self._held = data[:end], data[end:]
+        if self._tier is None:
+            tier = _TIER.search(whole)
+            self._tier = None if tier is None else tier[1].decode(errors="replace")
         if _WORD not in whole:
             self._passing = False
             return whole
@@ -100,7 +108,9 @@ class UsageFilter:
         _, payload = sse.fields(event)
         if not _is_usage(payload):
             return event
-        self.reading = read_chat(payload)
+        told = read_chat(payload)
+        own = _TIER.search(payload) is not None
+        self.reading = told if own else Reading(served(told.usage, self._tier), told.model)
         return event[: len(event) - len(event.lstrip(b"\r\n"))]
 
 

@@ -81,6 +81,44 @@ def test_chat_stream_has_a_cost_although_the_client_did_not_ask(
     run(tmp_path, Setup({"o": (OPENAI | {"streamUsage": True}, answering(reply))}), scenario)
 
 
+@pytest.mark.parametrize(
+    ("tier", "audio", "cost_usd", "terms"),
+    [
+        (None, 0, 0.0058, []),
+        ("default", 0, 0.0058, []),
+        ("flex", 0, 0.0029, ["flex"]),
+        ("priority", 0, 0.0116, ["priority"]),
+        ("scale", 0, None, ["scale"]),
+        ("default", 9, None, ["audio"]),
+    ],
+)
+def test_answer_costs_what_its_service_tier_does(
+    tmp_path: Path, tier: str | None, audio: int, cost_usd: float | None, terms: list[str]
+) -> None:
+    counts = {
+        "prompt_tokens": 1000, "prompt_tokens_details": {"cached_tokens": 400},
+        "completion_tokens": 500, "completion_tokens_details": {"audio_tokens": audio},
+    }  # fmt: skip
+    served = {"model": "gpt-5-2025-08-07", "service_tier": tier}
+    whole = json.dumps(served | {"choices": [], "usage": counts}).encode()
+    roles = served | {"choices": [{"index": 0, "delta": {"role": "assistant"}}]}
+    usage = {"model": "gpt-5-2025-08-07", "choices": [], "usage": counts}
+    stream = data_event(roles) + data_event(usage) + b"data: [DONE]\n\n"
+    streamed = Answer(body=stream, headers=(SSE,))
+    script = answering(Answer(body=whole), streamed)
+
+    async def scenario(gateway: Gateway) -> None:
+        await gateway.post(asking("gpt-5"), CHAT)
+        await gateway.post(asking("gpt-5", stream=True), CHAT)
+        asked = asking("gpt-5", stream=True, stream_options={"include_usage": True})
+        await gateway.post(asked, CHAT)
+        for entry in await gateway.audit():
+            assert (entry["input_tokens"], entry["cache_read_tokens"]) == (600, 400)
+            assert (entry["cost_usd"], entry["terms"]) == (cost_usd, terms)
+
+    run(tmp_path, Setup({"o": (OPENAI | {"streamUsage": True}, script)}), scenario)
+
+
 def test_errors_are_in_the_callers_format(tmp_path: Path) -> None:
     async def scenario(gateway: Gateway) -> None:
         reply = await gateway.call("POST", CHAT, b"{")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,11 +13,14 @@ from cco_migrate import resources
 from cco_migrate.config import Overrides, overrides_of
 from cco_migrate.editing.edits import Format, append_items
 from cco_migrate.lint import RULES, Twin, lint_overrides, twins
+from cco_migrate.pricing.prices import PriceTable
 from cco_migrate.verdict import Finding, Severity
 
 SONNET, HAIKU = "claude-sonnet-4-5-20250929", "claude-haiku-4-5-20251001"
 OPUS, DOTTED = "claude-opus-4-5-20251101", "claude-sonnet-4.5-20250929"
-KNOWN = frozenset({SONNET, HAIKU, OPUS, "claude-sonnet-4-5", "claude-haiku-4-5", "gpt-4.1"})
+KNOWN = frozenset(
+    {SONNET, HAIKU, OPUS, "claude-sonnet-4-5", "claude-haiku-4-5", "gpt-4.1", "gpt-5.1", "gpt-5-1"}
+)
 
 E, W, N = Severity.ERROR, Severity.WARNING, Severity.NOTE
 
@@ -48,6 +52,7 @@ Row = tuple[str, Severity, str, int]  # rule, severity, key behind "overrides.ru
 CASES: list[tuple[tuple[tuple[str, str], ...], list[Row]]] = [
     (((SONNET, HAIKU), ("gpt-4.1", HAIKU)), []),
     ((("claude-sonnet-4-5-20991231", HAIKU),), []),  # known without its date
+    (((SONNET, "gpt-5.1-2025-11-13"), ("gpt-5.1", HAIKU)), []),  # a dot can be right
     (((" ", HAIKU),), [("override-empty", E, "[0][0]", 3)]),
     (((SONNET, ""),), [("override-empty", E, "[0][1]", 3)]),
     (((f"{SONNET} ", HAIKU),), [("override-padded", E, "[0][0]", 3)]),
@@ -161,12 +166,25 @@ def test_every_rule_says_what_it_means_in_one_line() -> None:
         (((DOTTED, SONNET),), ()),  # would replace a model by itself
         ((("claude-sonnet-4.5-20990101", HAIKU),), (Twin("claude-sonnet-4-5-20990101", HAIKU, 0),)),
         ((("claude-sonnet-3.5", HAIKU), ("gpt-4.1", HAIKU), ("a.b", HAIKU)), ()),
+        ((("gpt-5.1", HAIKU), ("gpt-5.1-2025-11-13", HAIKU)), ()),
     ],
 )
 def test_twins_are_known_dashed_ids_not_there_yet(
     rules: tuple[tuple[str, str], ...], expected: tuple[Twin, ...]
 ) -> None:
     assert twins(read(file_of(*rules)), KNOWN) == expected
+
+
+@pytest.mark.parametrize(
+    "model", ["claude-", "claude-sonnet-4.5-20250929", "claude-opus-5.1", "Opus", "Claude-Opus-5"]
+)
+def test_only_ids_of_claude_are_proposed_for_one_of_claude(model: str) -> None:
+    data = file_of((model, HAIKU))
+    known = PriceTable(resources.data("prices")).ids
+    found = lint_overrides(read(data), Path("o.toml"), data, known, None)
+    assert found
+    proposed = " ".join(f"{one.message} {one.fix}" for one in found)
+    assert not re.search(r"gpt|\bo\d|chat-|codex", proposed)
 
 
 def test_fix_on_the_documented_file_adds_one_line_and_then_nothing() -> None:

@@ -16,10 +16,10 @@ from gateway.errors import RequestError
 from gateway.links import Link, key_vendor, open_links
 from gateway.providers import PROVIDERS
 from gateway.wire.body import Body
-from gateway.wire.chat_usage import ChatMeter, read_chat
+from gateway.wire.chat_usage import AUDIO, ChatMeter, read_chat
 from gateway.wire.formats import Wire
 from gateway.wire.http import Header
-from gateway.wire.usage import Reading, Usage
+from gateway.wire.usage import STANDARD, Reading, Terms, Usage
 
 CHAT, MESSAGES, RESPONSES = b"/v1/chat/completions", b"/v1/messages", b"/v1/responses"
 IDENTITY = (b"accept-encoding", b"identity")
@@ -260,11 +260,52 @@ COUNTS: dict[str, object] = {"prompt_tokens": 100, "completion_tokens": 7}
         (COUNTS | {"prompt_tokens_details": None}, Usage(100, 7)),
         (COUNTS | {"prompt_tokens_details": {"cached_tokens": 300}}, Usage(0, 7, 0, 0, 100)),
         ({}, Usage()),
+        (COUNTS | {"completion_tokens_details": {"audio_tokens": 0}}, Usage(100, 7)),
+        (COUNTS | {"completion_tokens_details": {"audio_tokens": 3}}, Usage(100, 7, terms=AUDIO)),
+        (
+            COUNTS | {"prompt_tokens_details": {"cached_tokens": 30, "audio_tokens": 9}},
+            Usage(70, 7, 0, 0, 30, terms=AUDIO),
+        ),
+        (
+            COUNTS | {"prompt_tokens_details": {"cached_tokens": 30, "cache_write_tokens": 60}},
+            Usage(10, 7, 60, 0, 30),
+        ),
     ],
 )
 def test_chat_usage_keeps_cached_tokens_apart(usage: dict[str, object], expected: Usage) -> None:
     whole = {"model": "gpt", "choices": [], "usage": usage}
     assert read_chat(json.dumps(whole).encode()) == Reading(expected, "gpt")
+
+
+TIERS: tuple[tuple[object, Terms], ...] = (
+    (None, STANDARD),
+    ("", STANDARD),
+    ("default", STANDARD),
+    ("auto", STANDARD),
+    ("standard", STANDARD),
+    ("on_demand", STANDARD),
+    (7, STANDARD),
+    ({"name": "flex"}, STANDARD),
+    ("flex", Terms(tier="flex")),
+    ("priority", Terms(tier="priority")),
+    ("fast", Terms(tier="fast")),
+)
+"""What an answer calls its service tier, and the terms that makes."""
+
+
+@pytest.mark.parametrize(("tier", "terms"), TIERS)
+def test_answer_tells_the_tier_that_served_it(tier: object, terms: Terms) -> None:
+    whole = {"model": "gpt", "service_tier": tier, "choices": [], "usage": COUNTS}
+    found = read_chat(json.dumps(whole).encode()).usage
+    assert found == Usage(100, 7, terms=terms)
+    assert found is not None
+    assert (found.terms is STANDARD) is (terms == STANDARD)
+
+
+def test_audio_in_another_tier_is_told_with_both() -> None:
+    usage = COUNTS | {"completion_tokens_details": {"audio_tokens": 3}}
+    found = read_chat(json.dumps({"service_tier": "flex", "usage": usage}).encode()).usage
+    assert found == Usage(100, 7, terms=Terms(tier="flex", other="audio"))
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"usage":{"prompt_tokens":-1}}', b"\xff"])
@@ -291,6 +332,31 @@ def test_chat_stream_is_metered_at_every_split(end: bytes) -> None:
             max(0, len(stream) - cut) if cut < len(stream + done) else len(stream)
         )
         assert meter.error is None
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "tier"),
+    [
+        ("flex", "flex", "flex"),
+        ("priority", None, "priority"),
+        (None, "priority", "priority"),
+        ("auto", "flex", "flex"),
+        ("priority", "default", None),
+        ("auto", None, None),
+        (None, None, None),
+    ],
+)
+def test_chat_stream_was_served_in_the_last_tier_told(
+    first: str | None, last: str | None, tier: str | None
+) -> None:
+    roles = {"model": "gpt", "service_tier": first, "choices": [{"delta": {"role": "assistant"}}]}
+    last_chunk = event({"model": "gpt", "service_tier": last, "choices": [], "usage": COUNTS})
+    stream = event(roles) + DELTA + last_chunk + DONE
+    for cut in range(len(stream) + 1):
+        meter = ChatMeter()
+        meter.feed(stream[:cut])
+        meter.feed(stream[cut:])
+        assert meter.reading().usage == Usage(100, 7, terms=Terms(tier=tier)), cut
 
 
 def test_chat_stream_without_usage_or_end() -> None:

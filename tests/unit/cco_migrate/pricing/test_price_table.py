@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ import pytest
 from genai_prices.data import providers
 from genai_prices.types import (
     ClauseEquals,
+    ClauseOr,
+    ClauseRegex,
+    ClauseStartsWith,
     ConditionalPrice,
     ModelInfo,
     ModelPrice,
@@ -20,13 +24,17 @@ from genai_prices.types import (
     StartDateConstraint,
     Tier,
     TieredPrices,
+    TimeOfDateConstraint,
 )
 from jsonschema import Draft202012Validator
 
 from cco_migrate import resources
 from cco_migrate.commands import development
 from cco_migrate.errors import InvalidInput
-from cco_migrate.pricing.price_table import IDS, REGIONS, UNIT, Difference, differences, table
+from cco_migrate.model import JsonObject
+from cco_migrate.pricing.model_ids import undated
+from cco_migrate.pricing.price_table import REGIONS, UNIT, Difference, differences, table
+from cco_migrate.pricing.vendors import VENDORS
 from cco_migrate.world import Clock, World
 
 DAY = datetime(2026, 11, 21, 6, tzinfo=UTC)
@@ -41,23 +49,29 @@ ROW = {
     "input": "3", "output": "15", "cache_write_5m": "3.75", "cache_write_1h": "6",
     "cache_read": "0.3",
 }  # fmt: skip
+BOTH = ClauseOr([ClauseEquals("m"), ClauseEquals("n")])
 Row = Mapping[str, Any]  # Any: JSON values
 
 
 def model(name: str = "m", **more: Any) -> ModelInfo:  # Any: fields of a foreign class
-    return ModelInfo(id=name, match=ClauseEquals(name), **{"prices": ModelPrice(**FLAT), **more})
+    fields = {"match": ClauseEquals(name), "prices": ModelPrice(**FLAT), **more}
+    return ModelInfo(id=name, **fields)
 
 
-def row(*models: ModelInfo, at: datetime = DAY) -> Row:
-    (found,) = table(models, "1.0", at)["models"].values()
+def made(*models: ModelInfo, vendor: str = "anthropic") -> JsonObject:
+    return table({vendor: models}, "1.0", DAY)
+
+
+def row(*models: ModelInfo, vendor: str = "anthropic") -> Row:
+    (found,) = made(*models, vendor=vendor)["models"].values()
     return dict(found)
 
 
 def test_table_names_its_day_and_source() -> None:
-    assert table([model()], "1.0", DAY) == {
+    assert made(model()) == {
         "$schema": "../prices.schema.json",
         "as_of": "2026-11-21",
-        "source": "genai-prices 1.0 (Anthropic's published list prices)",
+        "source": "genai-prices 1.0 (list prices published by Anthropic)",
         "unit": UNIT,
         "regions": REGIONS,
         "models": {"m": ROW},
@@ -77,6 +91,11 @@ def since(day: int | None, price: str) -> ConditionalPrice:
     prices = ModelPrice(**{**FLAT, "input_mtok": Decimal(price)})
     constraint = None if day is None else StartDateConstraint(date(2026, 11, day))
     return ConditionalPrice(prices=prices, constraint=constraint)
+
+
+def by_night(price: str) -> ConditionalPrice:
+    hours = TimeOfDateConstraint(time(1, tzinfo=UTC), time(4, tzinfo=UTC))
+    return ConditionalPrice(prices=ModelPrice(input_mtok=Decimal(price)), constraint=hours)
 
 
 def variant(when: Mapping[str, str], start: date | None = None) -> PriceVariant:
@@ -110,7 +129,7 @@ def variant(when: Mapping[str, str], start: date | None = None) -> PriceVariant:
 )  # fmt: skip
 def test_every_kind_of_price_is_kept(one: ModelInfo, expected: Row) -> None:
     assert row(one) == expected
-    Draft202012Validator(resources.schema("prices")).validate(table([one], "1.0", DAY))
+    Draft202012Validator(resources.schema("prices")).validate(made(one))
 
 
 @pytest.mark.parametrize(
@@ -120,6 +139,9 @@ def test_every_kind_of_price_is_kept(one: ModelInfo, expected: Row) -> None:
         (model(prices=ModelPrice(input_mtok=Decimal(1))), "m: the price cache_read_mtok, cache_wr"),
         (model(price_variants=[variant({"geo": "us"})]), "m: prices for {'geo': 'us'} cannot"),
         (model(price_variants=[variant({"speed": "fast", "processing": "batch"})]), "cannot be ex"),
+        (model(price_variants=[variant({"service_tier": "scale"})]), "'scale'} cannot"),
+        (model(price_variants=[variant({"service_tier": "default"})]), "m: the usual tier has a p"),
+        (model(prices=[since(None, "3"), by_night("1")]), "m: prices by the time of day cannot"),
         (
             model(prices=tiers(input_mtok=(200_000, "6"), output_mtok=(100_000, "20"))),
             "m: more than one length of prompt",
@@ -128,20 +150,102 @@ def test_every_kind_of_price_is_kept(one: ModelInfo, expected: Row) -> None:
 )  # fmt: skip
 def test_what_the_table_cannot_express_is_refused(one: ModelInfo, words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
-        table([one], "1.0", DAY)
+        made(one)
 
 
 def test_ids_are_those_that_requests_carry() -> None:
-    found = table([model("claude-3-haiku"), model("claude-2"), model("new")], "1.0", DAY)["models"]
+    found = made(model("claude-3-haiku"), model("claude-2"), model("new"))["models"]
     assert list(found) == ["claude-3-haiku-20240307", "new"]
 
 
+@pytest.mark.parametrize(
+    ("match", "ids"),
+    [
+        (ClauseEquals("m"), ["m"]),
+        (ClauseStartsWith("m"), ["m"]),
+        (ClauseOr([ClauseEquals("m-chat"), ClauseEquals("m")]), ["m", "m-chat"]),
+        (ClauseOr([ClauseEquals("m-2026-01-31"), ClauseEquals("m-20260131")]), [
+            "m-2026-01-31", "m-20260131",
+        ]),
+        (ClauseOr([ClauseEquals("m-2026-01-31"), ClauseEquals("m")]), ["m"]),
+        (ClauseOr([ClauseEquals("m"), ClauseRegex("^m-\\d+$")]), ["m"]),
+        (ClauseOr([ClauseEquals("m"), ClauseOr([ClauseEquals("m.1")])]), ["m", "m.1"]),
+    ],
+)  # fmt: skip
+def test_ids_are_those_the_data_names_in_full(match: ClauseOr, ids: list[str]) -> None:
+    assert list(made(model(match=match))["models"]) == ids
+
+
+def test_price_of_a_cache_that_is_not_listed_is_the_inputs() -> None:
+    listed = {"input_mtok": Decimal(3), "output_mtok": Decimal(15)}
+    write = {"cache_write_mtok": Decimal("3.75")}
+    plain = {**ROW, "cache_write_5m": "3", "cache_write_1h": "3", "cache_read": "3"}
+    for vendor in ("openai", "deepseek"):
+        assert row(model(prices=ModelPrice(**listed)), vendor=vendor) == plain
+        written = {**plain, "cache_write_5m": "3.75", "cache_write_1h": "3.75"}
+        assert row(model(prices=ModelPrice(**listed, **write)), vendor=vendor) == written
+
+
+def test_step_of_the_input_holds_for_a_cache_that_is_not_listed() -> None:
+    prices = ModelPrice(
+        input_mtok=TieredPrices(Decimal(3), [Tier(9, Decimal(6))]), output_mtok=Decimal(15)
+    )
+    caches = {"cache_write_5m": "6", "cache_write_1h": "6", "cache_read": "6"}
+    long = {"above_tokens": 9, "input": "6", "output": "15", **caches}
+    assert row(model(prices=prices), vendor="openai")["long_prompt"] == long
+
+
+def test_every_service_tier_is_kept_and_the_usual_one_is_the_plain_price() -> None:
+    tiers = ("default", "fast", "priority", "flex")
+    usual = PriceVariant({"service_tier": "default"}, ModelPrice(input_mtok=Decimal("3.0")))
+    others = [variant({"service_tier": tier}) for tier in tiers[1:]]
+    one = model(price_variants=[usual, *others, variant({"processing": "batch"})])
+    dear = {**ROW, "input": "10"}
+    assert row(one) == {**ROW, **dict.fromkeys(("fast", "priority", "flex", "batch"), dear)}
+    Draft202012Validator(resources.schema("prices")).validate(made(one))
+
+
+def test_what_no_answer_is_billed_by_is_left_out() -> None:
+    apart = {"web_searches_kcount": Decimal(10), "output_audio_mtok": Decimal(64)}
+    assert row(model(prices=ModelPrice(**FLAT, **apart)), vendor="openai") == ROW
+
+
+@pytest.mark.parametrize(
+    "models",
+    [{"openai": [model()], "deepseek": [model()]}, {"openai": [model(), model("n", match=BOTH)]}],
+)
+def test_id_of_two_models_is_refused(models: Mapping[str, list[ModelInfo]]) -> None:
+    with pytest.raises(InvalidInput, match="m: two models have this id"):
+        table(models, "1.0", DAY)
+
+
 def test_every_id_belongs_to_the_model_it_is_listed_for() -> None:
-    (anthropic,) = (one for one in providers if one.id == "anthropic")
-    by_id = {one.id: one for one in anthropic.models}
-    assert [name for name in IDS if name not in by_id] == []
-    wrong = [name for one, names in IDS.items() for name in names if not by_id[one].is_match(name)]
-    assert wrong == []
+    for key, vendor in VENDORS.items():
+        models = next(one.models for one in providers if one.id == key)
+        by_id = {one.id: one for one in models}
+        wrong = [
+            name
+            for one, names in vendor.ids.items()
+            for name in names
+            if not by_id[one].is_match(name)
+        ]
+        assert (vendor.ids.keys() - by_id.keys(), wrong) == (set(), [])
+        for name in vendor.left_out:
+            assert name in by_id or any(one.is_match(name) for one in models), name
+
+
+def test_azure_asks_the_prices_of_openai_where_the_data_has_both() -> None:
+    by_vendor = {one.id: one.models for one in providers}
+    listed = table({"openai": by_vendor["openai"]}, "1.0", DAY)["models"]
+    same = 0
+    for one in by_vendor["azure"]:
+        name = undated(one.id)
+        if name in listed:
+            same += 1
+            assert row(replace(one, match=ClauseEquals(one.id)), vendor="openai").items() <= (
+                listed[name].items()
+            )
+    assert same >= 6
 
 
 def test_differences_are_told_by_model_and_price() -> None:

@@ -40,6 +40,11 @@ def test_cost_equals_the_golden_vectors(vector: dict[str, Any]) -> None:  # Any:
         (SONNET, Usage(input=200_001), "1.200006"),
         (HAIKU, Usage(1_000_000, 1_000_000, 1_000_000, 1_000_000, 1_000_000), "9.35"),
         (HAIKU, Usage(input=10**12, output=1), "1000000.000005"),
+        ("gpt-5", Usage(input=1000, output=500), "0.00625"),
+        ("gpt-5-2025-08-07", Usage(input=1000, cache_read=1000), "0.001375"),
+        ("gpt-4o-2024-08-06", Usage(input=1000), "0.0025"),
+        ("gpt-4o-2024-05-13", Usage(input=1000), "0.005"),
+        ("gpt-5.4", Usage(input=272_001), "1.360005"),
     ],
 )
 def test_shipped_prices_are_the_published_ones(model: str, usage: Usage, usd: str) -> None:
@@ -48,7 +53,9 @@ def test_shipped_prices_are_the_published_ones(model: str, usage: Usage, usd: st
     assert tariff.cost_usd(usage) == Decimal(usd)
 
 
-@pytest.mark.parametrize("model", ["claude-opus-4-5-20991231", "claude-opus-4-5"])
+@pytest.mark.parametrize(
+    "model", ["claude-opus-4-5-20991231", "claude-opus-4-5-2099-12-31", "claude-opus-4-5"]
+)
 def test_dated_id_has_the_price_of_its_undated_one(model: str) -> None:
     assert TABLE.tariff(model) == TABLE.tariff("claude-opus-4-5-20251101")
     assert TABLE.knows(model)
@@ -56,7 +63,8 @@ def test_dated_id_has_the_price_of_its_undated_one(model: str) -> None:
 
 @pytest.mark.parametrize(
     "model",
-    ["", "gpt-4o", "claude-sonnet-4.5-20250929", "claude-sonnet", f"{SONNET}-1", f" {SONNET}",
+    ["", "gpt-9", "gpt-4o-2024-08", "deepseek-chat", "claude-sonnet-4.5-20250929",
+     "claude-sonnet", f"{SONNET}-1", f" {SONNET}",
      "claude-sonnet-4-5-2025", "Claude-Sonnet-4-5"],
 )  # fmt: skip
 def test_unknown_model_has_no_price(model: str) -> None:

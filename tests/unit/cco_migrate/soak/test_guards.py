@@ -12,7 +12,7 @@ import pytest
 from cco_migrate.costs import CostTracking
 from cco_migrate.criteria import CRITERIA
 from cco_migrate.judge.criterion import Criterion, Mode
-from cco_migrate.soak.counted import charges_json, charges_of
+from cco_migrate.soak.counted import charged, charges_json, charges_of
 from cco_migrate.soak.log import SoakLog
 from cco_migrate.soak.looks import Look
 from cco_migrate.soak.terms import GUARDS, Offer, Soak
@@ -91,6 +91,26 @@ def test_gateway_with_a_price_table_of_its_own_is_told_from_one_that_bills_wrong
     as_of = CostTracking().prices().as_of
     assert f"(gw_9, gw_8, gw_7 of claude-haiku-4-5, prices of {as_of})" in judgement.summary
     assert "if the gateway bills by other prices, install its version" in judgement.summary
+
+
+@pytest.mark.parametrize(
+    ("model", "cost_usd", "wrong"),
+    [
+        ("gpt-4o", "0.0025", 0),
+        ("gpt-4o", "0.005", 0),  # what gpt-4o-2024-05-13 costs, which may have answered
+        ("gpt-4o", "0.00015", 1),  # what gpt-4o-mini costs
+        ("gpt-4o-2024-08-06", "0.0025", 0),
+        ("gpt-4o-2024-08-06", "0.005", 1),
+    ],
+)
+def test_charge_is_that_of_the_model_or_of_a_dated_one_of_it(
+    model: str, cost_usd: str, wrong: int
+) -> None:
+    tokens = dict.fromkeys(("output_tokens", "cache_write_tokens", "cache_read_tokens"), 0)
+    said = {"request_id": "gw_1", "model": model, "cost_usd": cost_usd}
+    row: Mapping[str, Any] = {**said, "terms": [], "cache": None, **tokens, "input_tokens": 1000}
+    found = charged([row], CostTracking().prices())
+    assert (found.known, found.wrong) == (1, wrong)
 
 
 def test_charges_of_an_earlier_version_stay_as_it_wrote_them() -> None:

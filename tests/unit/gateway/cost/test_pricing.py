@@ -23,9 +23,10 @@ PLAIN = GOLDEN["table"]["models"]["plain"]
 TWICE = {name: str(Decimal(rate) * 2) for name, rate in PLAIN.items()}
 HALF = {name: str(Decimal(rate) / 2) for name, rate in PLAIN.items()}
 FULL = {**PLAIN, "web_search_per_1k": "10", "fast": {**TWICE, "web_search_per_1k": "10"}}
+TIERS = {**PLAIN, "fast": TWICE, "priority": TWICE, "flex": HALF}
 TABLE: Mapping[str, Any] = {  # Any: a JSON document
     **GOLDEN["table"],
-    "models": {**GOLDEN["table"]["models"], "full": {**FULL, "batch": HALF}},
+    "models": {**GOLDEN["table"]["models"], "full": {**FULL, "batch": HALF}, "tiers": TIERS},
 }
 PRICING = Pricing.parse(TABLE)
 USAGE = Usage(1000, 500)
@@ -58,6 +59,13 @@ def test_cost_equals_the_golden_vectors(vector: dict[str, Any]) -> None:  # Any:
         ("full", Terms(tier="batch", speed="fast"), None),
         ("full", Terms(speed="slow"), None),
         ("full", Terms(other="fallback_message"), None),
+        ("tiers", Terms(tier="priority"), 21_000_000_000),
+        ("tiers", Terms(tier="fast"), 21_000_000_000),
+        ("tiers", Terms(tier="flex"), 5_250_000_000),
+        ("tiers", Terms(tier="batch"), None),
+        ("tiers", Terms(tier="scale"), None),
+        ("tiers", Terms(tier="flex", other="audio"), None),
+        ("tiers", Terms(other="audio"), None),
         ("plain", Terms(speed="fast"), None),
         ("plain", Terms(tier="batch"), None),
         ("plain", Terms(geo="us"), 11_550_000_000),
@@ -176,7 +184,32 @@ def test_shipped_table_is_priced_and_reads_cost_less_than_writes() -> None:
     for model in prices["models"]:
         price = pricing.price(model)
         assert price is not None
-        assert price.cache_read < price.input < price.cache_write_5m < price.cache_write_1h
+        if model.startswith("claude-"):
+            assert price.cache_read < price.input < price.cache_write_5m < price.cache_write_1h
+        else:
+            assert price.cache_read <= price.input <= price.cache_write_5m == price.cache_write_1h
+
+
+@pytest.mark.parametrize(
+    ("model", "terms", "pico"),
+    [
+        ("gpt-5", STANDARD, 6_250_000_000),
+        ("gpt-5-2025-08-07", Terms(tier="flex"), 3_125_000_000),
+        ("gpt-5-2025-08-07", Terms(tier="priority"), 12_500_000_000),
+        ("gpt-5-2025-08-07", Terms(tier="scale"), None),
+        ("gpt-4o-2024-11-20", STANDARD, 7_500_000_000),
+        ("gpt-4o-2024-05-13", STANDARD, 12_500_000_000),
+        ("gpt-audio", STANDARD, 7_500_000_000),
+        ("gpt-audio", Terms(other="audio"), None),
+        ("gpt-4o-mini-search-preview", STANDARD, None),
+        ("deepseek-chat", STANDARD, None),
+        ("gpt-oss-20b", STANDARD, None),
+    ],
+)
+def test_shipped_table_prices_what_its_vendor_tells_exactly(
+    model: str, terms: Terms, pico: int | None
+) -> None:
+    assert Pricing.parse(resources.prices()).cost(replace(USAGE, terms=terms), model) == pico
 
 
 @given(st.integers(-(10**24), 10**24))

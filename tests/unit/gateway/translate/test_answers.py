@@ -11,8 +11,8 @@ from gateway.errors import UpstreamError
 from gateway.translate import TRANSLATORS, Translator, Wire, ollama_answer
 from gateway.translate.chat_answer import STOP_REASONS
 from gateway.translate.chat_completion import FINISH_REASONS
-from gateway.wire.chat_usage import read_chat
-from gateway.wire.usage import Reading, Usage
+from gateway.wire.chat_usage import AUDIO, read_chat
+from gateway.wire.usage import STANDARD, Reading, Terms, Usage
 
 Translators = Callable[[], Mapping[str, Translator]]
 
@@ -145,6 +145,22 @@ def test_usage_takes_cached_tokens_off_the_prompt(
         ({"input_tokens": 5, "output_tokens": 2}, Usage(5, 2)),
         ({"input_tokens": 5, "input_tokens_details": {"cached_tokens": 4}}, Usage(1, 0, 0, 0, 4)),
         ({"input_tokens": -5}, None),
+        (
+            {
+                "input_tokens": 9,
+                "input_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 3},
+                "output_tokens_details": {"reasoning_tokens": 2},
+            },
+            Usage(2, 0, 3, 0, 4),
+        ),
+        (
+            {"output_tokens": 5, "output_tokens_details": {"audio_tokens": 2}},
+            Usage(0, 5, terms=AUDIO),
+        ),
+        (
+            {"input_tokens": 5, "input_tokens_details": {"audio_tokens": 2}},
+            Usage(5, terms=AUDIO),
+        ),
     ],
 )
 def test_responses_usage_takes_cached_tokens_off_the_input(
@@ -152,6 +168,29 @@ def test_responses_usage_takes_cached_tokens_off_the_input(
 ) -> None:
     body = json.dumps({"model": "m", "output": [], "usage": usage}).encode()
     assert translators()["messages_responses"].reading(body) == Reading(expected, "m")
+
+
+@pytest.mark.parametrize(
+    ("tier", "terms"),
+    [
+        (None, STANDARD),
+        ("default", STANDARD),
+        ("auto", STANDARD),
+        (["flex"], STANDARD),
+        ("flex", Terms(tier="flex")),
+        ("priority", Terms(tier="priority")),
+    ],
+)
+def test_answer_is_billed_in_the_tier_that_served_it(
+    tier: object, terms: Terms, translators: Translators
+) -> None:
+    made = translators()
+    served = {"model": "m", "service_tier": tier}
+    chat = served | {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 2}}
+    response = served | {"output": [], "usage": {"input_tokens": 5, "output_tokens": 2}}
+    expected = Reading(Usage(5, 2, terms=terms), "m")
+    for direction, body in (("messages_chat", chat), ("messages_responses", response)):
+        assert made[direction].reading(json.dumps(body).encode()) == expected
 
 
 @pytest.mark.parametrize(

@@ -97,3 +97,50 @@ def test_translated_stream_is_billed_like_one_passed_on(
     stream.feed(data)
     assert stream.reading() == Reading(usage, "claude")
     assert meter.reading().usage == usage
+
+
+def chunks(first: str | None, last: str | None) -> bytes:
+    """Return a chat stream whose first chunk and whose usage name these service tiers."""
+    roles = {"index": 0, "delta": {"role": "assistant", "content": "a"}}
+    ends = {"index": 0, "delta": {}, "finish_reason": "stop"}
+    events: tuple[Told, ...] = (
+        {"model": "m", "service_tier": first, "choices": [roles]},
+        {"model": "m", "choices": [ends]},
+        {"model": "m", "service_tier": last, "choices": [], "usage": {"prompt_tokens": 8}},
+    )
+    data = b"".join(b"data: " + json.dumps(one).encode() + b"\n\n" for one in events)
+    return data + b"data: [DONE]\n\n"
+
+
+def states(first: str | None, last: str | None) -> bytes:
+    """Return a Responses stream whose first state and whose last name these service tiers."""
+    done: Told = {"status": "completed", "output": [], "usage": {"input_tokens": 8}}
+    events: tuple[Told, ...] = (
+        {"type": "response.created", "response": {"model": "m", "service_tier": first}},
+        {"type": "response.completed", "response": {"service_tier": last, **done}},
+    )
+    return b"".join(b"data: " + json.dumps(one).encode() + b"\n\n" for one in events)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "tier"),
+    [
+        ("auto", "flex", "flex"),
+        ("flex", "flex", "flex"),
+        ("priority", None, "priority"),
+        ("priority", "default", None),
+        ("auto", "default", None),
+        (None, None, None),
+    ],
+)
+def test_stream_was_served_in_the_last_tier_told(
+    first: str | None, last: str | None, tier: str | None, translators: Translators
+) -> None:
+    expected = Reading(Usage(8, terms=Terms(tier=tier)), "m")
+    for direction, told in (("messages_chat", chunks), ("messages_responses", states)):
+        data = told(first, last)
+        for cut in range(0, len(data) + 1, 7):
+            stream = translators()[direction].stream()
+            stream.feed(data[:cut])
+            stream.feed(data[cut:])
+            assert stream.reading() == expected, (direction, cut)

@@ -9,7 +9,7 @@ import pytest
 from gateway.translate import usage_chunk
 from gateway.translate.usage_chunk import UsageFilter, added, can_be_added, wanted
 from gateway.wire.body import Body
-from gateway.wire.usage import Reading, Usage
+from gateway.wire.usage import Reading, Terms, Usage
 
 
 def event(document: object) -> bytes:
@@ -52,6 +52,29 @@ def test_only_the_usage_is_taken_out_at_every_split(kept: bytes, end: bytes) -> 
     for cut in range(len(stream) + 1):
         assert run(stream[:cut], stream[cut:]) == (before + after, READING), cut
     assert run(*(stream[at : at + 1] for at in range(len(stream)))) == (before + after, READING)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "tier"),
+    [
+        ("flex", "flex", "flex"),
+        ("priority", None, "priority"),
+        (None, "priority", "priority"),
+        ("priority", "default", None),
+        ("auto", None, None),
+        (None, None, None),
+    ],
+)
+def test_tier_is_the_last_one_told_at_every_split(
+    first: str | None, last: str | None, tier: str | None
+) -> None:
+    quoted = event({"choices": [{"delta": {"content": '"service_tier":"scale"'}}]})
+    told = quoted + event({"service_tier": first, "choices": [{"delta": {}}]}) + TALK
+    usage = event({"model": "gpt", "service_tier": last, "choices": [], "usage": COUNTS})
+    expected = Reading(Usage(100, 7, terms=Terms(tier=tier)), "gpt")
+    for cut in range(len(told + usage) + 1):
+        stream = told + usage + DONE
+        assert run(stream[:cut], stream[cut:]) == (told + DONE, expected), cut
 
 
 def test_stream_that_breaks_off_keeps_every_byte() -> None:
