@@ -2,7 +2,8 @@
 
 The writer commits whatever is queued at once: alone when idle, in groups under load. Everything
 that is committed survives the death of the process. While the file cannot be written, records go
-to a file beside it. When there is nothing to write, records that are too old are deleted.
+to a file beside it. When there is nothing to write, records that are too old are deleted. Whatever
+fails is told, and tried again: nothing but its end stops the writer.
 """
 
 from __future__ import annotations
@@ -13,19 +14,21 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import Empty, Full, SimpleQueue
 from typing import TypeVar, cast
 
 import apsw
 
-from gateway.store import conversations, links, writing
+from gateway.store import writing
 from gateway.store.deadlines import Deadlines
-from gateway.store.opening import connect
+from gateway.store.opening import connect, has_moved
 from gateway.store.reader import Reader
 from gateway.store.records import AuditRecord
+from gateway.store.retention import Kind, delete_old, kinds
 from gateway.store.spill import Spill, reconcile
 
 log = logging.getLogger(__name__)
@@ -34,18 +37,12 @@ MAX_GROUP = 256
 MAX_QUEUED = 20_000
 """More are dropped and counted: a disk that does not answer must not fill the memory."""
 
-SWEEP_ROWS = 500
-"""So many old records are deleted in one transaction, so that other workers need not wait."""
-
 SWEEP_S = 60.0
 _OVERDUE_S = 60.0  # a writer that is never idle sweeps all the same
 _COMPLAIN_EVERY_S = 60.0
-_DAY_US = 86_400_000_000
 
 T = TypeVar("T")
 Task = Callable[[apsw.Connection], None]
-_Delete = Callable[[apsw.Connection, int, int], int]
-
 
 _Job = tuple[AuditRecord | Task, asyncio.Future[bool]]
 """A record to write, or anything else to do in one transaction, and who waits for it."""
@@ -58,31 +55,38 @@ class Ledger:
         failures: Records that were not written when they should have been, since the start.
         spilled: Those of them that wait in a file to be brought in.
         late: Answers that ended before their record was committed.
-        healthy: Whether the last attempt to write succeeded.
         in_time: Returns the future of a record, which says False, too, once an answer has waited
             for it long enough.
         on_record: Called with each record that is queued, or should have been.
         on_commit: Called in the event loop with the number of records just committed.
     """
 
-    def __init__(self, path: Path, *, keep_entries: bool, keep_days: int | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        keep_entries: bool,
+        keep_days: int | None = None,
+        sweep_s: float = SWEEP_S,
+    ) -> None:
         """Open the file, creating it when absent; blocks. Raises ConfigError.
 
         Args:
             keep_entries: Whether each request leaves an entry; the sums are kept in any case.
             keep_days: Age at which an entry is deleted; None keeps all.
+            sweep_s: Time between two sweeps; the first comes at once.
         """
         self.failures = self.spilled = self.late = 0
-        self.healthy = True
+        self._writes = self._sweeps = True  # as far as the last attempts tell
         self.on_record: Callable[[AuditRecord], None] = lambda _: None
         self.on_commit: Callable[[int], None] = lambda _: None
-        self._path, self._keep_entries, self._keep_days = path, keep_entries, keep_days
-        self._complained = float("-inf")
+        self._path, self._keep_entries, self._kinds = path, keep_entries, kinds(keep_days)
+        self._complained: dict[tuple[str, type[Exception]], float] = {}
         self._writer = connect(path)
         # What a request waits for is not read behind a report on all of them.
         self._reports, self._lookups = Reader(path, "ledger-reader"), Reader(path, "ledger-lookup")
         self._spill = Spill(path)
-        self._sweep_at = time.monotonic()
+        self._sweep_s, self._sweep_at = sweep_s, time.monotonic()
         self._queue: SimpleQueue[list[_Job] | None] = SimpleQueue()
         self._turn: list[_Job] = []  # of the event loop's present turn
         self._unfinished = 0
@@ -92,6 +96,11 @@ class Ledger:
         self._open = True
         self._thread = threading.Thread(target=self._write, name="ledger-writer", daemon=True)
         self._thread.start()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the last attempt to write and the last sweep succeeded."""
+        return self._writes and self._sweeps
 
     def record(self, entry: AuditRecord) -> asyncio.Future[bool]:
         """Queue a record; the future says whether it was committed. It never raises."""
@@ -131,7 +140,7 @@ class Ledger:
     def _enqueue(self, work: AuditRecord | Task) -> asyncio.Future[bool]:
         future: asyncio.Future[bool] = self._loop.create_future()
         if self._unfinished >= MAX_QUEUED:
-            self._failed(isinstance(work, AuditRecord), "the queue is full")
+            self._failed(isinstance(work, AuditRecord), Full("too much waits to be written"))
             future.set_result(False)
             return future
         self._unfinished += 1
@@ -188,20 +197,23 @@ class Ledger:
             if not alone and len(group) < MAX_GROUP and not self._queue.empty():
                 self._take(group)
             records = self._finish(cursor, map(itemgetter(0), group))
-        except writing.BAD_RECORD as error:
-            if len(group) > 1:  # one bad record must not take the others with it
-                for job in group:
-                    self._commit([job], alone=True)
-                return
-            self._failed(len(_records(group)), str(error))
-        except apsw.Error as error:
-            lost = _records(group)
-            aside = f"; {self._set_aside(lost)}" if lost else ""
-            self._failed(len(lost), f"{error}{aside}")
+        except Exception as error:  # noqa: BLE001  # whatever it is, the thread goes on
+            self._undone(group, error)
         else:
-            self.healthy = True
+            self._writes = True
             self._loop.call_soon_threadsafe(self._committed, group, records)
+
+    def _undone(self, group: list[_Job], error: Exception) -> None:
+        """Save what can be saved of a group whose transaction failed."""
+        lost = _records(group)
+        if not writing.is_bad_record(error):
+            self._failed(len(lost), error, self._set_aside(lost))
+        elif len(group) > 1:  # one bad record must not take the others with it
+            for job in group:
+                self._commit([job], alone=True)
             return
+        else:
+            self._failed(len(lost), error)
         self._loop.call_soon_threadsafe(self._resolve, group, False)
 
     def _finish(self, cursor: apsw.Cursor, works: Iterable[AuditRecord | Task]) -> int:
@@ -224,57 +236,61 @@ class Ledger:
         return written
 
     def _set_aside(self, records: list[AuditRecord]) -> str:
-        """Spill records; return what became of them."""
-        try:
-            self._spill.add(records)
-        except (OSError, UnicodeEncodeError) as error:
-            return f"and not spilled: {error}"
-        self.spilled += len(records)
-        return "spilled to a file"
+        """Spill records, each for itself; return what became of them."""
+        spilled, problem = 0, ""
+        for record in records:
+            try:
+                self._spill.add(record)
+            except Exception as error:  # noqa: BLE001  # whatever it is, the others are saved
+                problem = f"; not spilled: {_told(error)}"
+            else:
+                spilled += 1
+        self.spilled += spilled
+        return f"; spilled to a file: {spilled} of {len(records)}{problem}" if records else ""
 
     def _sweep(self) -> None:
-        """Delete a batch of old records, and bring in what was spilled."""
-        self._sweep_at = time.monotonic() + SWEEP_S
+        """Bring in what was spilled, and delete what is old; nothing that fails stops the rest."""
+        self._sweep_at = time.monotonic() + self._sweep_s
+        parts: list[Callable[[], None]] = [self._bring_in]
+        parts += [partial(self._delete_old, kind) for kind in self._kinds]
+        failed = False
+        for part in parts:
+            try:
+                part()
+            except Exception as error:  # noqa: BLE001  # whatever it is, the thread goes on
+                failed = True
+                self._complain("cannot be swept", error)
+                if isinstance(error, apsw.BusyError):  # the rest would wait as long, too
+                    break
+        self._sweeps = not failed
+
+    def _bring_in(self) -> None:
+        if has_moved(self._writer):
+            raise OSError("the file was moved or deleted, what is written is lost")
+        self._spill.release()
         try:
-            self._spill.release()
-            reconcile(self._writer, self._path, keep_entries=self._keep_entries)
-            self.spilled = 0
-            deleted = [
-                self._delete(conversations.forget, conversations.KEPT_US),
-                self._delete(links.forget_spawns, links.SPAWNS_KEPT_US),
-                self._delete(links.forget_names, links.NAMES_KEPT_US),
-            ]
-            if self._keep_days is not None:
-                deleted.append(self._delete(writing.delete_before, self._keep_days * _DAY_US))
-            if SWEEP_ROWS in deleted:  # there is more
-                self._sweep_at = time.monotonic()
-        except (apsw.Error, *writing.BAD_RECORD, OSError) as error:
-            self._complain("ledger cannot be swept: reason=%s", error)
+            for found in reconcile(self._writer, self._path, keep_entries=self._keep_entries):
+                self._writes = self._writes or found > 0
+                self._loop.call_soon_threadsafe(self._committed, [], found)
+        finally:
+            self.spilled = self._spill.waiting()
 
-    def _delete(self, delete: _Delete, keep_us: int) -> int:
-        """Delete a batch of what is older than so many microseconds; return how many."""
-        before_us = time.time_ns() // 1000 - keep_us
-        deleted = 0
+    def _delete_old(self, kind: Kind) -> None:
+        if delete_old(self._writer, kind):  # there is more
+            self._sweep_at = time.monotonic()
 
-        def batch(connection: apsw.Connection) -> None:
-            nonlocal deleted
-            deleted = delete(connection, before_us, SWEEP_ROWS)
-
-        cursor = self._writer.cursor()
-        cursor.execute("BEGIN IMMEDIATE")
-        self._finish(cursor, [batch])
-        return deleted
-
-    def _failed(self, count: int, reason: str) -> None:
+    def _failed(self, count: int, error: Exception, aside: str = "") -> None:
         self.failures += count
-        self.healthy = False
-        self._complain("ledger write failed: failures=%d reason=%s", self.failures, reason)
+        self._writes = False
+        self._complain("write failed", error, aside)
 
-    def _complain(self, message: str, *values: object) -> None:
-        now = time.monotonic()
-        if now - self._complained >= _COMPLAIN_EVERY_S:
-            self._complained = now
-            log.error(message, *values)
+    def _complain(self, what: str, error: Exception, aside: str = "") -> None:
+        """Log an error, but one of the same kind not again and again."""
+        kind, now = (what, type(error)), time.monotonic()
+        if now - self._complained.get(kind, float("-inf")) >= _COMPLAIN_EVERY_S:
+            self._complained[kind] = now
+            reason = f"{_told(error)}{aside}"
+            log.error("ledger %s: failures=%d reason=%s", what, self.failures, reason)
 
     # -- back in the event loop
 
@@ -295,3 +311,7 @@ class Ledger:
 
 def _records(group: Iterable[_Job]) -> list[AuditRecord]:
     return [work for work, _ in group if isinstance(work, AuditRecord)]
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import threading
 import time
@@ -39,6 +40,16 @@ def connect(path: Path) -> apsw.Connection:
         connection.close()
         raise ConfigError(path, f"the ledger has version {version}, not {schema.VERSION}")
     return connection
+
+
+def has_moved(connection: apsw.Connection) -> bool:
+    """Return whether the file was deleted, or another put in its place, since it was opened.
+
+    With a WAL, SQLite does not look: it goes on with what has no name any more.
+    """
+    moved = ctypes.c_int()
+    connection.file_control("main", apsw.SQLITE_FCNTL_HAS_MOVED, ctypes.addressof(moved))
+    return moved.value != 0
 
 
 def _create(path: Path) -> None:

@@ -16,17 +16,13 @@ from gateway.store import conversations, sums
 from gateway.store.records import AuditRecord
 from gateway.store.rows import Runner
 
-BAD_RECORD = (
+_BAD_RECORD = (
     apsw.BindingsError,
     apsw.ConstraintError,
     apsw.MismatchError,
     apsw.RangeError,
     apsw.TooBigError,
-    OverflowError,
-    TypeError,
-    UnicodeEncodeError,
 )
-"""What is wrong with a record, not with the file."""
 
 _FIELDS = AuditRecord.__struct_fields__
 _AS_THEY_ARE = slice(_FIELDS.index("usage"))  # columns whose names and values are the record's
@@ -77,6 +73,14 @@ def insert(runner: Runner, records: Iterable[AuditRecord], *, keep_entries: bool
     if limits:
         runner.executemany(_RATE_LIMITS, limits)
     sums.add_records(runner, settled)
+
+
+def is_bad_record(error: Exception) -> bool:
+    """Return whether an error is the fault of what was to be written: it will come again.
+
+    Else it is the file's, or the machine's, and may pass.
+    """
+    return isinstance(error, _BAD_RECORD) or not isinstance(error, (apsw.Error, MemoryError))
 
 
 def delete_before(connection: apsw.Connection, at_us: int, limit: int) -> int:

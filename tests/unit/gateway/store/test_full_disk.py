@@ -12,18 +12,16 @@ SCRIPT = """
 import asyncio, json, resource, signal, sys
 from msgspec.structs import replace
 from pathlib import Path
-from gateway.store import ledger as module
 from gateway.store.entries import AuditFilter, audit
 from gateway.store.ledger import Ledger
 from gateway.store.records import AuditRecord, Endpoint
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # as Python does not: the write fails instead
-module.SWEEP_S = 0.05
 RECORD = AuditRecord("r", "boot", 1, 1, Endpoint.MESSAGES, "p", "m", "m", 200, True, False, False,
     False, 1, error_message="x" * 2000)
 
 async def main(path, spill_too):
-    ledger = Ledger(path, keep_entries=True)
+    ledger = Ledger(path, keep_entries=True, sweep_s=0.05)
     assert await ledger.record(replace(RECORD, request_id="first"))
     size = max(file.stat().st_size for file in path.parent.iterdir())
     limit = 1 if spill_too else size

@@ -14,11 +14,11 @@ import pytest
 from msgspec.structs import replace
 
 from gateway.redact import MAX_BODY_BYTES
-from gateway.store import ledger as ledger_module
 from gateway.store import opening, queries, schema, sums, writing
 from gateway.store.entries import AuditFilter, audit
 from gateway.store.ledger import Ledger
 from gateway.store.records import AuditRecord, CacheOutcome
+from gateway.store.retention import SWEEP_ROWS
 
 DAY_US = 86_400_000_000
 
@@ -64,7 +64,7 @@ def test_old_records_are_deleted_in_batches_and_the_sums_stay(
     tmp_path: Path, record: AuditRecord
 ) -> None:
     now = time.time_ns() // 1000
-    old = 2 * ledger_module.SWEEP_ROWS + 3
+    old = 2 * SWEEP_ROWS + 3
     path = tmp_path / "ledger.db"
 
     async def fill(ledger: Ledger) -> None:

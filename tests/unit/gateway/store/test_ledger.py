@@ -155,8 +155,15 @@ def test_statistics_are_kept_without_entries(tmp_path: Path, record: AuditRecord
 
 @pytest.mark.parametrize(
     "change",
-    [{"cost_pico": 2**70}, {"user": "\ud800"}, {"user": object()}, {"status": "x"}],
-    ids=["too-large", "half-a-character", "no-value", "another-type"],
+    [
+        {"cost_pico": 2**70},
+        {"user": "\ud800"},
+        {"user": object()},
+        {"status": "x"},
+        {"at_us": 10**18},
+        {"limits": ((object(), 1),)},
+    ],
+    ids=["too-large", "half-a-character", "no-value", "another-type", "no-year", "no-name"],
 )
 def test_one_bad_record_takes_no_other_with_it(
     tmp_path: Path, record: AuditRecord, change: dict[str, object]
