@@ -17,6 +17,7 @@ import apsw
 
 from gateway import model_list, resources
 from gateway.access.clients import basic_password, presented
+from gateway.access.pages import own_names, refuse_rebound
 from gateway.account import open_account
 from gateway.config.settings import Settings
 from gateway.errors import RequestError
@@ -26,14 +27,15 @@ from gateway.operator.answers import Parts
 from gateway.operator.api import OperatorApi
 from gateway.operator.parts import close_parts, open_parts
 from gateway.overrides.capabilities import Capabilities
-from gateway.passthrough import told_models, wire_of
+from gateway.passthrough import asked_provider, told_models, vendor_of, wire_of
 from gateway.redact import redact
+from gateway.serve.request_parser import Refusal
 from gateway.service import Service, open_service
 from gateway.store import durations
-from gateway.store.records import WIRES, Endpoint
+from gateway.store.records import Endpoint
 from gateway.wire.answers import refuse
-from gateway.wire.formats import Wire
-from gateway.wire.http import Request, Responder
+from gateway.wire.http import Head, Request, Responder
+from gateway.wire.usage import Reading
 from gateway.wire.workers import WorkerDirectory, WorkerIdentity
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,7 @@ ENDPOINTS = {
 }
 """The recorded paths of the client API."""
 
+_NOT_POST = RequestError(405, "invalid_request_error", "only POST is served at this path")
 _PROBED = frozenset({b"/health", b"/ready"})  # orchestrators show no token
 _RANDOM_BITS = 76  # of the 128 of a request's name; the rest are microseconds since the epoch
 _SWEEP_S = 1.0
@@ -60,6 +63,7 @@ class Application:
         self._operator = operator
         self._parts = parts
         self._exposed = not _is_loopback(parts.settings.server.host)
+        self._names = own_names(parts.settings.server)
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
 
     @classmethod
@@ -98,18 +102,38 @@ class Application:
             endpoint = ENDPOINTS.get(path)
             self._doubled()
         if endpoint is not None:
-            if head.method != b"POST":
-                text = "only POST is served at this path"
-                error = RequestError(405, "invalid_request_error", text)
-                return _refused(responder, error, request_id, WIRES[endpoint])
             service = self._service
-            account = open_account(endpoint, request, request_id, next(service.seq), at_us)
-            return Exchange(service, account, responder).run(target)
+            exchange = Exchange(
+                service,
+                open_account(endpoint, request, request_id, next(service.seq), at_us),
+                responder,
+            )
+            return exchange.run(target) if head.method == b"POST" else exchange.refuse(_NOT_POST)
         if head.method == b"GET" and model_list.is_asked_for(path):
             return self._models(request, responder, target, request_id)
         if self._may_operate(request):
             return self._operator.handle(request, responder, request_id)
         return _refused(responder, _closed_to(request), request_id)
+
+    def refused(self, refusal: Refusal, request_id: str) -> asyncio.Future[bool] | None:
+        """Record what the framing refuses at a recorded path, as far as its head is known.
+
+        Returns what to wait for before it is answered; None for nothing.
+        """
+        path, service = refusal.path, self._service
+        endpoint = ENDPOINTS.get(path)
+        if endpoint is None and path[:7] == b"/v1/v1/":
+            endpoint = ENDPOINTS.get(path[3:])
+        if endpoint is None:
+            return None
+        # Of an unread head nothing else may be relied on, and nobody has been let in.
+        request = Request(Head(b"", refusal.target, ()), b"", refusal.received)
+        at_us = time.time_ns() // 1000
+        account = open_account(endpoint, request, request_id, next(service.seq), at_us)
+        entry = account.record(
+            service.books, refusal.status, Reading(), refusal.message, stream=False, partial=False
+        )
+        return service.ledger.in_time(service.ledger.record(entry))
 
     def _may_operate(self, request: Request) -> bool:
         """Return whether the caller may see what the gateway did: records, costs, models."""
@@ -127,13 +151,17 @@ class Application:
         self, request: Request, responder: Responder, target: bytes, request_id: str
     ) -> None:
         service, settings, links = self._service, self._parts.settings, self._parts.links
-        asked = (links[settings.routing.default_provider], *links.values())
+        default = links[settings.routing.default_provider]
         try:
             user = service.clients.sender(request.head)
+            vendor = vendor_of(request, authenticated=user is not None)
+            link = asked_provider((default, *links.values()), vendor)
+            if user is None and (link.takes_all or link.extra):  # else the client's own key pays
+                refuse_rebound(request.head, self._names)
             admission = service.limiter.admit(user, aside=True)
             try:
                 status, headers, body = await told_models(
-                    settings.models, asked, request, target, authenticated=user is not None
+                    settings.models, link, request, target, vendor
                 )
             finally:
                 admission.release()
@@ -190,10 +218,8 @@ class Application:
                 link.origin.sweep(loop.time())
 
 
-async def _refused(
-    responder: Responder, error: RequestError, request_id: str, wire: Wire = Wire.MESSAGES
-) -> None:
-    refuse(responder, error, request_id, wire)
+async def _refused(responder: Responder, error: RequestError, request_id: str) -> None:
+    refuse(responder, error, request_id)
 
 
 def _closed_to(request: Request) -> RequestError:

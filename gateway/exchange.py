@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 
 CLIENT_LEFT = 499
 _UNREAD = Reading()
+_FAILED = RequestError(500, "api_error", "the gateway failed on this request")
 _MESSAGES = Wire.MESSAGES  # bound once, see `account`
 
 
@@ -78,7 +79,7 @@ class Exchange(msgspec.Struct):
             bound = await self._bound(asked) if self.service.policy.binds else None
             await self._answering(body, target, self._choose(asked, bound))
         except RequestError as error:
-            await self._refuse(error)
+            await self.refuse(error)
         except UpstreamError as error:
             await self._upstream_failed(error)
         except asyncio.CancelledError:
@@ -88,6 +89,8 @@ class Exchange(msgspec.Struct):
             raise
         except Exception as error:
             self._record(500, error=f"internal error: {type(error).__name__}")
+            if not self.responder.started:  # else it is cut off
+                refuse(self.responder, _FAILED, account.id, account.wire)
             raise
         finally:
             if account.sent is not None:
@@ -265,8 +268,8 @@ class Exchange(msgspec.Struct):
 
     # -- refusals
 
-    async def _refuse(self, refusal: RequestError) -> None:
-        """Answer with an error of the gateway's own."""
+    async def refuse(self, refusal: RequestError) -> None:
+        """Answer with an error of the gateway's own; in place of `run`, or at its end."""
         message = redact(str(refusal))
         if self.responder.started:
             self._record(refusal.status, error=message)
@@ -284,7 +287,7 @@ class Exchange(msgspec.Struct):
             self.responder.abort()
             return
         name = account.candidate.link.name if account.candidate else "unknown"
-        await self._refuse(error.refusal(name))
+        await self.refuse(error.refusal(name))
 
     # -- the record
 

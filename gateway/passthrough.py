@@ -35,20 +35,29 @@ def wire_of(request: Request) -> Wire:
     return _MESSAGES if anthropic else Wire.CHAT
 
 
+def vendor_of(request: Request, *, authenticated: bool) -> str | None:
+    """Return whose key a client shows; None when it shows a token of the gateway's, or nothing."""
+    return key_vendor(request.headers, wire_of(request), authenticated=authenticated)
+
+
+def asked_provider(links: Iterable[Link], vendor: str | None) -> Link:
+    """Return the first provider that the client's key, or one of the gateway's, fits.
+
+    The first of all where none does: it says what is missing.
+    """
+    first, *others = links
+    return next((one for one in (first, *others) if one.refusal(vendor) is None), first)
+
+
 async def told_models(
-    models: Sequence[str],
-    links: Iterable[Link],
-    request: Request,
-    target: bytes,
-    *,
-    authenticated: bool,
+    models: Sequence[str], link: Link, request: Request, target: bytes, vendor: str | None
 ) -> Found:
     """Return what is answered to a GET of the list of models, or of one of them.
 
     Args:
-        models: The configured ids; empty asks a provider.
-        links: Whom to ask: the first one that the client's key, or one of the gateway's, fits.
-        authenticated: Whether the client's credential is a token of the gateway's.
+        models: The configured ids; empty asks the provider.
+        link: The provider.
+        vendor: Whose key the client shows.
 
     Raises RequestError.
     """
@@ -56,8 +65,6 @@ async def told_models(
     if models:
         listed = [Model(name) for name in models]
         return 200, (_JSON,), model_list.answer(listed, target, wire)
-    vendor = key_vendor(request.headers, wire, authenticated=authenticated)
-    link = _chosen(links, vendor)
     # Whichever API a provider is asked by for answers, there are two forms of the list.
     foreign = (link.wire is _MESSAGES) is not (wire is _MESSAGES)
     link.ready(vendor)
@@ -75,11 +82,6 @@ async def told_models(
         text = f"provider {link.name} refused the gateway's own key: {error_text(status, body)}"
         raise RequestError(503, "api_error", text)
     return _put(link, found, target, wire) if foreign else found
-
-
-def _chosen(links: Iterable[Link], vendor: str | None) -> Link:
-    first, *others = links
-    return next((one for one in (first, *others) if one.refusal(vendor) is None), first)
 
 
 async def _fetch(link: Link, target: bytes, headers: tuple[Header, ...]) -> Found:

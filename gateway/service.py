@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from gateway.access.clients import Clients
 from gateway.access.limits import RateLimiter, Share, cells_needed
+from gateway.access.pages import own_names
 from gateway.access.shared_cells import open_cells
 from gateway.account import Books
 from gateway.agents.definitions import read_definitions
@@ -72,7 +73,7 @@ def open_service(settings: Settings, parts: Parts) -> Service:
             translators=TRANSLATORS,
             say=writer(log),
         ),
-        clients=Clients(settings.clients),
+        clients=Clients(settings.clients, own_names(settings.server)),
         limiter=_limiter(settings, parts),
         sub_agents=SubAgents(
             parts.ledger, DefinitionIndex(read_definitions(settings.agent_folders))

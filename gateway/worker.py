@@ -24,6 +24,7 @@ from gateway.serve.channel import Loaded
 from gateway.serve.control import SupervisorLink
 from gateway.serve.http_server import HttpServer, Limits
 from gateway.serve.logs import to_stderr
+from gateway.serve.request_parser import Refusal
 from gateway.serve.signals import CUT, FINISH
 from gateway.wire.http import Request, Responder
 from gateway.wire.workers import WorkerDirectory, WorkerIdentity
@@ -42,6 +43,9 @@ class ServedApplication(Protocol):
 
     def handle(self, request: Request, responder: Responder) -> Awaitable[None]:
         """Return what answers one request."""
+
+    def refused(self, refusal: Refusal, request_id: str) -> asyncio.Future[bool] | None:
+        """Note what the framing refuses; return what its answer waits for, None for nothing."""
 
     async def longest_stream_s(self) -> float | None:
         """Return how long the longest stream lately took, seconds; None when that is not known."""
@@ -113,7 +117,7 @@ async def _start(
     """Open everything, prove it, and accept connections."""
     settings = _settings(arguments)
     application = await open_application(settings, arguments.identity, link)
-    server = HttpServer(application.handle, _limits(settings))
+    server = HttpServer(application.handle, _limits(settings), application.refused)
     await _check_self(server, arguments.identity.instance)
     listener = await asyncio.get_running_loop().create_server(
         server.protocol, sock=socket.socket(fileno=arguments.listen_fd), backlog=_BACKLOG

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
+from gateway.access.pages import refuse_pages
 from gateway.config.settings import ClientSettings
 from gateway.errors import RequestError
 from gateway.wire.http import Head, Header, per_head
@@ -15,24 +16,33 @@ _BASIC, _BEARER = b"basic ", b"bearer "
 
 
 class Clients:
-    """Who may use the gateway. Without any client everybody may."""
+    """Who may use the gateway. Without any client everybody may but the pages of other sites.
 
-    __slots__ = ("_digests", "_known")
+    Attributes:
+        sender: Returns the client's name as `authenticate` does, or raises RequestError: 401 as
+            that does, 403 as `refuse_pages`. A head that passed once is known.
+    """
 
-    def __init__(self, clients: Iterable[ClientSettings]) -> None:
+    __slots__ = ("_digests", "sender")
+
+    def __init__(self, clients: Iterable[ClientSettings], names: Collection[str] = ()) -> None:
+        """Take note of the clients.
+
+        Args:
+            names: The gateway's own host names, in lower case.
+        """
         self._digests = tuple((bytes.fromhex(entry.token_sha256), entry.name) for entry in clients)
-        # A head's sender stays the same as long as there are these clients.
-        self._known = per_head(lambda head: self.authenticate(head.headers))
+
+        def sender(head: Head) -> str | None:
+            if not self._digests:  # else a page would have to know a token
+                refuse_pages(head, names, shows_key=any(presented(head.headers)))
+            return self.authenticate(head.headers)
+
+        # What a head says stays the same as long as there are these clients.
+        self.sender: Callable[[Head], str | None] = per_head(sender)
 
     def __bool__(self) -> bool:
         return bool(self._digests)
-
-    def sender(self, head: Head) -> str | None:
-        """Return the client's name as `authenticate` does; a head that passed once is known.
-
-        Raises RequestError (401) for a missing or unknown token.
-        """
-        return self._known(head) if self._digests else None
 
     def authenticate(self, headers: tuple[Header, ...]) -> str | None:
         """Return the client's name; None when no tokens are configured.

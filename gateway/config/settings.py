@@ -21,7 +21,7 @@ class ServerSettings:
 
     Attributes:
         port: 0 takes a free one; None when no file asks for any.
-        names: Names by which browsers may call the operator API, beside `localhost` and `host`.
+        names: Names by which browsers may call the gateway, beside `localhost` and `host`.
         workers: 0 is one for each CPU this process may use.
         drain_s: Longest time a stopping worker waits for open answers, seconds.
         linger_s: How long an idle connection stays open while draining, seconds.

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import apsw
 
+from gateway.access.pages import own_names, require_local
 from gateway.errors import RequestError
-from gateway.operator import query
 from gateway.operator.admin import require_admin
 from gateway.operator.answers import Answer, OperatorAnswers, Parts
 from gateway.operator.live import LiveStream
@@ -45,8 +45,7 @@ class OperatorApi:
     def __init__(self, parts: Parts) -> None:
         """Read the dashboard page. Raises OSError when it is not installed."""
         self._parts = parts
-        server = parts.settings.server
-        self._names = frozenset(name.lower() for name in (server.host, *server.names))
+        self._names = own_names(parts.settings.server)
         self._page = (Path(__file__).parents[1] / "dashboard" / "index.html").read_bytes()
         self._live = LiveStream(parts.ledger, enabled=parts.settings.overrides.enabled)
         self._answers = answers = OperatorAnswers(parts)
@@ -96,7 +95,7 @@ class OperatorApi:
     ) -> None:
         path = request.path
         if path not in _OPEN_PATHS:
-            query.require_local(request, self._names)
+            require_local(request.head, self._names)
         if path == _PAGE and request.method in (b"GET", b"HEAD"):
             html = b"text/html; charset=utf-8"
             responder.reply(200, self._page, html, headers=_PAGE_HEADERS + own)

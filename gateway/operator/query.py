@@ -1,11 +1,9 @@
-"""Read the query and the origin of operator requests. Pure."""
+"""Read the query of operator requests. Pure."""
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from gateway.errors import RequestError
 from gateway.store.entries import AuditFilter
@@ -83,7 +81,7 @@ def micros(moment: datetime, name: str) -> int:
 
 
 def audit_filter(request: Request) -> AuditFilter:
-    """Return which records are asked for. Raises RequestError (400, 403)."""
+    """Return which records are asked for. Raises RequestError (400)."""
     query = Query(request.query)
     ids = query.names("request_id")
     if len(ids) > MAX_LIMIT:
@@ -112,52 +110,6 @@ def metrics_filter(request: Request) -> MetricsFilter:
         by_project=bool(query.flag("include_project", default=False)),
         recent=query.number("recent_limit", 20, MAX_LIMIT),
     )
-
-
-def require_local(request: Request, names: Collection[str]) -> None:
-    """Refuse a browser that was led here. Raises RequestError (403).
-
-    A web page can make a name of its own resolve to loopback; then Host names that page's site. An
-    address cannot be made to lead elsewhere. A page that calls us openly says so in Origin, which
-    must be the dashboard's own: other pages are served from loopback, too.
-
-    Args:
-        names: The gateway's own host names, in lower case.
-    """
-    named = _text(request, b"host")
-    if named and ("@" in named or not _known(_host_of(f"//{named}"), names)):
-        raise RequestError(403, "permission_error", "this host name is not the gateway's")
-    origin = request.header(b"origin")
-    foreign = origin is not None and _text(request, b"origin").lower() not in _own_origins(named)
-    # What a page of another site embeds or fetches without saying so in Origin; a link is fine.
-    led = request.header(b"sec-fetch-site") in (b"cross-site", b"same-site")
-    if foreign or (led and request.header(b"sec-fetch-mode") != b"navigate"):
-        raise RequestError(403, "permission_error", "other sites may not call this API")
-
-
-def _own_origins(host: str) -> tuple[str, ...]:
-    return (f"http://{host.lower()}", f"https://{host.lower()}") if host else ()
-
-
-def _known(name: str | None, names: Collection[str]) -> bool:
-    if name is None:
-        return False
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return name == "localhost" or name in names
-    return True
-
-
-def _text(request: Request, name: bytes) -> str:
-    return (request.header(name) or b"").decode("latin-1")
-
-
-def _host_of(url: str) -> str | None:
-    try:
-        return urlsplit(url).hostname
-    except ValueError:
-        return None
 
 
 def _bad(name: str, problem: str) -> RequestError:

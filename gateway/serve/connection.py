@@ -6,7 +6,8 @@ import asyncio
 import logging
 import socket
 import struct
-from collections.abc import Coroutine
+import uuid
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -26,6 +27,13 @@ HIGH_WATER_BYTES = 128 << 10
 _LINGER_S = 2.0  # how long a refused client gets to read why, before the connection is cut
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+OnRefusal = Callable[[Refusal, str], asyncio.Future[bool] | None]
+"""Told what the framing refuses, and by which name, before it is answered; it never raises.
+
+Returns what the answer waits for, a moment at most; None for nothing.
+"""
 
 
 @dataclass(slots=True)
@@ -50,6 +58,7 @@ class Owner(Protocol):
 
     limits: Limits
     handler: Handler
+    on_refusal: OnRefusal
     memory: MemoryBudget
     heads: HeadMemory
     counts: Counts
@@ -256,8 +265,16 @@ class ClientConnection(asyncio.Protocol):
         if refusal.status == 503:
             memory = self._owner.memory
             log.warning("no memory for a body used=%d waiting=%d", memory.used, memory.waiting)
+        request_id = _new_name()
+        waits_for = self._owner.on_refusal(refusal, request_id)
+        if waits_for is None:
+            self._tell(refusal, request_id)
+        else:  # the parser is dead by now, so that nothing else happens here meanwhile
+            waits_for.add_done_callback(lambda _: self._tell(refusal, request_id))
+
+    def _tell(self, refusal: Refusal, request_id: str) -> None:
         closing = ConnectionResponder(self, head_only=False, keep_alive=False, http_1_0=False)
-        reply_refusal(closing, refusal)
+        reply_refusal(closing, refusal, request_id)
         self._leave(unread=True)
 
     async def _serve(self, request: Request, responder: ConnectionResponder) -> None:
@@ -292,7 +309,7 @@ class ClientConnection(asyncio.Protocol):
         else:
             responder.keep_alive = False
             text = "the gateway failed on this request"
-            reply_refusal(responder, Refusal(500, text, request.target))
+            reply_refusal(responder, Refusal(500, text, request.target), _new_name())
 
     def _finish(self, request: Request, responder: ConnectionResponder) -> None:
         self._responder = None
@@ -355,3 +372,8 @@ class ClientConnection(asyncio.Protocol):
             self._buffered, self._buffered_since = size, now
             return False
         return now - self._buffered_since > self._owner.limits.write_stall_s
+
+
+def _new_name() -> str:
+    """Return a name for a request that no handler has named."""
+    return f"gw_{uuid.uuid4().hex}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ from gateway.wire import hops
 from gateway.wire.http import Header, all_values, first_values
 
 _NAMES = (b"host", b"content-length", b"transfer-encoding", b"connection", b"expect")
+_ABSOLUTE = re.compile(rb"http://([^/?#]*)/?", re.IGNORECASE)
 
 
 class Unacceptable(Exception):
@@ -17,6 +19,13 @@ class Unacceptable(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status, self.message = status, message
+
+
+def without_authority(target: bytes) -> tuple[bytes | None, bytes]:
+    """Return the authority of a target in absolute form, else None, and its path with the query."""
+    # RFC 9112 §3.2.2: servers must accept the absolute form. RFC 3986 §3.2: where authorities end.
+    found = _ABSOLUTE.match(target)
+    return (None, target) if found is None else (found[1], b"/" + target[found.end() :])
 
 
 class Framing(NamedTuple):
@@ -68,12 +77,9 @@ class Framing(NamedTuple):
 
     def origin_form(self, target: bytes) -> bytes:
         """Return the path and query of a request's target. Raises Unacceptable."""
-        # RFC 9112 §3.2.2: servers must accept the absolute form.
-        if target[:7].lower() == b"http://":
-            authority, slash, rest = target[7:].partition(b"/")
-            if self.host and authority.lower() != self.host[0].lower():
-                raise Unacceptable(400, "Host differs from the host in the URL")
-            target = slash + rest if slash else b"/"
+        authority, target = without_authority(target)
+        if authority is not None and self.host and authority.lower() != self.host[0].lower():
+            raise Unacceptable(400, "Host differs from the host in the URL")
         if target[:1] != b"/" or target.find(b"#") >= 0:
             text = "the request target must be a path with an optional query"
             raise Unacceptable(400, text)

@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.wire.http import Handler
 
-from .connection import ClientConnection, Counts
+from .connection import ClientConnection, Counts, OnRefusal
 from .head_memory import HeadMemory
 from .limits import Limits
 from .memory import MemoryBudget
@@ -25,8 +25,10 @@ class HttpServer:
     before `drain`.
     """
 
-    def __init__(self, handler: Handler, limits: Limits) -> None:
-        self.handler = handler
+    def __init__(
+        self, handler: Handler, limits: Limits, on_refusal: OnRefusal = lambda *_: None
+    ) -> None:
+        self.handler, self.on_refusal = handler, on_refusal
         self.limits = limits
         self.memory = MemoryBudget(limits.buffered_bytes)
         self.heads = HeadMemory()

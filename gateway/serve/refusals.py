@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 
 from gateway.errors import RequestError
@@ -21,15 +20,11 @@ _KINDS: Mapping[int, str] = {
 _CHAT = b"/chat/completions"
 
 
-def reply_refusal(responder: Responder, refusal: Refusal) -> None:
+def reply_refusal(responder: Responder, refusal: Refusal, request_id: str) -> None:
     """Answer a request that no handler has seen, or that its handler failed on."""
     wait_s = refusal.retry_after_s
     headers = () if wait_s is None else ((b"retry-after", b"%d" % wait_s),)
     kind = _KINDS.get(refusal.status, "invalid_request_error")
     error = RequestError(refusal.status, kind, refusal.message, headers=headers)
-    refuse(responder, error, f"gw_{uuid.uuid4().hex}", _wire(refusal.target))
-
-
-def _wire(target: bytes) -> Wire:
-    """Return the format spoken at a path, as far as it has arrived."""
-    return Wire.CHAT if target.partition(b"?")[0].endswith(_CHAT) else Wire.MESSAGES
+    wire = Wire.CHAT if refusal.path.endswith(_CHAT) else Wire.MESSAGES
+    refuse(responder, error, request_id, wire)

@@ -11,10 +11,12 @@ import httptools
 
 from gateway.wire.http import UNBOUNDED, Head, Header, Memory, Request
 
-from .framing import Framing, Unacceptable
+from .framing import Framing, Unacceptable, without_authority
 from .head_memory import HeadMemory, Key, cut
 from .limits import Limits
+from .request_line import RequestLine
 
+_VERSIONS = "only HTTP/1.1 and HTTP/1.0 are spoken here"
 _LARGE_BYTES = 1 << 20  # up to here pieces are kept as they came
 
 
@@ -43,14 +45,21 @@ class Refusal:
     """A request that is answered by the framing itself; the connection ends with it.
 
     Attributes:
-        target: As far as it was received; empty when none was.
+        target: As far as it was received, in whichever form; empty when none was.
         retry_after_s: When to try again; None when that would be of no use.
+        received: Event-loop time (seconds) at which its first byte arrived, if it has a target.
     """
 
     status: int
     message: str
     target: bytes = b""
     retry_after_s: int | None = None
+    received: float = 0.0
+
+    @property
+    def path(self) -> bytes:
+        """The target without host and query, as far as it was received."""
+        return without_authority(self.target)[1].partition(b"?")[0]
 
 
 class RequestParser:
@@ -77,6 +86,7 @@ class RequestParser:
         "_large",
         "_length",
         "_limits",
+        "_line",
         "_memory",
         "_moved",
         "_now",
@@ -99,7 +109,7 @@ class RequestParser:
         self.expects_continue = False
         self._limits, self._memory = limits, memory
         self._heads = HeadMemory() if heads is None else heads
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser, self._line = httptools.HttpRequestParser(self), RequestLine()
         self._why: Unacceptable | None = None
         self._now = self._received = 0.0
         self._fed = self._trailer_bytes = self._body_bytes = 0
@@ -141,7 +151,7 @@ class RequestParser:
         self._pieces, self._large = [], bytearray()
         self._counted = False
         self._headers.clear()
-        self.ready.append(Refusal(status, message, self._target, retry_after_s))
+        self.ready.append(Refusal(status, message, self._target, retry_after_s, self._received))
 
     # -- remembered heads
 
@@ -190,6 +200,18 @@ class RequestParser:
     # -- what httptools reads
 
     def _parse(self, data: bytes) -> None:
+        """Have data read in pieces in which no request line begins behind another request."""
+        at = 0
+        while at < len(data) and self.phase is not _DEAD:
+            left = self.body_room - self.body_bytes
+            end = at + left if left else self._line.stretch(data, at)
+            piece, begins = data[at:end], self.phase is _IDLE
+            self._read(piece)
+            if self._line.is_foreign(piece, begins=begins) and self.phase is not _DEAD:
+                self.refuse(505, _VERSIONS)
+            at = end
+
+    def _read(self, data: bytes) -> None:
         self._completed = self._moved = False
         try:
             self._parser.feed_data(data)
@@ -227,7 +249,7 @@ class RequestParser:
         version = parser.get_http_version()
         self._http_1_0 = version == "1.0"
         if version not in ("1.1", "1.0"):
-            self._stop(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
+            self._stop(505, _VERSIONS)
         self._bound_head(sum(map(len, chain.from_iterable(headers))) + 4 * len(headers))
         framing = Framing.of(headers)
         try:

@@ -82,13 +82,12 @@ def per_head(read: Callable[[Head], T]) -> Callable[[Head], T]:
     """Return a pure function of a head, made to find its answer on a head it has seen."""
 
     @wraps(read)
-    def noted(head: Head) -> T:
-        notes = head.notes
+    def noted(head: Head) -> Any:  # Any: a T; its notes are of many types
         try:
-            found: T = notes[read]
+            return head.notes[read]
         except KeyError:
-            found = notes[read] = read(head)
-        return found
+            found = head.notes[read] = read(head)
+            return found
 
     return noted
 

@@ -9,15 +9,22 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gateway import resources
 from gateway.app import Application
 from gateway.config.loading import Settings, load
+from gateway.links import open_links
+from gateway.operator.api import OperatorApi
+from gateway.operator.parts import open_parts
+from gateway.overrides.capabilities import Capabilities
 from gateway.serve.http_server import HttpServer, Limits
+from gateway.service import Service, open_service
 from gateway.wire.workers import ReloadOutcome, WorkerIdentity, WorkerRecord, WorkerState
 from tests.e2e.gateway.reply import Reply, parse
 from tests.e2e.gateway.scripted import Json, Provider, Script, Seen, providing
 
 DEADLINE_S = 90.0  # a slow machine is no fault
 MESSAGES, COUNT, CHAT = "/v1/messages", "/v1/messages/count_tokens", "/v1/chat/completions"
+_LIMITS = Limits()
 KEY = {b"x-api-key": b"sk-ant-client-0123456789"}
 """What a client shows unless a test says otherwise."""
 
@@ -83,6 +90,16 @@ class Gateway:
         ):
             return parse(await reader.read())
 
+    async def send(self, data: bytes) -> Reply:
+        """Return the answer to these very bytes, which ends the connection."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                writer.write(data)
+                return parse(await reader.read())
+        finally:
+            writer.close()
+
     @asynccontextmanager
     async def connect(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[bytes, bytes] = KEY
@@ -130,6 +147,9 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 
 
 # -- opening
+
+Change = Callable[[Service], Service]
+"""Puts something else in the place of a part of the service."""
 
 Providers = Mapping[str, tuple[Mapping[str, Json], Script]]
 
@@ -180,7 +200,9 @@ def before_one(script: Script, *rules: list[str], own: str = "", **entry: Json) 
 
 
 @asynccontextmanager
-async def open_gateway(home: Path, setup: Setup) -> AsyncIterator[Gateway]:
+async def open_gateway(
+    home: Path, setup: Setup, limits: Limits = _LIMITS, change: Change | None = None
+) -> AsyncIterator[Gateway]:
     """Serve a worker's application and the providers of its configuration."""
     async with AsyncExitStack() as stack:
         providers, entries = {}, {}
@@ -191,14 +213,20 @@ async def open_gateway(home: Path, setup: Setup) -> AsyncIterator[Gateway]:
         gateway = {"providers": entries, "routing": setup.routing, "audit": setup.audit}
         document = json.dumps({"llmGateway": gateway})
         write_config(home, {"orchestra-config.json": document, **setup.files})
-        yield await stack.enter_async_context(open_application(home, providers))
+        yield await stack.enter_async_context(open_application(home, providers, limits, change))
 
 
-def run(home: Path, setup: Setup, scenario: Callable[[Gateway], Awaitable[None]]) -> None:
+def run(
+    home: Path,
+    setup: Setup,
+    scenario: Callable[[Gateway], Awaitable[None]],
+    limits: Limits = _LIMITS,
+    change: Change | None = None,
+) -> None:
     """Run what a test does with a gateway in an event loop of its own."""
 
     async def main() -> None:
-        async with open_gateway(home, setup) as gateway:
+        async with open_gateway(home, setup, limits, change) as gateway:
             await scenario(gateway)
 
     asyncio.run(main())
@@ -212,13 +240,27 @@ def write_config(home: Path, files: Mapping[str, str]) -> None:
 
 @asynccontextmanager
 async def open_application(
-    home: Path, providers: Mapping[str, Provider] | None = None
+    home: Path,
+    providers: Mapping[str, Provider] | None = None,
+    limits: Limits = _LIMITS,
+    change: Change | None = None,
 ) -> AsyncIterator[Gateway]:
-    """Serve the application that the files in `config` describe."""
+    """Serve the application that the files in `config` describe.
+
+    Args:
+        change: Takes the service in place of which its result is used; None for none.
+    """
     settings, supervisor = load(home / "config", home), Supervisor()
     identity = WorkerIdentity(0, 1, "boot", "127.0.0.1:0")
-    app = await Application.open(settings, identity, supervisor)
-    server = HttpServer(app.handle, Limits())
+    if change is None:
+        app = await Application.open(settings, identity, supervisor)
+    else:
+        known = Capabilities.parse(resources.capabilities(), settings.capabilities)
+        links = open_links(settings.providers, {}, capabilities=known)
+        parts = open_parts(settings, identity, supervisor, links, known)
+        service = change(open_service(settings, parts))
+        app = Application(service, OperatorApi(parts), parts)
+    server = HttpServer(app.handle, limits, app.refused)
     listener = await asyncio.get_running_loop().create_server(server.protocol, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
     try:

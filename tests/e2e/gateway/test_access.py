@@ -1,4 +1,4 @@
-"""With whose keys a real worker's application asks its provider, and who may see its dashboard."""
+"""With whose keys a real worker's application asks its provider, and who may use or see it."""
 
 from __future__ import annotations
 
@@ -165,3 +165,89 @@ def test_on_loopback_nobody_is_asked_for_a_password(tmp_path: Path) -> None:
         assert reply.status == 200
 
     run(tmp_path, before_one(answering(SAID), own=CLIENT, apiKeyRef="env:OWN_KEY"), scenario)
+
+
+LOCAL = {b"host": b"127.0.0.1:3000"}
+EVIL = {b"host": b"127.0.0.1:3000", b"origin": b"https://evil.example"}
+FETCHED = {b"sec-fetch-site": b"cross-site", b"sec-fetch-mode": b"no-cors"}
+REBOUND = {b"host": b"evil.example:3000", b"origin": b"http://evil.example:3000"}
+CONTAINER = {b"host": b"host.docker.internal:3000"}
+PROXIED = {b"host": b"llm.example.com"}
+
+
+@pytest.mark.parametrize("path", [MESSAGES, COUNT, CHAT])
+@pytest.mark.parametrize(
+    ("headers", "allowed"),
+    [
+        (LOCAL, True),
+        (CONTAINER, True),
+        (PROXIED, True),
+        (EVIL | KEY, True),
+        (EVIL, False),
+        (EVIL | {b"content-type": b"text/plain"} | FETCHED, False),
+        (EVIL | basic(ADMIN), False),
+        (LOCAL | FETCHED, False),
+        (REBOUND, False),
+        (REBOUND | KEY, False),
+        (REBOUND | {b"authorization": b"Bearer any"}, False),
+    ],
+)
+def test_page_of_another_site_spends_nothing_and_is_recorded(
+    tmp_path: Path, path: str, headers: dict[bytes, bytes], allowed: bool
+) -> None:
+    async def scenario(gateway: Gateway) -> None:
+        for _ in range(2):  # a head that is known is refused again
+            reply = await gateway.post(asking(), path, headers)
+            assert reply.status in ((200, 502) if allowed else (403,)), reply.body
+            assert b"access-control-allow-origin" not in reply.headers
+        assert len(gateway.provider.seen) == (2 if allowed else 0)
+        entries = await gateway.audit(2)
+        assert entries[1]["request_id"] == reply.request_id
+        if not allowed:
+            told = reply.json()["error"]
+            assert told["code" if path == CHAT else "type"] == "permission_error"
+            assert [(one["status"], one["success"]) for one in entries] == [(403, False)] * 2
+            assert entries[1]["error_message"] == told["message"]
+
+    run(tmp_path, before_one(answering(SAID), apiKeyRef="env:OWN_KEY"), scenario)
+
+
+@pytest.mark.parametrize(
+    ("headers", "own_key", "allowed"),
+    [
+        (LOCAL, True, True),
+        (CONTAINER, True, True),
+        (PROXIED, True, False),
+        (PROXIED | KEY, True, False),
+        (PROXIED | KEY, False, True),  # nobody else's key pays
+        (EVIL, True, False),
+        (EVIL | KEY, True, True),
+        (LOCAL | FETCHED, True, False),
+        (REBOUND | KEY, True, False),
+        (REBOUND | KEY, False, False),
+    ],
+)
+def test_page_of_another_site_reads_no_list_of_models(
+    tmp_path: Path, headers: dict[bytes, bytes], own_key: bool, allowed: bool
+) -> None:
+    async def scenario(gateway: Gateway) -> None:
+        reply = await gateway.call("GET", "/v1/models?limit=5", headers=headers)
+        assert reply.status == (200 if allowed else 403)
+        assert len(gateway.provider.seen) == int(allowed)
+
+    entry = {"apiKeyRef": "env:OWN_KEY"} if own_key else {}
+    run(tmp_path, before_one(answering(SAID), **entry), scenario)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_configured_name_and_client_tokens_open_the_door(tmp_path: Path, method: str) -> None:
+    async def scenario(gateway: Gateway) -> None:
+        path = MESSAGES if method == "POST" else "/v1/models"
+        content = json.dumps(asking()).encode() if method == "POST" else b""
+        shown = PROXIED | {b"origin": b"https://llm.example.com", b"x-api-key": TOKEN}
+        assert (await gateway.call(method, path, content, shown)).status == 200
+
+    named = '[server]\nnames = ["LLM.example.com"]\n'
+    for number, own in enumerate((named, CLIENT)):
+        setup = before_one(answering(SAID), own=own, apiKeyRef="env:OWN_KEY")
+        run(tmp_path / str(number), setup, scenario)

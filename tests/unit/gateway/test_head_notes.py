@@ -104,6 +104,17 @@ def test_sender_of_a_known_head_is_who_these_clients_say() -> None:
     assert one.authenticate(head.headers) == "ann"
 
 
+def test_page_of_another_site_is_refused_each_time_unless_there_are_clients() -> None:
+    headers = ((b"host", b"localhost"), (b"origin", b"https://evil.example"))
+    head, shows_token = request(headers).head, request((*headers, (b"x-api-key", b"t"))).head
+    nobody = clients()
+    for _ in range(2):
+        with pytest.raises(RequestError) as caught:
+            nobody.sender(head)
+        assert caught.value.status == 403
+    assert clients(ann=b"t").sender(shows_token) == "ann"
+
+
 def test_refused_head_is_refused_each_time() -> None:
     head = request(((b"x-api-key", b"wrong"),)).head
     for _ in range(2):

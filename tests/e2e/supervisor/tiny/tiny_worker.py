@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gateway import worker
 from gateway.config.loading import Settings
+from gateway.serve.request_parser import Refusal
 from gateway.wire.http import Request, Responder
 from gateway.wire.workers import WorkerDirectory, WorkerIdentity
 
@@ -36,6 +37,9 @@ class Tiny:
             case _:
                 who = {"pid": os.getpid(), "generation": self._identity.generation}
                 responder.reply(200, json.dumps({**who, "bytes": len(request.body)}).encode())
+
+    def refused(self, refusal: Refusal, request_id: str) -> None:
+        """Keep no record."""
 
     async def longest_stream_s(self) -> None:
         """Know nothing of streams before."""

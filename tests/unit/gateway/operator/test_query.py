@@ -1,4 +1,4 @@
-"""Who may call the operator API, by Host, Origin and what browsers tell; the times it takes."""
+"""The times that the operator API takes."""
 
 from __future__ import annotations
 
@@ -7,56 +7,7 @@ from datetime import datetime
 import pytest
 
 from gateway.errors import RequestError
-from gateway.operator.query import micros, require_local
-from gateway.wire.http import Head, Header, Request
-
-
-def header(name: str, value: str) -> Header:
-    return name.encode(), value.encode()
-
-
-@pytest.mark.parametrize(
-    ("headers", "allowed"),
-    [
-        ({}, True),
-        ({"host": "127.0.0.1:3000"}, True),
-        ({"host": "localhost"}, True),
-        ({"host": "LOCALHOST:3000"}, True),
-        ({"host": "[::1]:3000"}, True),
-        ({"host": "10.1.2.3:3000"}, True),
-        ({"host": "gateway.internal:3000"}, True),
-        ({"host": "Gateway.Example.com"}, True),
-        ({"host": "evil.example"}, False),
-        ({"host": "127.0.0.1.evil.example"}, False),
-        ({"host": "evil.example@127.0.0.1"}, False),
-        ({"host": "127.0.0.1@evil.example"}, False),
-        ({"host": "[::1"}, False),
-        ({"host": ":3000"}, False),
-        ({"host": "localhost:3000", "origin": "http://localhost:3000"}, True),
-        ({"host": "localhost:3000", "origin": "HTTP://LOCALHOST:3000"}, True),
-        ({"host": "localhost:3000", "origin": "https://localhost:3000"}, True),
-        ({"host": "localhost:3000", "origin": "http://localhost:8080"}, False),
-        ({"host": "localhost:3000", "origin": "http://127.0.0.1:3000"}, False),
-        ({"host": "localhost:3000", "origin": "https://evil.example"}, False),
-        ({"host": "localhost:3000", "origin": "null"}, False),
-        ({"host": "localhost:3000", "origin": ""}, False),
-        ({"origin": "http://localhost"}, False),
-        ({"host": "localhost", "sec-fetch-site": "same-origin"}, True),
-        ({"host": "localhost", "sec-fetch-site": "none", "sec-fetch-mode": "navigate"}, True),
-        ({"host": "localhost", "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}, True),
-        ({"host": "localhost", "sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}, False),
-        ({"host": "localhost", "sec-fetch-site": "same-site"}, False),
-    ],
-)
-def test_foreign_callers_are_refused(headers: dict[str, str], allowed: bool) -> None:
-    pairs = tuple(header(*pair) for pair in headers.items())
-    request = Request(Head(b"GET", b"/gateway/audit", pairs), b"", 0.0)
-    if allowed:
-        require_local(request, {"gateway.internal", "gateway.example.com"})
-        return
-    with pytest.raises(RequestError) as caught:
-        require_local(request, {"gateway.internal", "gateway.example.com"})
-    assert caught.value.status == 403
+from gateway.operator.query import micros
 
 
 @pytest.mark.parametrize(

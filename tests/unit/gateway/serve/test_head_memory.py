@@ -170,7 +170,7 @@ def test_body_of_a_known_head_is_announced_and_can_be_given_up() -> None:
     assert (parser.phase, parser.body_bytes, parser.body_room) == (Phase.BODY, 6, 10)
     parser.refuse(408, "too slow")
     parser.feed(b"6789" + sent(b"next"), 2.0)
-    assert list(parser.ready) == [Refusal(408, "too slow", b"/v1/messages?beta=true")]
+    assert list(parser.ready) == [Refusal(408, "too slow", b"/v1/messages?beta=true", None, 1.0)]
     assert (parser.phase, parser.body_bytes) == (Phase.DEAD, 0)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from gateway.serve.head_memory import HeadMemory
@@ -26,6 +28,8 @@ GOOD = {
         b"hello",
     ),
     "absolute form": (b"GET http://A/p?q HTTP/1.1\r\n" + HOST + b"\r\n", b"/p?q", b""),
+    "absolute form, no path": (b"GET HTTP://a HTTP/1.1\r\n" + HOST + b"\r\n", b"/", b""),
+    "absolute form, query": (b"GET http://a?q/r HTTP/1.1\r\n" + HOST + b"\r\n", b"/?q/r", b""),
 }
 
 REFUSED = {
@@ -33,9 +37,16 @@ REFUSED = {
     "no host": (b"GET / HTTP/1.1\r\n\r\n", 400),
     "two hosts": (b"GET / HTTP/1.1\r\n" + HOST + HOST + b"\r\n", 400),
     "host differs": (b"GET http://b/ HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "host differs, query": (b"GET http://b?a/ HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "fragment of a host": (b"GET http://a#b HTTP/1.1\r\n" + HOST + b"\r\n", 400),
     "target is no path": (b"OPTIONS * HTTP/1.1\r\n" + HOST + b"\r\n", 400),
     "fragment": (b"GET /a#b HTTP/1.1\r\n" + HOST + b"\r\n", 400),
     "http/2": (b"GET / HTTP/2.0\r\n" + HOST + b"\r\n", 505),
+    "rtsp": (b"GET / RTSP/1.0\r\n" + HOST + b"\r\n", 505),
+    "rtsp/1.1": (b"POST / RTSP/1.1\r\n" + HOST + b"Content-Length: 0\r\n\r\n", 505),
+    "rtsp's own method": (b"\r\nDESCRIBE /RTSP/ RTSP/1.0\r\n" + HOST + b"\r\n", 505),
+    "ice": (b"SOURCE /  ICE/1.0\r\n" + HOST + b"\r\n", 505),
+    "http/0.9": (b"GET /\r\n" + HOST + b"\r\n", 505),
     "connect": (b"CONNECT a:1 HTTP/1.1\r\n" + HOST + b"\r\n", 501),
     "upgrade with body": (
         b"POST / HTTP/1.1\r\n" + HOST + b"Connection: upgrade\r\nUpgrade: h2c\r\n"
@@ -213,3 +224,70 @@ def test_expectation_is_open_until_the_first_body_byte(expect: bytes, *, expecte
     assert parser.expects_continue is expected
     parser.feed(b"a", 1.0)
     assert not parser.expects_continue
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        (b"", b""),
+        (b"/v1/mess", b"/v1/mess"),
+        (b"/v1/messages?a/b", b"/v1/messages"),
+        (b"http://a/v1/messages?a=b", b"/v1/messages"),
+        (b"HTTP://a", b"/"),
+        (b"http://a?b", b"/"),
+        (b"http:/", b"http:/"),
+        (b"*", b"*"),
+    ],
+)
+def test_refusal_names_the_path_as_far_as_it_has_arrived(target: bytes, path: bytes) -> None:
+    assert Refusal(400, "any", target).path == path
+
+
+# What else a line may say, and what stands before it on the connection.
+RTSP = b"GET / RTSP/1.0\r\n" + HOST + b"\r\n"
+MENTIONING = {
+    "target": b"GET /RTSP/1.0?ICE/ HTTP/1.1\r\n" + HOST + b"\r\n",
+    "header": b"GET / HTTP/1.1\r\n" + HOST + b"X: GET / RTSP/1.0\r\n\r\n",
+    "body": b"POST / HTTP/1.1\r\n"
+    + HOST
+    + b"Content-Length: %d\r\n\r\n" % len(RTSP[:40])
+    + RTSP[:40],
+    "body without a line break": b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\n\r\nRTSP/",
+    "chunks": b"POST / HTTP/1.1\r\n"
+    + HOST
+    + b"Transfer-Encoding: chunked\r\n\r\n10\r\nGET / RTSP/1.0\r\n\r\n2\r\n\r\n\r\n0\r\n\r\n",
+    "trailer": b"POST / HTTP/1.1\r\n"
+    + HOST
+    + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: / RTSP/1.0\r\n\r\n",
+    "lines before": b"\r\n\r\nGET / HTTP/1.1\r\n" + HOST + b"X: ICE/\r\n\r\n",
+}
+
+
+def cuts(data: bytes) -> Iterator[tuple[bytes, ...]]:
+    """Yield data whole, in single bytes, and cut at every place."""
+    yield (data,)
+    yield tuple(data[at : at + 1] for at in range(len(data)))
+    yield from ((data[:at], data[at:]) for at in range(1, len(data)))
+
+
+@pytest.mark.parametrize("name", MENTIONING)
+def test_only_a_request_line_says_which_protocol_is_spoken(name: str) -> None:
+    for pieces in cuts(MENTIONING[name] * 2 + RTSP + MENTIONING[name]):
+        parser = RequestParser(LIMITS)
+        for piece in pieces:
+            parser.feed(piece, 0.0)
+        *good, refusal = parser.ready
+        assert [type(one) for one in good] == [Inbound, Inbound], pieces
+        assert isinstance(refusal, Refusal), pieces
+        assert refusal.status == 505
+
+
+def test_body_that_is_full_of_other_protocols_is_read_whole() -> None:
+    body = b" ICE/\nGET / RTSP/1.0\r\n\r\n" * 2000
+    parser = RequestParser(Limits(body_bytes=len(body)))
+    head = b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % len(body)
+    parser.feed(head + body + b"\r\n0\r\n\r\n" + RTSP, 0.0)
+    inbound, refusal = parser.ready
+    assert isinstance(inbound, Inbound)
+    assert inbound.body == body
+    assert isinstance(refusal, Refusal)

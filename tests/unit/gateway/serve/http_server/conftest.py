@@ -12,6 +12,7 @@ from typing import Protocol
 
 import pytest
 
+from gateway.serve.connection import OnRefusal
 from gateway.serve.http_server import HttpServer, Limits
 from gateway.wire.http import Handler, Request, Responder
 
@@ -88,7 +89,10 @@ class Serving(Protocol):
     """Serve a handler, by default `echo`, for the time of the block."""
 
     def __call__(
-        self, handler: Handler | None = None, limits: Limits | None = None
+        self,
+        handler: Handler | None = None,
+        limits: Limits | None = None,
+        on_refusal: OnRefusal = lambda *_: None,
     ) -> AbstractAsyncContextManager[tuple[HttpServer, Clients]]: ...
 
 
@@ -96,9 +100,12 @@ class Serving(Protocol):
 def serving(echo: Handler) -> Serving:
     @asynccontextmanager
     async def open_server(
-        handler: Handler | None = None, limits: Limits | None = None
+        handler: Handler | None = None,
+        limits: Limits | None = None,
+        on_refusal: OnRefusal = lambda *_: None,
     ) -> AsyncIterator[tuple[HttpServer, Clients]]:
-        server = HttpServer(handler or echo, replace(limits or Limits(), sweep_s=0.05))
+        limits = replace(limits or Limits(), sweep_s=0.05)
+        server = HttpServer(handler or echo, limits, on_refusal)
         loop = asyncio.get_running_loop()
         listener = await loop.create_server(server.protocol, "127.0.0.1", 0)
         clients = Clients(listener.sockets[0].getsockname()[1])

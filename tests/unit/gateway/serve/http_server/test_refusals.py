@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,10 @@ import pytest
 import uvloop
 
 from gateway.serve.http_server import Limits
+from gateway.serve.request_parser import Refusal
 
 if TYPE_CHECKING:
-    from tests.unit.gateway.serve.http_server.conftest import Serving
+    from tests.unit.gateway.serve.http_server.conftest import Clients, Serving, Until
 
 HOST = b"Host: a\r\n"
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -95,5 +97,85 @@ def test_refusal_is_in_the_callers_format(
             assert int(head.split()[1]) == status
             assert document.get("type") == (None if member else "error")
             assert (member or "type") in document["error"]
+
+    uvloop.run(test())
+
+
+class Clerk:
+    """Notes what was refused, and lets the answer wait until it is told."""
+
+    def __init__(self) -> None:
+        self.noted: list[tuple[Refusal, str]] = []
+        self.done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def __call__(self, refusal: Refusal, request_id: str) -> asyncio.Future[bool]:
+        self.noted.append((refusal, request_id))
+        return self.done
+
+
+LARGE = b"POST /v1/messages?a=b HTTP/1.1\r\n" + HOST + b"Content-Length: 11\r\n\r\n"
+
+
+def test_refusal_is_noted_once_by_the_name_it_is_answered_with(
+    serving: Serving, until: Until
+) -> None:
+    async def test() -> None:
+        clerk = Clerk()
+        async with serving(None, Limits(body_bytes=10), clerk) as (server, clients):
+            client = await clients.connect()
+            client.writer.write(LARGE)
+            await until(lambda: bool(clerk.noted))
+            client.writer.write(GET * 1000)  # what comes behind it is not looked at
+            async with asyncio.timeout(5):
+                clerk.done.set_result(True)
+                status, headers, _ = await client.answer()
+            ((refusal, name),) = clerk.noted
+            assert (status, headers["x-gateway-request-id"]) == (413, name)
+            assert (refusal.status, refusal.path) == (413, b"/v1/messages")
+            assert await client.rest() == b""
+            assert (server.requests, server.refusals) == (0, 1)
+
+    uvloop.run(test())
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_connection_whose_refusal_is_being_noted_may_be_cut(
+    serving: Serving, until: Until, leaves: bool
+) -> None:
+    async def test() -> None:
+        clerk = Clerk()
+        async with serving(None, Limits(body_bytes=10), clerk) as (server, clients):
+            client = await clients.connect()
+            client.writer.write(LARGE)
+            await until(lambda: bool(clerk.noted))
+            if leaves:
+                await client.close()
+            else:
+                server.abort()
+            await until(lambda: server.open_connections == 0)
+            clerk.done.set_result(False)
+            await the_server_goes_on(clients)
+
+    uvloop.run(test())
+
+
+async def the_server_goes_on(clients: Clients) -> None:
+    client = await clients.connect()
+    assert (await client.ask(GET))[0] == 200
+
+
+def test_drain_waits_for_the_answer_of_a_refusal(serving: Serving, until: Until) -> None:
+    async def test() -> None:
+        clerk = Clerk()
+        async with serving(None, Limits(body_bytes=10), clerk) as (server, clients):
+            client = await clients.connect()
+            client.writer.write(LARGE)
+            await until(lambda: bool(clerk.noted))
+            draining = asyncio.create_task(server.drain(0, 5))
+            await asyncio.sleep(0)
+            clerk.done.set_result(True)
+            assert (await client.answer())[0] == 413
+            await client.close()
+            assert await draining
 
     uvloop.run(test())
