@@ -112,8 +112,9 @@ class Sums:
             self.limits_unknown += not decision.limits_known
         if recorded.usage is not None:
             minute = recorded.at_us // _MINUTE_US
-            self._peaks[decision.provider, decision.model].add(minute, recorded.usage)
-            self._bill(recorded, recorded.usage, decision)
+            usage = _under(recorded, recorded.usage, decision)
+            self._peaks[decision.provider, decision.model].add(minute, usage)
+            self._bill(recorded, usage, decision)
 
     @property
     def peaks(self) -> Mapping[Target, Load]:
@@ -138,26 +139,31 @@ class Sums:
         if recorded.subscription:
             self.subscription += 1
             return
-        then = recorded.cost_pico
-        if decision.model != recorded.model:
-            if decision.switched:
-                usage = _written_again(usage)
-            then = self.pricing.cost(usage, decision.model)
-            if then is None:
-                then = self.pricing.cost(usage, decision.chosen)
-        if recorded.cost_pico is None or then is None:
+        now, then = recorded.cost_pico, self._then(recorded, usage, decision)
+        if now is None or then is None:
             return
         self.priced += 1
-        self.now_pico += recorded.cost_pico
+        self.now_pico += now
         self.then_pico += then
-        self._changes[recorded.session_id or recorded.request_id] += then - recorded.cost_pico
+        self._changes[recorded.session_id or recorded.request_id] += then - now
+
+    def _then(self, recorded: Recorded, usage: Usage, decision: Decision) -> int | None:
+        """Return what a request would have cost, picodollars; None when that cannot be told."""
+        if decision.model == recorded.model:
+            return recorded.cost_pico
+        if not recorded.whole:
+            return None
+        then = self.pricing.cost(usage, decision.model)
+        # A provider may call the model by a name of its own that nobody priced.
+        return then if then is not None else self.pricing.cost(usage, decision.chosen)
 
 
 def switching_cost(turns: Iterable[Turn], pricing: Pricing, now_us: int) -> tuple[int, int]:
     """Return how many live conversations would change their model, and what that costs at once.
 
     Picodollars: what is in the prompt cache of the model a conversation runs on is written for the
-    new one instead of being read. Nothing where the cache has run out by now.
+    new one instead of being read. Nothing where the cache has run out by now, where a subscription
+    pays, or where a price is unknown.
     """
     switched = cost = 0
     for turn in turns:
@@ -165,12 +171,13 @@ def switching_cost(turns: Iterable[Turn], pricing: Pricing, now_us: int) -> tupl
         if turn.chosen == recorded.chosen or recorded.chosen is None:
             continue
         switched += 1
-        usage = recorded.usage
-        now, then = pricing.price(recorded.chosen), pricing.price(turn.chosen)
-        if usage is None or now is None or then is None or not _cached(recorded, usage, now_us):
+        if recorded.usage is None or recorded.subscription or not _cached(recorded, now_us):
             continue
-        prefix = usage.cache_write_tokens + usage.cache_read_tokens
-        cost += prefix * (then.cache_write_5m - now.cache_read)
+        prefix = replace(recorded.usage, input_tokens=0, output_tokens=0)
+        written = pricing.cost(_written_again(prefix, hour=recorded.hour), turn.chosen)
+        read = pricing.cost(_read_again(prefix), recorded.chosen)
+        if written is not None and read is not None:
+            cost += written - read
     return switched, cost
 
 
@@ -189,12 +196,31 @@ def student_t(p: float, freedom: int) -> float:
     return math.fsum(term / freedom**power for power, term in enumerate(terms))
 
 
-def _cached(recorded: Recorded, usage: Usage, now_us: int) -> bool:
-    ttl_us = TTL_1H_US if usage.cache_write_1h_tokens else TTL_5M_US
-    return now_us < recorded.at_us + ttl_us
+def _under(recorded: Recorded, usage: Usage, decision: Decision) -> Usage:
+    """Return the usage of a request as it would have been."""
+    if decision.switched and decision.model != recorded.model:
+        return _written_again(usage, hour=recorded.hour)
+    return usage
 
 
-def _written_again(usage: Usage) -> Usage:
-    """Return the usage of a turn that finds nothing in the prompt cache of a new model."""
-    written = usage.cache_write_5m_tokens + usage.cache_read_tokens
+def _cached(recorded: Recorded, now_us: int) -> bool:
+    return now_us < recorded.at_us + (TTL_1H_US if recorded.hour else TTL_5M_US)
+
+
+def _written_again(usage: Usage, *, hour: bool) -> Usage:
+    """Return the usage of a turn that finds nothing in the prompt cache of a new model.
+
+    Args:
+        hour: Whether what it would have read lives for an hour, and so is written for one.
+    """
+    read = usage.cache_read_tokens
+    if hour:
+        written = usage.cache_write_1h_tokens + read
+        return replace(usage, cache_write_1h_tokens=written, cache_read_tokens=0)
+    written = usage.cache_write_5m_tokens + read
     return replace(usage, cache_write_5m_tokens=written, cache_read_tokens=0)
+
+
+def _read_again(prefix: Usage) -> Usage:
+    """Return the usage of a turn that finds all of a prefix in the cache."""
+    return Usage(cache_read_tokens=prefix.prompt_tokens(), terms=prefix.terms)

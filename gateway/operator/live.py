@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 
 import apsw
 
@@ -22,8 +23,8 @@ TICK_S = 1.0
 ANALYTICS_TICKS = 5
 KEEP_ALIVE_TICKS = 30
 MAX_LISTENERS = 64
-
-_BEYOND_ALL = 2**62  # a look from here finds nothing but where the ledger ends
+TICK_READS = 10
+"""So often are events read in a tick; what is left then comes with the next."""
 
 
 class LiveStream:
@@ -85,9 +86,12 @@ class LiveStream:
 
     async def _tick(self, tick: int, last: int) -> int:
         try:
-            last, found = await self._ledger.read(lambda db: entries.events_after(db, last))
-            for name, document in found:
-                self._send(event(name, document))
+            for _ in range(TICK_READS):
+                last, found = await self._ledger.read(partial(entries.events_after, last=last))
+                for name, document in found:
+                    self._send(event(name, document))
+                if len(found) < entries.EVENT_ROWS:
+                    break
             if tick % ANALYTICS_TICKS == 0:
                 self._send(await self._ledger.read(self._analytics))
         except apsw.Error as error:
@@ -105,8 +109,7 @@ class LiveStream:
             return
 
     def _opening(self, connection: apsw.Connection) -> tuple[int, bytes]:
-        newest, _ = entries.events_after(connection, _BEYOND_ALL)
-        return newest, self._analytics(connection)
+        return entries.newest(connection), self._analytics(connection)
 
     def _analytics(self, connection: apsw.Connection) -> bytes:
         document = {

@@ -1,102 +1,39 @@
-"""Describe the operator API as an OpenAPI document, from the schemas of its answers. Pure."""
+"""Describe what the gateway serves as an OpenAPI document, from schemas and types. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
+
+from gateway.operator.operations import (
+    CLIENT,
+    HEADERS,
+    JSON,
+    OPERATIONS,
+    REQUEST_ID,
+    Operation,
+    Parameter,
+)
 
 Document = dict[str, Any]  # Any: JSON
 
+_SECURITY: Mapping[str, Mapping[str, str]] = {
+    "admin": {"type": "http", "scheme": "bearer", "description": "The operator's admin token."},
+    "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+    "bearer": {"type": "http", "scheme": "bearer"},
+}
+_CLIENTS: list[Document] = [{"key": []}, {"bearer": []}]
+"""A client's token or, without any configured, what its provider takes."""
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One value of a query; `schema` is a JSON Schema."""
-
-    name: str
-    text: str
-    schema: Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One method at one path.
-
-    Attributes:
-        schema: Name of the answer's schema; None when the answer is no JSON.
-        media: Content types of the answer.
-        admin: Whether the admin token is needed.
-        unavailable: Whether the same answer is given with status 503, too.
-    """
-
-    method: str
-    path: str
-    text: str
-    schema: str | None = None
-    media: tuple[str, ...] = ("application/json",)
-    admin: bool = False
-    unavailable: bool = False
-    parameters: tuple[Parameter, ...] = ()
-
-
-_FLAG: Mapping[str, object] = {"type": "boolean"}
-_TEXT: Mapping[str, object] = {"type": "string"}
-_TIME: Mapping[str, object] = {"type": "string", "format": "date-time"}
-_COUNT: Mapping[str, object] = {"type": "integer", "minimum": 0}
-
-_METRICS = (
-    *(
-        Parameter(f"include_{name}", f"Whether to return by_{name}.", {**_FLAG, "default": default})
-        for name, default in (("agent", True), ("provider", True), ("model", True))
-    ),
-    Parameter("include_project", "Whether to return by_project.", {**_FLAG, "default": False}),
-    Parameter("recent_limit", "How many of the latest requests.", {**_COUNT, "default": 20}),
-)
-_AUDIT = (
-    Parameter("start_time", "Earliest arrival.", _TIME),
-    Parameter("end_time", "Latest arrival.", _TIME),
-    *(
-        Parameter(name, "Only this one.", _TEXT)
-        for name in ("agent_type", "provider", "project_id", "request_id")
-    ),
-    Parameter("success", "Only successes, or only failures.", _FLAG),
-    Parameter("limit", "How many, at most 1000.", {**_COUNT, "default": 100}),
-    Parameter("offset", "How many to leave out.", {**_COUNT, "default": 0}),
-    Parameter("include_bodies", "Bodies, too; needs the admin token.", {**_FLAG, "default": False}),
-)
-
-OPERATIONS: tuple[Operation, ...] = (
-    Operation("get", "/", "The dashboard.", media=("text/html",)),
-    Operation("get", "/health", "Whether a worker lives.", "health", unavailable=True),
-    Operation("get", "/ready", "Whether it takes requests.", "ready", unavailable=True),
-    Operation("get", "/gateway/workers", "Every live worker.", "workers"),
-    Operation("get", "/gateway/health", "Providers and ledger.", "gateway-health"),
-    Operation(
-        "get", "/gateway/metrics", "Sums of all requests.", "gateway-metrics", parameters=_METRICS
-    ),
-    Operation("post", "/gateway/metrics/reset", "Count from now.", "metrics-reset", admin=True),
-    Operation("get", "/gateway/providers", "The providers.", "providers"),
-    Operation("get", "/gateway/audit", "Recorded requests.", "audit", parameters=_AUDIT),
-    Operation("get", "/api/overrides/stats", "What overrides did.", "overrides"),
-    Operation("get", "/api/cache/stats", "What the response caches did.", "cache"),
-    Operation("get", "/api/machine/stats", "Sums for charts.", "machine"),
-    Operation("get", "/api/project/stats", "Sums and trends.", "project"),
-    Operation("get", "/api/stream", "Figures and events, live.", media=("text/event-stream",)),
-    Operation(
-        "get",
-        "/metrics",
-        "Metrics for Prometheus.",
-        media=("text/plain", "application/openmetrics-text"),
-    ),
-    Operation("get", "/openapi.json", "This document.", media=("application/json",)),
-    Operation("post", "/gateway/what-if", "What other rules would do.", "what-if", admin=True),
-    Operation("post", "/api/shutdown", "Drain, then end.", "shutdown", admin=True),
-)
+_OF_FILES = frozenset({"$id", "$schema"})
 
 
 def schema_names() -> Iterable[str]:
-    """Return the names of all answers' schemas, that of errors last."""
-    return (*(one.schema for one in OPERATIONS if one.schema is not None), "error")
+    """Return the names of all answers' schemas, those of errors last."""
+    answers = (one.schema for one in OPERATIONS if one.schema is not None)
+    return (*answers, *dict.fromkeys(one.error for one in OPERATIONS))
 
 
 def document(schemas: Mapping[str, Mapping[str, object]], version: str) -> Document:
@@ -111,30 +48,110 @@ def document(schemas: Mapping[str, Mapping[str, object]], version: str) -> Docum
         paths.setdefault(operation.path, {})[operation.method] = _operation(operation)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Operator API of the gateway", "version": version},
+        "info": {"title": "API of the gateway", "version": version},
         "paths": paths,
         "components": {
-            "schemas": dict(schemas),
-            "securitySchemes": {"admin": {"type": "http", "scheme": "bearer"}},
+            "schemas": {name: _part(row, name) for name, row in schemas.items()} | _questions(),
+            "headers": {name: _header(name) for name in HEADERS},
+            "securitySchemes": dict(_SECURITY),
         },
     }
 
 
+def _part(found: Any, name: str) -> Any:  # Any: JSON
+    """Return a schema as a part of the document: what it refers to stands there, not in files.
+
+    Args:
+        name: The schema's own.
+    """
+    if isinstance(found, list):
+        return [_part(one, name) for one in found]
+    if not isinstance(found, dict):
+        return found
+    kept = {key: _part(value, name) for key, value in found.items() if key not in _OF_FILES}
+    if "$ref" in kept:
+        file, _, place = kept["$ref"].partition("#")
+        kept["$ref"] = _reference(file.removesuffix(".schema.json") or name) + place
+    return kept
+
+
+def _questions() -> Document:
+    """Return the schemas of all questions, and of what is in them, by the names of their types."""
+    asked = [one.question for one in OPERATIONS if one.question is not None]
+    _, found = msgspec.json.schema_components(asked, ref_template=_reference("{name}"))
+    return found
+
+
+def _header(name: str) -> Document:
+    always = name == REQUEST_ID
+    return {"description": HEADERS[name], "required": always, "schema": {"type": "string"}}
+
+
 def _operation(operation: Operation) -> Document:
-    reference = {"$ref": f"#/components/schemas/{operation.schema}"}
-    schema = {} if operation.schema is None else {"schema": reference}
-    content = dict.fromkeys(operation.media, schema)
-    responses: Document = {"200": {"description": operation.text, "content": content}}
+    carried = (REQUEST_ID, *operation.headers)
+    headers = {name: {"$ref": f"#/components/headers/{name}"} for name in carried}
+    content = {media: _answer(operation, media) for media in operation.media}
+    answer = {"description": operation.text, "headers": headers, "content": content}
+    responses: Document = {"200": answer}
     if operation.unavailable:
-        responses["503"] = {"description": "It does not.", "content": content}
-    error = {"application/json": {"schema": {"$ref": "#/components/schemas/error"}}}
-    responses["default"] = {"description": "The request was not answered.", "content": error}
+        responses["503"] = {**answer, "description": "It does not."}
+    responses["default"] = {
+        "description": "The request was not answered.",
+        "headers": {REQUEST_ID: headers[REQUEST_ID]},
+        "content": {JSON: {"schema": _error(operation)}},
+    }
     found: Document = {"summary": operation.text, "responses": responses}
     if operation.parameters:
-        found["parameters"] = [
-            {"name": one.name, "in": "query", "description": one.text, "schema": dict(one.schema)}
-            for one in operation.parameters
-        ]
+        found["parameters"] = [_parameter(one) for one in operation.parameters]
+    body = _question(operation)
+    if body is not None:
+        required = operation.question is None  # the fields of ours may all be left out
+        found["requestBody"] = {"required": required, "content": {JSON: {"schema": body}}}
     if operation.admin:
         found["security"] = [{"admin": []}]
+    elif operation in CLIENT:
+        found["security"] = _CLIENTS
     return found
+
+
+def _answer(operation: Operation, media: str) -> Document:
+    if operation.vendor is not None:
+        return {"schema": _described("object" if media == JSON else "string", operation.vendor)}
+    if operation.schema is not None:
+        return {"schema": {"$ref": _reference(operation.schema)}}
+    return {}
+
+
+def _question(operation: Operation) -> Document | None:
+    if operation.question is not None:
+        return {"$ref": _reference(operation.question.__name__)}
+    if operation.vendor is not None and operation.method == "post":
+        return _described("object", operation.vendor)
+    return None
+
+
+def _error(operation: Operation) -> Document:
+    own = {"$ref": _reference(operation.error)}
+    if operation.vendor is None:
+        return own
+    passed_on = _described("object", operation.vendor)
+    return {"anyOf": [own, {**passed_on, "description": "A provider's own, passed on as it is."}]}
+
+
+def _parameter(parameter: Parameter) -> Document:
+    return {
+        "name": parameter.name,
+        "in": parameter.place,
+        "required": parameter.place == "path",
+        "description": parameter.text,
+        "schema": dict(parameter.schema),
+    }
+
+
+def _described(kind: str, vendor: str) -> Document:
+    """Return the schema of what a vendor describes."""
+    return {"type": kind, "externalDocs": {"url": vendor}}
+
+
+def _reference(name: str) -> str:
+    return f"#/components/schemas/{name}"

@@ -55,8 +55,9 @@ class Query:
         if text is None:
             return None
         try:
-            # A plus sign in a query is a blank; the offset of a time stands behind one.
-            moment = datetime.fromisoformat(text.replace(" ", "+"))
+            # A plus sign in a query is a blank; the offset of a time stands behind one. The letters
+            # of a time may be small ones (RFC 3339, 5.6), which Python does not read.
+            moment = datetime.fromisoformat(text.replace(" ", "+").upper())
         except ValueError:
             raise _bad(name, "must be an RFC 3339 time") from None
         return micros(moment, name)

@@ -5,19 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
 from functools import partial
-from typing import Annotated
-
-import msgspec
 
 from gateway.candidates import open_policy
-from gateway.config.settings import OnTargetDown, Settings
 from gateway.cost.pricing import usd
-from gateway.errors import RequestError
+from gateway.operator import question
 from gateway.operator.answers import Answer, Parts
 from gateway.operator.query import micros
-from gateway.overrides.rollout import ApplyTo, Rollout
+from gateway.operator.question import MAX_DECISIONS, Question
 from gateway.replay import Decision, Replay
 from gateway.store import recorded
 from gateway.store.entries import rfc3339
@@ -26,68 +21,20 @@ from gateway.what_if import CONFIDENCE, Load, Sums, Target, switching_cost
 from gateway.wire.answers import to_json
 from gateway.wire.http import Request
 
-MAX_REQUESTS, MAX_DECISIONS = 200_000, 10_000
 PAGE_ROWS = 500
 """So many records are decided between two looks of others into the ledger."""
-
-_Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
-_Model = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-
-
-class AskedOverrides(msgspec.Struct, forbid_unknown_fields=True):
-    """Rules to try, as `model-overrides.toml` has them."""
-
-    rules: list[tuple[_Model, _Model]] = []
-    agent_rules: dict[str, _Model] = {}
-
-
-class AskedRollout(msgspec.Struct, forbid_unknown_fields=True):
-    """A rollout to try, as `[overrides_rollout]` of `gateway.toml` has it."""
-
-    apply_to: ApplyTo = ApplyTo.ALL
-    percent: _Percent = 100
-    holdout_percent: _Percent = 0
-    agents: list[str] = []
-    projects: list[str] = []
-    session_idle_s: Annotated[float, msgspec.Meta(gt=0, le=604_800)] = 3600
-    on_target_down: OnTargetDown = OnTargetDown.ORIGINAL
-
-
-class Question(msgspec.Struct, forbid_unknown_fields=True):
-    """What to try, and on which requests.
-
-    Attributes:
-        overrides: Rules to try; those of the configuration, as if they were on, when left out.
-        rollout: How to roll them out; as configured when left out.
-        start_time: Earliest arrival; the first that `limit` leaves when left out.
-        end_time: Latest arrival; now when left out.
-        limit: Look at so many of the latest requests.
-        decisions: Whether to return what would be done with each request.
-    """
-
-    overrides: AskedOverrides | None = None
-    rollout: AskedRollout | None = None
-    start_time: datetime | None = None
-    end_time: datetime | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_REQUESTS)] = 50_000
-    decisions: bool = False
-
-
-_decode = msgspec.json.Decoder(Question).decode
 
 
 async def what_if(parts: Parts, request: Request) -> Answer:
     """Decide recorded requests again and say what would differ. Raises RequestError (400)."""
-    question = _question(request)
+    asked = question.read(request.body)
     now_us = time.time_ns() // 1000
-    window = _window(question, now_us)
+    window = _window(asked, now_us)
     ledger, after = parts.ledger, (0, 0)
-    start_us = await ledger.read(
-        partial(recorded.latest_start, window=window, limit=question.limit)
-    )
+    start_us = await ledger.read(partial(recorded.latest_start, window=window, limit=asked.limit))
     window = replace(window, start_us=start_us)
-    policy = open_policy(_tried(parts.settings, question), parts.links, parts.capabilities)
-    trial = _Trial(Replay(policy, start_us), Sums(parts.pricing), question.decisions)
+    policy = open_policy(question.tried(parts.settings, asked), parts.links, parts.capabilities)
+    trial = _Trial(Replay(policy, start_us), Sums(parts.pricing), asked.decisions)
     while True:
         rows = await ledger.read(
             partial(recorded.page, window=window, after=after, limit=PAGE_ROWS)
@@ -151,39 +98,12 @@ class _Trial:
         return {**found, "decisions": self.decisions} if self.detailed else found
 
 
-def _question(request: Request) -> Question:
-    try:
-        return _decode(request.body or b"{}")
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        raise RequestError(400, "invalid_request_error", f"what-if: {error}") from None
-
-
-def _window(question: Question, now_us: int) -> Window:
-    start, end = question.start_time, question.end_time
+def _window(asked: Question, now_us: int) -> Window:
+    start, end = asked.start_time, asked.end_time
     return Window(
         0 if start is None else micros(start, "start_time"),
         now_us if end is None else micros(end, "end_time"),
     )
-
-
-def _tried(settings: Settings, question: Question) -> Settings:
-    """Return the configuration with what is to be tried, switched on."""
-    overrides = replace(settings.overrides, enabled=True)
-    if question.overrides is not None:
-        rules, agents = question.overrides.rules, question.overrides.agent_rules
-        overrides = replace(overrides, rules=tuple(rules), agent_rules=tuple(agents.items()))
-    if question.rollout is not None:
-        asked = question.rollout
-        rollout = Rollout(
-            apply_to=asked.apply_to,
-            percent=asked.percent,
-            holdout_percent=asked.holdout_percent,
-            agents=tuple(asked.agents),
-            projects=tuple(asked.projects),
-            idle_s=asked.session_idle_s,
-        )
-        overrides = replace(overrides, rollout=rollout, on_target_down=asked.on_target_down)
-    return replace(settings, overrides=overrides)
 
 
 def _decision(row: Recorded, decision: Decision) -> Mapping[str, object]:

@@ -22,6 +22,9 @@ Answer = dict[str, object]
 Event = tuple[str, Answer]
 """What is told to listeners: its name and what it says."""
 
+EVENT_ROWS = 200
+"""So many records that have something to tell are read at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
@@ -77,16 +80,28 @@ def recent_overrides(connection: apsw.Connection, limit: int) -> list[Answer]:
     return [_override(one) for one in found]
 
 
-def events_after(connection: apsw.Connection, last: int) -> tuple[int, list[Event]]:
-    """Return the newest record's id and what happened after record `last`, oldest first."""
-    newest = connection.execute("SELECT ifnull(max(id), 0) FROM audit").get
+def newest(connection: apsw.Connection) -> int:
+    """Return the newest record's id; 0 without any."""
+    found: int = connection.execute("SELECT ifnull(max(id), 0) FROM audit").get
+    return found
+
+
+def events_after(
+    connection: apsw.Connection, last: int, limit: int = EVENT_ROWS
+) -> tuple[int, list[Event]]:
+    """Return what happened after record `last`, oldest first, and the record to go on after.
+
+    That is the newest one, unless more than `limit` records have something to tell.
+    """
+    end = newest(connection)
     found = rows(
         connection,
-        "SELECT * FROM audit WHERE id > ? AND id <= ?"
-        " AND (overridden OR cache IS NOT NULL OR NOT success) ORDER BY id LIMIT 100",
-        (last, newest),
+        "SELECT * FROM audit WHERE id > ? AND id <= ? AND (cache IS NOT NULL OR NOT success"
+        " OR overridden AND endpoint <> 'count_tokens') ORDER BY id LIMIT ?",
+        (last, end, limit),
     )
-    return newest, [event for one in found for event in _events(one)]
+    seen = found[-1]["id"] if len(found) == limit else end
+    return seen, [event for one in found for event in _events(one)]
 
 
 def rfc3339(at_us: int) -> str:

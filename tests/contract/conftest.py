@@ -102,7 +102,10 @@ def configure(home: Path, upstream_port: int) -> None:
     folder = home / "config"
     folder.mkdir(parents=True)
     url = f"http://127.0.0.1:{upstream_port}"
-    provider = {"providerType": "anthropic", "baseUrl": url}
+    (home / "key").write_text("demo-key\n")  # a chat completion has none that Anthropic would take
+    (home / "key").chmod(0o600)
+    key = {"apiKeyRef": "file:key"}
+    provider = {"providerType": "anthropic", "baseUrl": url, **key}
     bodies = {"logRequestBodies": True, "logResponseBodies": True}
     orchestra = {"llmGateway": {"providers": {"anthropic": provider}, "audit": bodies}}
     (folder / "orchestra-config.json").write_text(json.dumps(orchestra))

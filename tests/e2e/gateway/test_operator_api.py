@@ -7,7 +7,10 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from gateway.store.ledger import Ledger
+from gateway.store.records import AuditRecord, Endpoint
 from tests.e2e.gateway.in_process import DEADLINE_S, MESSAGES, before_one, open_gateway
 from tests.e2e.gateway.scripted import Answer, answering, garbage
 from tests.e2e.gateway.spoken import HAIKU, MESSAGE, PLAIN, SONNET
@@ -137,5 +140,47 @@ def test_live_stream_shows_figures_and_overrides(tmp_path: Path) -> None:
             assert override["override_to"] == HAIKU
             gateway.app.begin_draining()
             await reader.read()
+
+    asyncio.run(main())
+
+
+FAILED = AuditRecord(
+    request_id="r",
+    boot_id="boot",
+    seq=1,
+    at_us=1_763_700_000_123_456,
+    endpoint=Endpoint.MESSAGES,
+    provider="anthropic",
+    model=HAIKU,
+    requested_model=HAIKU,
+    status=500,
+    success=False,
+    partial=False,
+    stream=False,
+    overridden=False,
+    latency_us=1,
+)
+
+
+def test_live_stream_leaves_nothing_out_when_much_happens_at_once(tmp_path: Path) -> None:
+    count = 1000
+
+    async def main() -> None:
+        async with (
+            open_gateway(tmp_path, before_one(garbage)) as gateway,
+            asyncio.timeout(DEADLINE_S),
+            gateway.connect("GET", "/api/stream") as (reader, _),
+        ):
+            await reader.readuntil(b"event: analytics\n")
+            other = Ledger(gateway.settings.audit.db_path, keep_entries=True)  # of another worker
+            for number in range(count):
+                other.record(replace(FAILED, request_id=f"r{number}"))
+            await other.close()
+            told = []
+            for _ in range(count):
+                await reader.readuntil(b"event: error\n")
+                event = json.loads((await reader.readline()).removeprefix(b"data: "))
+                told.append(event["request_id"])
+            assert told == [f"r{number}" for number in range(count)]
 
     asyncio.run(main())

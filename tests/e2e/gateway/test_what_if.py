@@ -5,161 +5,142 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from gateway.demo.upstream import DemoUpstream, known_models
-from gateway.serve.http_server import HttpServer, Limits
 from tests.e2e.gateway.in_process import (
-    ANTHROPIC,
     CHAT,
-    DEADLINE_S,
+    COUNT,
     MESSAGES,
     OPENAI,
     OWN_KEY,
     Gateway,
     Setup,
-    open_application,
-    overriding,
     run,
-    write_config,
 )
 from tests.e2e.gateway.scripted import Answer, Json, answering
 from tests.e2e.gateway.spoken import asking
+from tests.e2e.gateway.talking import Client, connected, demo_upstream, running
 
 OPUS, SONNET, HAIKU = "claude-opus-4-6", "claude-sonnet-4-5-20250929", "claude-haiku-4-5-20251001"
 OLD = "claude-3-haiku-20240307"
-REQUESTS = 1100  # more than a page of the audit
 RULES = [[OPUS, SONNET], [SONNET, HAIKU], ["claude-opus-4-1", OLD]]
+AGENT_RULES = {"Explore": HAIKU, "auditor": OLD}
+LANES = 8
+"""Connections that requests are sent over at once; a session keeps to one of them."""
 
 
-@dataclass(slots=True)
-class Client:
-    """A client of a running worker, over one connection that stays open."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request; its lane is the connection that it is sent over."""
 
-    gateway: Gateway
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-    answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
-
-    async def call(
-        self, method: str, path: str, body: Json = None, headers: dict[str, str] | None = None
-    ) -> Json:
-        data = b"" if body is None else json.dumps(body).encode()
-        sent = {"host": "127.0.0.1", "x-api-key": "demo-key"} | (headers or {})
-        lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {text}" for name, text in sent.items())]
-        self.writer.write("\r\n".join([*lines, f"content-length: {len(data)}", "", ""]).encode())
-        self.writer.write(data)
-        async with asyncio.timeout(DEADLINE_S):
-            head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
-            status, *fields = head.strip().split("\r\n")
-            found = dict(line.lower().split(": ", 1) for line in fields)
-            answer = await self.reader.readexactly(int(found["content-length"]))
-        self.answers.append((int(status.split()[1]), found))
-        return json.loads(answer)
-
-    async def ask(self, body: Json, headers: dict[str, str] | None = None) -> Json:
-        return await self.call("POST", "/v1/messages", body, headers)
-
-    async def what_if(self, question: Json) -> Json:
-        return await self.call("POST", "/gateway/what-if", question, self.admin)
-
-    @property
-    def admin(self) -> dict[str, str]:
-        return {name.decode(): value.decode() for name, value in self.gateway.admin.items()}
+    path: str
+    body: Json
+    headers: dict[str, str]
+    lane: int
 
 
-@asynccontextmanager
-async def demo_upstream() -> AsyncIterator[str]:
-    server = HttpServer(DemoUpstream(known_models(), 0).handle, Limits())
-    listener = await asyncio.get_running_loop().create_server(server.protocol, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
-    finally:
-        listener.close()
-        await server.drain(0, DEADLINE_S)
-
-
-@asynccontextmanager
-async def running(
-    home: Path, upstream: str, *, rules: Sequence[list[str]] = (), own: str = ""
-) -> AsyncIterator[Client]:
-    document = {"llmGateway": {"providers": {"anthropic": ANTHROPIC | {"baseUrl": upstream}}}}
-    files = {"orchestra-config.json": json.dumps(document), "gateway.toml": own}
-    write_config(home, files | overriding(*rules))
-    async with open_application(home) as gateway:
-        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-        try:
-            yield Client(gateway, reader, writer)
-        finally:
-            writer.close()
-
-
-def mixed(count: int) -> list[tuple[Json, dict[str, str]]]:
+def mixed(count: int) -> list[Asked]:
     """Return requests of many shapes, from sessions and sub-agents and from nobody."""
     draw = random.Random(20261121)  # the same requests every time
-    found = []
-    for number in range(count):
-        model = draw.choice([OPUS, SONNET, HAIKU, "claude-opus-4-1"])
-        body: Json = {"model": model, "max_tokens": draw.choice([1, 500, 9000, 64_000])}
-        body["messages"] = [{"role": "user", "content": f"question {number}"}]
-        if draw.random() < 0.2:
-            body["output_config"] = {"effort": draw.choice(["low", "high", "max"])}
-        kind = draw.choice(["adaptive", "disabled", "enabled", None])
-        if kind is not None:
-            body["thinking"] = {"type": kind}
-            if kind == "enabled":
-                body["thinking"]["budget_tokens"] = draw.choice([1024, 30_000])
-                body["max_tokens"] = 64_000
-        if draw.random() < 0.02:
-            body["system"] = "x" * 1_200_000  # longer than most models can read
-        headers = {}
-        if draw.random() < 0.8:
-            headers["x-claude-code-session-id"] = f"session-{draw.randrange(300)}"
-            if draw.random() < 0.3:
-                headers["x-claude-code-agent-id"] = f"agent-{draw.randrange(4)}"
+    return [one_of_many(draw, number) for number in range(count)]
+
+
+def one_of_many(draw: random.Random, number: int) -> Asked:
+    model = draw.choice([OPUS, SONNET, HAIKU, "claude-opus-4-1"])
+    body: Json = {"model": model, "max_tokens": draw.choice([1, 500, 9000, 64_000])}
+    body["messages"] = [{"role": "user", "content": f"question {number}"}]
+    if draw.random() < 0.2:
+        body["output_config"] = {"effort": draw.choice(["low", "high", "max"])}
+    kind = draw.choice(["adaptive", "disabled", "enabled", None])
+    if kind is not None:
+        body["thinking"] = {"type": kind}
+        if kind == "enabled":
+            body["thinking"]["budget_tokens"] = draw.choice([1024, 30_000])
+            body["max_tokens"] = 64_000
+    if draw.random() < 0.005:
+        body["system"] = "x" * 1_200_000  # longer than most models can read
+    headers, lane, path = {}, number % LANES, MESSAGES
+    if draw.random() < 0.8:
+        session = draw.randrange(300)
+        headers["x-claude-code-session-id"], lane = f"session-{session}", session % LANES
         if draw.random() < 0.3:
-            headers["x-agent-type"] = draw.choice(["Explore", "Plan"])
-        if draw.random() < 0.3:
-            headers["anthropic-beta"] = "context-1m-2025-08-07,interleaved-thinking-2025-05-14"
-        found.append((body, headers))
-    return found
+            headers["x-claude-code-agent-id"] = f"agent-{draw.randrange(4)}"
+    if draw.random() < 0.3:
+        headers["x-agent-type"] = draw.choice(["Explore", "Plan", "auditor"])
+    if draw.random() < 0.3:
+        headers["anthropic-beta"] = "context-1m-2025-08-07,interleaved-thinking-2025-05-14"
+    if draw.random() < 0.3:
+        headers["x-project-id"] = draw.choice(["apollo", "gemini"])
+    if draw.random() < 0.1:
+        path = COUNT
+        del body["max_tokens"]
+    elif draw.random() < 0.02:
+        body["model"] = "no-such-model"  # what its provider refuses has been decided all the same
+    elif draw.random() < 0.02:
+        body = {"messages": []}  # no model: it is refused before there is anything to decide
+    return Asked(path, body, headers, lane)
+
+
+async def send_all(gateway: Gateway, requests: Sequence[Asked]) -> None:
+    """Send each lane's requests one after the other, and all lanes at once."""
+
+    async def send(lane: int) -> None:
+        async with connected(gateway) as client:
+            for one in requests:
+                if one.lane == lane:
+                    await client.call("POST", one.path, one.body, one.headers)
+
+    async with asyncio.TaskGroup() as group:
+        for lane in range(LANES):
+            group.create_task(send(lane))
 
 
 @pytest.mark.parametrize(
-    "rollout",
+    ("requests", "rollout", "reasons"),
     [
-        {},
-        {"percent": 40, "holdout_percent": 10},
-        {"agents": ["Explore", "main"], "apply_to": "new_sessions"},
+        pytest.param(500, {}, {"context_window"}, id="all"),
+        pytest.param(500, {"agents": ["Explore", "main"]}, {"agent_not_selected"}, id="agents"),
+        pytest.param(
+            5000,
+            {"apply_to": "new_sessions", "percent": 60, "holdout_percent": 10},
+            {"context_window", "live_session", "not_in_share", "holdout"},
+            id="new-sessions-of-a-share",
+        ),
+        pytest.param(500, {"projects": ["apollo"]}, {"project_not_selected"}, id="projects"),
     ],
-    ids=["all", "share", "new-sessions"],
 )
-def test_what_if_decides_as_the_live_gateway_did(tmp_path: Path, rollout: Json) -> None:
+def test_what_if_decides_as_the_live_gateway_did(
+    tmp_path: Path, requests: int, rollout: Json, reasons: set[str]
+) -> None:
     lines = [f"{name} = {json.dumps(value)}" for name, value in rollout.items()]
     own = "\n".join(["[overrides_rollout]", *lines])
+    rules = {"rules": RULES, "agent_rules": AGENT_RULES}
 
     async def main() -> None:
-        async with demo_upstream() as url, running(tmp_path, url, rules=RULES, own=own) as client:
-            for body, headers in mixed(REQUESTS):
-                await client.ask(body, headers)
-            question = {"overrides": {"rules": RULES}, "rollout": rollout, "decisions": True}
-            live = await recorded(client, REQUESTS)
-            found = await client.what_if(question)
-            assert found["window"]["requests"] == len(live) == REQUESTS
+        async with (
+            demo_upstream() as url,
+            running(tmp_path, url, rules=RULES, agent_rules=AGENT_RULES, own=own) as client,
+        ):
+            await send_all(client.gateway, mixed(requests))
+            async with connected(client.gateway) as reader:  # an idle connection is closed
+                live = await recorded(reader, requests)
+                question = {"overrides": rules, "rollout": rollout, "decisions": True}
+                found = await reader.what_if(question)
+        assert len(live) == requests
+        assert found["window"]["requests"] + found["window"]["undecided"] == requests
         decided = {entry["request_id"]: entry for entry in found["decisions"]}
-        assert {one: what_was_done(entry) for one, entry in live.items()} == {
+        assert {one: what_was_done(entry) for one, entry in live.items() if entry["model"]} == {
             one: (entry["chosen"], entry["adapted"], entry["skipped"])
             for one, entry in decided.items()
         }
         assert {"effort", "thinking", "max_tokens"} <= found["adapted"].keys()
-        # Requests without a session are drawn one by one, so a share may hold no such request.
-        assert "percent" in rollout or found["skipped"]["context_window"] > 0
+        assert reasons <= found["skipped"].keys()
+        assert found["window"]["undecided"] > 0
         assert all(entry["request_body"] is None for entry in live.values())
 
     asyncio.run(main())

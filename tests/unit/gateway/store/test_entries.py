@@ -1,4 +1,4 @@
-"""What single records are served as, those of an older version too."""
+"""What single records are served as, those of an older version too, and what they tell."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import apsw
+import pytest
 from jsonschema import Draft202012Validator
 from msgspec.structs import replace
 
 from gateway import resources
 from gateway.overrides.shape import Shape
-from gateway.store.entries import AuditFilter, audit
+from gateway.store.entries import AuditFilter, audit, events_after, newest
 from gateway.store.ledger import Ledger
-from gateway.store.records import AuditRecord
+from gateway.store.records import AuditRecord, CacheOutcome, Endpoint
 from gateway.wire.answers import to_json
 from gateway.wire.usage import Usage
 
@@ -55,3 +56,57 @@ def test_shape_is_served_whole_with_what_was_measured(tmp_path: Path, record: Au
         assert found["old"]["adapted"] == ["effort", "beta:x"]
 
     asyncio.run(main())
+
+
+def ledger_of(path: Path, *records: AuditRecord) -> None:
+    async def main() -> None:
+        ledger = Ledger(path, keep_entries=True)
+        for record in records:
+            ledger.record(record)
+        await ledger.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ({}, ["model_override"]),
+        ({"overridden": False}, []),
+        ({"endpoint": Endpoint.COUNT_TOKENS}, []),
+        ({"cache": CacheOutcome.MISS}, ["model_override", "cache_miss"]),
+        ({"cache": CacheOutcome.HIT, "overridden": False}, ["cache_hit"]),
+        ({"success": False, "status": 500}, ["model_override", "error"]),
+        ({"success": False, "endpoint": Endpoint.COUNT_TOKENS}, ["error"]),
+    ],
+)
+def test_record_tells_what_happened(
+    tmp_path: Path, record: AuditRecord, change: dict[str, Any], names: list[str]
+) -> None:
+    ledger_of(tmp_path / "l.db", replace(record, **change))
+    with closing(apsw.Connection(str(tmp_path / "l.db"))) as database:
+        assert newest(database) == 1
+        seen, events = events_after(database, 0, 10)
+        assert (seen, [name for name, _ in events]) == (1, names)
+        assert events_after(database, seen, 10) == (1, [])
+
+
+@pytest.mark.parametrize("limit", [1, 7, 49, 50, 51, 1000])
+def test_every_event_is_told_once_however_many_are_read_at_a_time(
+    tmp_path: Path, record: AuditRecord, limit: int
+) -> None:
+    quiet = {"overridden": False}
+    ledger_of(
+        tmp_path / "l.db",
+        *(
+            replace(record, request_id=f"r{n}", **({"success": False} if n % 3 else {}), **quiet)
+            for n in range(75)
+        ),
+    )
+    with closing(apsw.Connection(str(tmp_path / "l.db"))) as database:
+        last, told = 0, []
+        for _ in range(100):
+            last, found = events_after(database, last, limit)
+            told += [document["request_id"] for _, document in found]
+        assert told == [f"r{n}" for n in range(75) if n % 3]
+        assert last == newest(database)
