@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import lru_cache, partial
 from typing import NoReturn, Protocol
 
@@ -13,9 +13,10 @@ from msgspec.structs import replace
 
 from gateway import describe
 from gateway.account import LEFT, Account
-from gateway.agents.spawns import can_spawn, read_spawns
+from gateway.agents.spawns import SpawnReader, can_spawn, read_spawns
 from gateway.body_log import LoggedSink
 from gateway.dispatch import Sent
+from gateway.encoded import DecodedSink, EncodedRelay, decoded, pump, unread
 from gateway.errors import NoRoom, RequestError, UpstreamError
 from gateway.metrics.meters import Metrics
 from gateway.redact import redact
@@ -25,10 +26,12 @@ from gateway.store.ledger import Ledger
 from gateway.sub_agents import SubAgents
 from gateway.translate import usage_chunk
 from gateway.translate.usage_chunk import UsageFilter
-from gateway.upstream.origin import Answer
+from gateway.upstream.origin import Answer, Sink
 from gateway.wire.answers import error_event
 from gateway.wire.chat_usage import ChatMeter, read_chat
-from gateway.wire.formats import STREAM_TYPES, Wire
+from gateway.wire.content_coding import PLAIN_CODINGS, Decoder, Undecodable, decoder_of
+from gateway.wire.decoded_meter import DecodedMeter
+from gateway.wire.formats import STREAM_TYPES, Translator, Wire
 from gateway.wire.http import Header, Responder
 from gateway.wire.message_usage import read_message
 from gateway.wire.stream_meter import StreamMeter
@@ -48,7 +51,6 @@ _TRANSLATED = frozenset({b"retry-after", b"x-should-retry", b"request-id", b"x-r
 _MESSAGES, _CHAT = Wire.MESSAGES, Wire.CHAT  # bound once, see `account`
 _EVENT_STREAM: Header = (b"content-type", b"text/event-stream; charset=utf-8")
 _JSON: Header = (b"content-type", b"application/json")
-_PLAIN_CODINGS = (None, b"", b"identity")
 
 
 class Record(Protocol):
@@ -87,27 +89,29 @@ class Delivery(msgspec.Struct, frozen=True):
         """
         said = sent.answer.first
         kind = said.get(b"content-type", b"")
-        encoded = said.get(b"content-encoding") not in _PLAIN_CODINGS
-        stream = _media_type(kind) == STREAM_TYPES[sent.candidate.link.wire]
+        coding = said.get(b"content-encoding")
+        decoder = None if coding in PLAIN_CODINGS else decoder_of(coding or b"")
         ok = sent.ok
         if not ok and sent.own_key_refused:
             return _refuse_own_key(sent)
-        if sent.translator is not None and encoded:
-            raise _unusable(sent, "the answer is encoded, so it cannot be translated")
-        if stream and not encoded and ok:
-            return self._watched_stream(sent)
-        if stream and sent.translator is None:
-            return self._plain(sent, PlainRelay(self.responder, keep_last=False))
-        return self._whole(sent, ok=ok, encoded=encoded)
+        if _media_type(kind) == STREAM_TYPES[sent.candidate.link.wire]:
+            if ok:
+                return self._watched_stream(sent, decoder)
+            if sent.translator is None:
+                return self._plain(sent, PlainRelay(self.responder, keep_last=False))
+        return self._whole(sent, decoder, ok=ok)
 
-    async def _whole(self, sent: Sent, *, ok: bool, encoded: bool) -> None:
+    async def _whole(self, sent: Sent, decoder: Decoder | None, *, ok: bool) -> None:
         account, answer, translator = self.account, sent.answer, sent.translator
         body, whole = answer.all_there(SMALL_BYTES), True
         if body is None:
             body, whole = await self._waited_for(sent)
         account.first_at = time.perf_counter()
+        said = body
+        if decoder is not None:
+            said = await self._decoded(sent, decoder, body if whole else b"")
         if account.answer_log is not None:
-            account.answer_log.add(body)
+            account.answer_log.add(said)
         if not whole:
             if translator is not None:
                 raise _unusable(sent, "the answer is too large to be translated")
@@ -115,14 +119,14 @@ class Delivery(msgspec.Struct, frozen=True):
             return
         reading = None
         if translator is not None:
-            reading = translator.reading(body) if ok else None
-            body = translator.answer(body) if ok else translator.error(answer.status, body)
-        elif ok and not encoded:
-            reading = read_chat(body) if account.wire is _CHAT else read_message(body)
-        error = None if ok else describe.error_text(answer.status, b"" if encoded else body)
+            reading = translator.reading(said) if ok else None
+            body = said = self._translated(sent, translator, said, reading)
+        elif ok:
+            reading = read_chat(said) if account.wire is _CHAT else read_message(said)
+        error = None if ok else describe.error_text(answer.status, said)
         session_id = self._watched()
         if session_id is not None:
-            self._notice_spawns(session_id, body)  # committed with the record or before it
+            self._notice_spawns(session_id, said)  # committed with the record or before it
         await self.ledger.in_time(self.record(answer.status, reading, error=error))
         # Of two lengths the last one counts, so what the provider said of its own is not passed on.
         length = (b"content-length", b"%d" % len(body))
@@ -133,6 +137,36 @@ class Delivery(msgspec.Struct, frozen=True):
         self.metrics.overhead(account.own_s())
         self.responder.start(answer.status, headers, body, account.annotations())
         self.responder.end()
+
+    def _translated(
+        self, sent: Sent, translator: Translator, body: bytes, reading: Reading | None
+    ) -> bytes:
+        """Return the client's form of a whole answer, or of an error.
+
+        Raises RequestError (502); what such an answer says it cost is recorded all the same.
+        """
+        if not sent.ok:
+            return translator.error(sent.answer.status, body)
+        try:
+            return translator.answer(body)
+        except UpstreamError as error:
+            refusal = error.refusal(sent.candidate.link.name)
+            self.record(refusal.status, reading, error=redact(str(refusal)))
+            raise refusal from error
+
+    async def _decoded(self, sent: Sent, decoder: Decoder, body: bytes) -> bytes:
+        """Return what an encoded body says; empty when that cannot be found out.
+
+        Raises RequestError (502) for an answer that has to be translated.
+        """
+        try:
+            memory = self.account.request.memory
+            return await decoded(decoder, body, memory, MAX_BUFFERED_BYTES)
+        except Undecodable as error:
+            unread(sent.candidate.link.name, error)
+            if sent.translator is None or not sent.ok:
+                return b""
+            raise _unusable(sent, f"the answer cannot be translated: {error}") from error
 
     async def _waited_for(self, sent: Sent) -> tuple[bytes, bool]:
         """Return what `_buffered` does, and note how long that took."""
@@ -164,8 +198,10 @@ class Delivery(msgspec.Struct, frozen=True):
         return body + rest, whole
 
     async def _plain(self, sent: Sent, relay: PlainRelay) -> None:
-        """Pass on a body that is not looked into: too large, or in an encoding."""
+        """Pass on a body that is not looked into: too large, or a streamed error."""
         answer, account = sent.answer, self.account
+        if answer.first.get(b"content-encoding") not in PLAIN_CODINGS:
+            account.answer_log = None  # what cannot be read has its secrets in it
         self.metrics.overhead(account.own_s())
         self.responder.start(answer.status, (*answer.headers, account.id_header))
         await self._pump(sent, relay)
@@ -175,18 +211,18 @@ class Delivery(msgspec.Struct, frozen=True):
         relay.close()
         self.responder.end()
 
-    async def _watched_stream(self, sent: Sent) -> None:
+    async def _watched_stream(self, sent: Sent, decoder: Decoder | None) -> None:
         """Pass a stream on; calls that start sub-agents only once these are expected."""
         session_id = self._watched()
-        if session_id is None:
-            await self._stream(sent)
+        if session_id is None or (decoder is not None and sent.translator is None):
+            await self._stream(sent, decoder)
         else:
             gate = SpawnGate(self.responder, partial(self.sub_agents.expect, session_id))
-            await replace(self, responder=gate)._stream(sent)
+            await replace(self, responder=gate)._stream(sent, decoder)
             await gate.settled()
         self.responder.end()
 
-    async def _stream(self, sent: Sent) -> None:
+    async def _stream(self, sent: Sent, decoder: Decoder | None) -> None:
         """Pass on a stream up to its end."""
         answer, account = sent.answer, self.account
         meter = self._meter()
@@ -196,18 +232,22 @@ class Delivery(msgspec.Struct, frozen=True):
             error = None if meter.error is None else redact(meter.error)
             return self.record(answer.status, relay.reading(), error=error, stream=True)
 
-        relay = self._relay(sent, meter, record)
-        headers, lines = self._of_stream(sent), sent.candidate.told.lines
+        if decoder is None or sent.translator is not None:
+            relay = self._relay(sent, meter, record)
+        else:
+            meter = copy = DecodedMeter(meter, *self._readers())
+            relay = EncodedRelay(self.responder, copy, record)
+        headers = self._of_stream(sent)
         self.metrics.overhead(account.own_s())
-        self.responder.start(answer.status, headers, lines=lines)
+        self.responder.start(answer.status, headers, lines=sent.candidate.told.lines)
         problem: str | None = None
         try:
             with self.metrics.stream(meter):
-                await self._pump(sent, relay)
+                await self._pump(sent, relay, decoder)
                 relay.finish()
         except UpstreamError as error:
             problem = redact(f"the provider's stream broke off ({error.fault}): {error}")
-            relay.finish()
+            relay.break_off()
         except asyncio.CancelledError:
             account.first_at = relay.first_at
             self.record(answer.status, relay.reading(), error=LEFT, stream=True)
@@ -228,11 +268,8 @@ class Delivery(msgspec.Struct, frozen=True):
         status = sent.answer.status
         await self.ledger.in_time(self.record(status, relay.reading(), error=reason, stream=True))
         if not told and sent.translator is None:  # a translator has said so itself
-            # An unfinished line is ended, not dispatched: what follows names the whole event.
-            separator = b"\n" if relay.mid_line else b""
             account = self.account
-            event = error_event("api_error", text, account.id, account.wire)
-            self.responder.write(separator + event)
+            relay.tell(error_event("api_error", text, account.id, account.wire))
 
     # -- what a stream passes through
 
@@ -245,23 +282,46 @@ class Delivery(msgspec.Struct, frozen=True):
         self, sent: Sent, meter: StreamMeter, record: Callable[[], asyncio.Future[bool]]
     ) -> StreamRelay:
         account = self.account
-        body, link = account.body, sent.candidate.link
+        body = account.body
         if sent.translator is not None:
             asked = body is not None and usage_chunk.wanted(body)
             translator = sent.translator.stream(trailing_usage=asked)
             return TranslatedRelay(self.responder, meter, record, translator)
-        if body is not None and link.adds_usage(account.wire, body):
+        if body is not None and sent.candidate.link.adds_usage(account.wire, body):
             return FilteredRelay(self.responder, meter, record, UsageFilter())
         return StreamRelay(self.responder, meter, record)
 
-    async def _pump(self, sent: Sent, relay: StreamRelay | PlainRelay) -> None:
+    def _readers(self) -> Iterator[Callable[[bytes], object]]:
+        """Yield what beside its meter reads a stream that passes in an encoding."""
+        log, session_id = self.account.answer_log, self._watched()
+        if log is not None:
+            yield log.add
+        if session_id is not None:
+            yield partial(self._notice_calls, session_id, SpawnReader())
+
+    async def _pump(
+        self, sent: Sent, relay: StreamRelay | PlainRelay, decoder: Decoder | None = None
+    ) -> None:
+        """Push a body into a relay; what it says is read, or translated, where that is encoded."""
         self.responder.throttle(sent.answer.read_side)
         try:
             log = self.account.answer_log
             sink = relay if log is None else LoggedSink(relay, log)
-            await sent.answer.pump(sink, idle_timeout_s=_timeout_s(sent))
+            if decoder is None:
+                await sent.answer.pump(sink, idle_timeout_s=_timeout_s(sent))
+            else:
+                reader = self._reader(sent, relay, decoder, sink)
+                await pump(sent.answer, reader, idle_timeout_s=_timeout_s(sent))
         finally:
             self.responder.throttle(None)
+
+    @staticmethod
+    def _reader(sent: Sent, relay: object, decoder: Decoder, sink: Sink) -> DecodedSink:
+        """Return what reads an encoded body before it passes, else what sends on what it says."""
+        name = sent.candidate.link.name
+        if isinstance(relay, EncodedRelay):
+            return relay.reading_along(decoder, name)
+        return DecodedSink(decoder, name, sink.body)
 
     # -- helpers
 
@@ -284,6 +344,11 @@ class Delivery(msgspec.Struct, frozen=True):
         spawns = read_spawns(body)
         if spawns:
             self.sub_agents.expect(session_id, spawns)
+
+    def _notice_calls(self, session_id: str, reader: SpawnReader, data: bytes) -> None:
+        started = reader.feed(data)
+        if started is not None:
+            self.sub_agents.expect(session_id, started.spawns)
 
     def _watched(self) -> str | None:
         """Return the session whose sub-agents this answer may start, or None."""

@@ -16,6 +16,7 @@ import msgspec
 from gateway.access.limits import Admission
 from gateway.account import LEFT, Account
 from gateway.agents.identity import Agent
+from gateway.annotated import Annotated
 from gateway.body_log import AnswerLog
 from gateway.cache.answers import Lookup, asked, replay_headers
 from gateway.cache.response_cache import Kept
@@ -146,14 +147,18 @@ class Exchange(msgspec.Struct):
         self, body: Body, target: bytes, candidates: tuple[Candidate, ...]
     ) -> Awaitable[None]:
         """Return what answers the request, and says in the log who is to be asked."""
-        account, cache, first = self.account, self.service.cache, candidates[0]
+        account, service, first = self.account, self.service, candidates[0]
         wire, request, known = account.wire, account.request, account.user is not None
         vendor = key_vendor(request.head.headers, wire, authenticated=known)
         announcement = self._announcement(first)
         call = Call(account.id, wire, request, body, target, vendor, announcement)
         if account.counting and first.link.wire is not _MESSAGES:
             return self._estimate(call, first)
-        if cache.enabled and not account.counting:
+        if service.plain or account.counting:
+            return self._ask(call, candidates)
+        if service.annotates:
+            self.responder = Annotated(self.responder, account)
+        if service.cache.enabled:
             return self._cached(call, candidates)
         return self._ask(call, candidates)
 
@@ -169,15 +174,14 @@ class Exchange(msgspec.Struct):
             log.info("Request sent again on a new connection: request_id=%s", account.id)
         if sent.candidate is not candidates[0]:
             self._fell_back(candidates[0], sent)
-        delivery = Delivery(
+        await Delivery(
             account,
             self.responder,
             self._record,
             service.ledger,
             service.metrics,
             service.sub_agents,
-        )
-        await delivery.deliver(sent)
+        ).deliver(sent)
 
     async def _cached(self, call: Call, candidates: tuple[Candidate, ...]) -> None:
         """Answer from the response cache, else keep what the first choice answers, if it may be."""

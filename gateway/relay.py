@@ -82,6 +82,15 @@ class StreamRelay:
     def finish(self) -> None:
         """Send what is left to say after the provider's last byte: nothing, here. Idempotent."""
 
+    def break_off(self) -> None:
+        """Send what is left to say when the provider broke off. Idempotent."""
+        self.finish()
+
+    def tell(self, event: bytes) -> None:
+        """End a stream that lacks its terminal event with an error event."""
+        # An unfinished line is ended, not dispatched: what follows names the whole event.
+        self._responder.write(b"\n" + event if self.mid_line else event)
+
     def reading(self) -> Reading:
         """Return what the stream has said about itself so far."""
         return self._meter.reading()

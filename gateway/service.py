@@ -43,6 +43,8 @@ class Service:
     """What every exchange of a worker shares.
 
     Attributes:
+        annotates: Whether JSON answers say in their bodies what was found out about them.
+        plain: Whether answers are neither kept nor annotated.
         seq: Numbers the exchanges, from 1.
     """
 
@@ -56,6 +58,8 @@ class Service:
     metrics: Metrics
     cache: AnswerCache
     sessions: Sessions
+    annotates: bool = False
+    plain: bool = True
     log_overrides: bool = True
     counts: Counts = field(default_factory=Counts)
     seq: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
@@ -91,6 +95,8 @@ def open_service(settings: Settings, parts: Parts) -> Service:
         metrics=parts.metrics,
         cache=parts.cache,
         sessions=Sessions(parts.ledger, overrides.rollout.idle_s),
+        annotates=settings.response_annotations,
+        plain=not (parts.cache.enabled or settings.response_annotations),
         log_overrides=overrides.log_overrides,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,7 +19,8 @@ from gateway.cache.response_cache import (
 from gateway.config.settings import CacheSettings, ProviderSettings
 from gateway.links import Link
 from gateway.metrics.meters import Metrics
-from gateway.wire.http import Header, ReadSide, Request, Responder
+from gateway.wire.content_coding import PLAIN_CODINGS
+from gateway.wire.http import Header, ReadSide, Request, Responder, all_values
 
 _VERSIONS = (b"anthropic-version", b"anthropic-beta")
 _CREDENTIALS = (b"authorization", b"x-api-key")
@@ -157,8 +158,11 @@ class Copy:
 
     @property
     def kept(self) -> Kept | None:
-        """Everything that passed; None when it was more than the bound."""
-        if self._left < 0:
+        """Everything that passed; None when it was more than the bound, or is in an encoding.
+
+        An encoding is not asked for, and who asks next may not know it.
+        """
+        if self._left < 0 or not PLAIN_CODINGS.issuperset(_codings(self._headers)):
             return None
         stream = any(
             name == b"content-type" and value.lower().startswith(b"text/event-stream")
@@ -229,7 +233,10 @@ def asked(request: Request, link: Link, model: str, target: bytes, *, authentica
     else:
         credentials = () if authenticated else _values(request, _CREDENTIALS)
     payer = hashlib.sha256(b"\0".join(credentials)).digest()
-    return Asked(_provider(link.settings), model, target, payer, _values(request, _VERSIONS))
+    head = request.head
+    # A header that stands twice says as much as one with both values.
+    versions = tuple(b",".join(all_values(head.headers, head.first, name)) for name in _VERSIONS)
+    return Asked(_provider(link.settings), model, target, payer, versions)
 
 
 def replay_headers(kept: Kept) -> tuple[Header, ...]:
@@ -242,6 +249,10 @@ def _provider(settings: ProviderSettings) -> tuple[str, ...]:
     extra = (text for header in settings.headers for text in header)
     named = (settings.deployment or "", settings.api_version or "")
     return (settings.name, settings.type, settings.base_url, settings.api, *named, *extra)
+
+
+def _codings(headers: tuple[Header, ...]) -> Iterator[bytes]:
+    return (value for name, value in headers if name == b"content-encoding")
 
 
 def _values(request: Request, names: tuple[bytes, ...]) -> tuple[bytes, ...]:

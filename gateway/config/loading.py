@@ -88,6 +88,7 @@ def load(config_dir: Path, home: Path, today: date | None = None) -> Settings:
         daemon=daemon,
         capabilities=own.get("capabilities", {}),
         models=tuple(dict.fromkeys(own.get("models", ()))),
+        response_annotations=own.get("responseAnnotations", False),
     )
     return settings if daemon.gateway_enabled else _unchanged(settings)
 
@@ -123,6 +124,7 @@ def _unchanged(settings: Settings) -> Settings:
         cache=replace(settings.cache, enabled=False),
         agent_models=(),
         models=(),
+        response_annotations=False,
     )
 
 

@@ -269,6 +269,7 @@ class Settings:
         limits: For everybody together while there are no clients.
         capabilities: What models accept, by model; each row replaces what the table says of a key.
         models: What the list of models names; empty for what the default provider lists.
+        response_annotations: Whether JSON answers get members for provider, latency and cost.
     """
 
     home: Path
@@ -291,6 +292,7 @@ class Settings:
     daemon: DaemonSettings = field(default_factory=DaemonSettings)
     capabilities: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     models: tuple[str, ...] = ()
+    response_annotations: bool = False
 
 
 def resolve(ref: str, environ: Mapping[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.gateway.in_process import ANTHROPIC, KEY, Gateway, Setup, run
-from tests.e2e.gateway.scripted import SSE, Answer, Json, answering, sse
+from tests.e2e.gateway.scripted import JSON, SSE, Answer, Json, answering, sse
 from tests.e2e.gateway.spoken import HAIKU, SAID, SONNET, asking, message
 
 pytestmark = pytest.mark.usefixtures("own_keys")
@@ -110,8 +111,15 @@ STREAMED = sse(
 
 @pytest.mark.parametrize(
     "first",
-    [Answer(body=STREAMED, headers=(SSE,)), Answer(body=message("go", CALL))],
-    ids=["stream", "whole"],
+    [
+        Answer(body=STREAMED, headers=(SSE,)),
+        Answer(body=message("go", CALL)),
+        Answer(body=gzip.compress(STREAMED), headers=(SSE, (b"content-encoding", b"gzip"))),
+        Answer(
+            body=gzip.compress(message("go", CALL)), headers=(JSON, (b"content-encoding", b"gzip"))
+        ),
+    ],
+    ids=["stream", "whole", "encoded-stream", "encoded"],
 )
 def test_child_is_named_and_routed_by_what_its_parent_said(tmp_path: Path, first: Answer) -> None:
     async def scenario(gateway: Gateway) -> None:

@@ -75,7 +75,7 @@ def test_held_end_of_a_stream_does_not_wait_for_a_slow_provider_to_close(tmp_pat
     asyncio.run(main())
 
 
-def test_encoded_stream_is_passed_on_as_it_comes(tmp_path: Path) -> None:
+def test_stream_that_cannot_be_decoded_is_passed_on_as_it_comes(tmp_path: Path) -> None:
     async def main() -> None:
         received = asyncio.Event()
 

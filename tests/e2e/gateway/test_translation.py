@@ -181,6 +181,28 @@ def test_answer_that_cannot_be_translated_is_502(tmp_path: Path, answer: Answer)
     run(tmp_path, Setup({"o": (ALIASED, answering(answer))}), scenario)
 
 
+BROKEN_CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{"}}
+
+
+def test_what_cannot_be_translated_is_charged_all_the_same(tmp_path: Path) -> None:
+    async def scenario(gateway: Gateway) -> None:
+        reply = await gateway.post(asking())
+        assert (reply.status, reply.json()["type"]) == (502, "error")
+        (entry,) = await gateway.audit()
+        assert (entry["status"], entry["success"]) == (502, False)
+        assert entry["error_message"] == reply.json()["error"]["message"]
+        assert (entry["input_tokens"], entry["output_tokens"]) == (1000, 500)
+        assert entry["cost_usd"] == 0.0105
+        metrics = await gateway.get("/gateway/metrics")
+        assert metrics["summary"]["total_cost_usd"] == 0.0105
+
+    spoken = {"role": "assistant", "content": None, "tool_calls": [BROKEN_CALL]}
+    paid = {"model": SONNET, "usage": {"prompt_tokens": 1000, "completion_tokens": 500}}
+    body = COMPLETION | paid | {"choices": [SPOKEN | {"message": spoken}]}
+    answer = Answer(body=json.dumps(body).encode())
+    run(tmp_path, Setup({"o": (ALIASED, answering(answer))}), scenario)
+
+
 RESPONSE = {"id": "resp_1", "object": "response", "model": "gpt-x", "status": "completed"}
 SPOKEN_ITEM = {"type": "message", "role": "assistant", "content": [
     {"type": "output_text", "text": "hello"}]}  # fmt: skip

@@ -91,6 +91,19 @@ def test_the_gateways_own_and_cut_answers_are_not_copied() -> None:
     assert (own.kept, cut.kept) == (None, None)
 
 
+@pytest.mark.parametrize("value", [b"gzip", b"br", b"zstd", b"gzip, br", b"unheard-of"])
+def test_answer_in_an_encoding_is_not_copied(value: bytes) -> None:
+    copy = Copy(Sent(), 100)
+    copy.start(200, (JSON, (b"content-encoding", b"identity"), (b"content-encoding", value)), b"a")
+    assert copy.kept is None
+
+
+def test_answer_that_says_it_is_in_no_encoding_is_copied() -> None:
+    copy = Copy(Sent(), 100)
+    copy.start(200, (JSON, (b"content-encoding", b"identity")), b"a")
+    assert copy.kept == Kept((JSON,), b"a", stream=False)
+
+
 def the_request(*headers: Header) -> Request:
     return Request(Head(b"POST", b"/v1/messages", headers), b"{}", 0.0)
 
@@ -114,6 +127,24 @@ def test_answers_are_shared_by_those_one_credential_pays_for() -> None:
     owned = [ask(request, the_link(key)).payer for request in requests for key in ("a", "b")]
     assert len(set(owned)) == 2
     assert not any(b"one" in ask(request, the_link()).payer for request in requests)
+
+
+BETA = b"anthropic-beta"
+
+
+def test_every_value_of_a_version_decides_in_its_order() -> None:
+    different = [
+        (),
+        ((BETA, b"a"),),
+        ((BETA, b"a"), (BETA, b"b")),
+        ((BETA, b"b"), (BETA, b"a")),
+        ((BETA, b"a"), (BETA, b"c")),
+        ((b"anthropic-version", b"a"),),
+        ((b"anthropic-version", b"a"), (BETA, b"a")),
+    ]
+    assert len({ask(the_request(*headers), the_link()).versions for headers in different}) == 7
+    joined, apart = ((BETA, b"a,b"),), ((BETA, b"a"), (b"x", b"y"), (BETA, b"b"))
+    assert ask(the_request(*joined), the_link()) == ask(the_request(*apart), the_link())
 
 
 @pytest.mark.parametrize(

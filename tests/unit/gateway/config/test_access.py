@@ -32,6 +32,14 @@ def test_gateway_pays_when_told_so(tmp_path: Path) -> None:
     assert settings_of(tmp_path, 'credentials = "gateway"\n').credentials is Credentials.GATEWAY
 
 
+@pytest.mark.parametrize(
+    ("text", "on"),
+    [("", False), ("responseAnnotations = false\n", False), ("responseAnnotations = true\n", True)],
+)
+def test_answers_are_annotated_when_told_so(tmp_path: Path, text: str, *, on: bool) -> None:
+    assert settings_of(tmp_path, text).response_annotations is on
+
+
 def test_limits_of_a_client_fall_back_to_those_for_everybody_one_by_one(tmp_path: Path) -> None:
     everybody = "[limits]\nrequests_per_minute = 60\nconcurrent_requests = 4\n"
     own = "requests_per_minute = 5\ntokens_per_minute = 1000"
@@ -48,6 +56,9 @@ def test_limits_of_a_client_fall_back_to_those_for_everybody_one_by_one(tmp_path
     [
         ('credentials = "company"\n', 1, "credentials: 'company' is not one of"),
         ("[server]\ncredentials = 'gateway'\n", 2, "server.credentials"),
+        ('responseAnnotations = "yes"\n', 1, "responseAnnotations"),
+        ("response_annotations = true\n", 1, 'write "responseAnnotations"'),
+        ("[cache]\nresponseAnnotations = true\n", 2, "cache.responseAnnotations"),
         ("[limits]\nrequests_per_minute = 0\n", 2, "limits.requests_per_minute"),
         ("[limits]\nconcurrent_requests = 1.5\n", 2, "limits.concurrent_requests"),
         ("[limits]\ntokens_per_minute = 10000000000\n", 2, "limits.tokens_per_minute"),

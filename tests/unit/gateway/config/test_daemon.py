@@ -112,7 +112,7 @@ def test_gateway_that_is_switched_off_passes_requests_on_unchanged(tmp_path: Pat
     folder = write(tmp_path, '{"gatewayEnabled": false}')
     rules = '[overrides]\nrules = [["a", "b"]]\n[agent_rules]\nx = "y"\n'
     (folder / "model-overrides.toml").write_text(rules)
-    (folder / "gateway.toml").write_text("[cache]\nenabled = true\n")
+    (folder / "gateway.toml").write_text("responseAnnotations = true\n[cache]\nenabled = true\n")
     one = {"providerType": "anthropic", "baseUrl": "http://x"}
     routing = {"defaultProvider": "b", "agentRules": {"x": "a"}, "fallbackChain": ["a"]}
     section = {"llmGateway": {"providers": {"a": one, "b": one}, "routing": routing}}
@@ -122,6 +122,7 @@ def test_gateway_that_is_switched_off_passes_requests_on_unchanged(tmp_path: Pat
     off = load(folder, tmp_path)
     assert not off.daemon.gateway_enabled
     assert not (off.overrides.enabled or off.cache.enabled or off.agent_models)
+    assert not off.response_annotations
     (warning,) = (text for text in off.warnings if "gatewayEnabled is false" in text)
     assert warning.startswith(f"{folder}: ")
     assert off.routing.default_provider == "b"
@@ -131,6 +132,7 @@ def test_gateway_that_is_switched_off_passes_requests_on_unchanged(tmp_path: Pat
     on = load(folder, tmp_path)
     assert on.overrides.enabled
     assert on.cache.enabled
+    assert on.response_annotations
     assert on.agent_models
     assert on.routing.agent_rules
     assert on.fingerprint != off.fingerprint
