@@ -180,7 +180,7 @@ class Dispatcher:
             circuit.failed(self.clock())
         elif circuit.failures:
             circuit.succeeded()
-        return Sent(candidate, answer, request.translator, 200 <= status < 300)
+        return Sent(request.candidate, answer, request.translator, 200 <= status < 300)
 
     def _wait_s(self, call: Call, turn: _Turn, found: _Found, attempt: int) -> float | None:
         """Return how long to wait before asking again; None not to."""

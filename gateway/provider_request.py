@@ -1,4 +1,8 @@
-"""A client's request as one provider gets it; takes memory for it, and is pure but for that."""
+"""A client's request as one provider gets it; takes memory for it, and is pure but for that.
+
+What of the request depends on the whole conversation is changed here, and not when it is decided
+who is asked: most requests never come to it.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
+from msgspec.structs import replace
 
 from gateway.candidates import Candidate
 from gateway.errors import NoRoom, RequestError
 from gateway.links import Link
+from gateway.log_lines import encoded
+from gateway.providers.anthropic import unsigned_thinking
 from gateway.translate import usage_chunk
+from gateway.translate.unsigned import SIGNATURE, Unsigned
 from gateway.wire.body import Body
 from gateway.wire.form import OPENAI, Form
 from gateway.wire.formats import Translator, Wire
 from gateway.wire.http import Request
+
+_MESSAGES = Wire.MESSAGES  # bound once, see `candidates`
 
 Translators = Mapping[tuple[Wire, Wire], Translator]
 """By the client's format and the provider's."""
@@ -47,6 +57,7 @@ class ProviderRequest(msgspec.Struct, frozen=True, eq=False):
     """What one provider is sent; holds keys, and shows none of them when it is printed.
 
     Attributes:
+        candidate: With all that was changed for it.
         head: All of the request's head but the length of the body, see `Origin.head`.
         translator: Turns the answer into the client's format; None when it is.
     """
@@ -74,7 +85,10 @@ def prepare(call: Call, candidate: Candidate, translators: Translators) -> Provi
     body = call.body.forwarded(candidate.model, adaptation.edits)
     if way.translator is not None:
         body = way.translator.request(body, candidate.model, way.form)
-    elif link.adds_usage(call.wire, call.body):
+    elif way.unsigned is not None:
+        if SIGNATURE in body and way.unsigned.may_stand_in(body):
+            candidate, body = _signed(call, candidate, body, way.unsigned)
+    elif call.body.stream and link.adds_usage(call.wire, call.body):
         body = usage_chunk.added(body)
     if body is not call.request.body and not call.request.memory.try_more(len(body)):
         raise NoRoom("there is no room for the request as its provider needs it")
@@ -93,12 +107,14 @@ class _Way:
     Attributes:
         translators: With which it was found, beside what is in the key.
         form: How the provider wants a request that is translated.
+        unsigned: Which thinking has to be left out; None where none has, or a translator does it.
     """
 
     translators: Translators
     translator: Translator | None
     head: bytes
     form: Form
+    unsigned: Unsigned | None
 
 
 def _note_way(key: _Key, call: Call, candidate: Candidate, translators: Translators) -> _Way:
@@ -131,4 +147,33 @@ def _found(call: Call, candidate: Candidate, translators: Translators) -> _Way:
     headers = candidate.adaptation.headers(call.request.headers)
     sent = link.headers(headers, call.wire, call.vendor)
     head = link.origin.head(b"POST", target, sent)
-    return _Way(translators, translator, head, form)
+    signs = translator is None and link.wire is _MESSAGES
+    unsigned = unsigned_thinking(link.settings) if signs else None
+    return _Way(translators, translator, head, form, unsigned)
+
+
+def _signed(
+    call: Call, candidate: Candidate, body: bytes, unsigned: Unsigned
+) -> tuple[Candidate, bytes]:
+    """Return candidate and body without thinking that the provider does not take, if there is any.
+
+    Args:
+        body: As it would be sent.
+
+    Raises:
+        RequestError: A field stands twice where something may have to be left out (400).
+    """
+    adaptation, change = candidate.adaptation, unsigned.change
+    edits = (*adaptation.edits, *change.edits)
+    signed = call.body.forwarded(candidate.model, edits)
+    if len(signed) == len(body):
+        return candidate, body
+    adaptation = replace(
+        adaptation,
+        changes=(*adaptation.changes, change),
+        words=(*adaptation.words, change.word),
+        edits=edits,
+    )
+    text = f"Request adapted: changes={change.word} request_id={call.request_id}"
+    call.announcement.append(encoded(text))
+    return replace(candidate, adaptation=adaptation), signed

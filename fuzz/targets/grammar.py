@@ -41,7 +41,9 @@ def _message(document: Json) -> None:
             assert isinstance(block["input"], dict)
             assert isinstance(block["name"], str)
         else:
-            assert isinstance(block[block["type"]], str)
+            assert block[block["type"]].strip()  # a blank one could not be sent back
+    ids = [block["id"] for block in document["content"] if block["type"] == "tool_use"]
+    assert len({*ids}) == len(ids)
 
 
 def _message_error(document: Json) -> None:
@@ -70,6 +72,7 @@ def _check_order(events: Events) -> None:
         assert [name for name, _ in events[-2:]] == ["message_delta", "message_stop"]
         body = events[:-2]
     kinds: list[str] = []
+    ids: set[str] = set()
     opened: str | None = None
     for place, (name, event) in enumerate(body):
         assert (name == "message_start") == (place == 0), name
@@ -77,6 +80,9 @@ def _check_order(events: Events) -> None:
             assert opened is None
             kinds.append(event["content_block"]["type"])
             opened = kinds[-1]
+            if opened == "tool_use":
+                assert event["content_block"]["id"] not in ids
+                ids.add(event["content_block"]["id"])
         elif name == "content_block_delta":
             assert opened is not None
             assert event["delta"]["type"] in DELTAS[opened]

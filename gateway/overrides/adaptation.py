@@ -36,7 +36,8 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     """One change to a request.
 
     Attributes:
-        word: For the audit record: `effort`, `thinking`, `max_tokens` or `beta:NAME`.
+        word: For the audit record: `effort`, `thinking`, `max_tokens` or `beta:NAME`, and
+            `thinking_blocks` for what `unsigned` leaves out.
         edits: What to do to the body, for `Body.forwarded`; empty for a header.
         beta: The beta to leave out of `anthropic-beta`; None for a field of the body.
     """

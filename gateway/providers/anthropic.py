@@ -1,11 +1,16 @@
-"""Headers for providers that speak the Anthropic Messages API. Pure."""
+"""Providers that speak the Anthropic Messages API: headers, and what Anthropic checks. Pure."""
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
+from gateway.config.settings import ProviderSettings
 from gateway.providers.dialect import Dialect, bearer_headers, versioned_target, with_key
+from gateway.translate.unsigned import MARKED, MARKED_OR_EMPTY, Unsigned
 from gateway.wire.formats import Wire
 from gateway.wire.http import Header
 
+OWN_DOMAIN = "anthropic.com"
 OAUTH_BETA = b"oauth-2025-04-20"
 OAUTH_PREFIX = "sk-ant-oat"
 KEY_PREFIX = "sk-ant-"
@@ -28,6 +33,16 @@ def request_headers(
     if not key.startswith(OAUTH_PREFIX):
         return with_key(headers, ((b"x-api-key", key.encode()),), extra)
     return bearer_headers(_with_beta(headers), key, extra)
+
+
+def unsigned_thinking(settings: ProviderSettings) -> Unsigned:
+    """Return which thinking the provider does not take.
+
+    Behind another address, too, may be Anthropic: what the gateway marked goes to none of them.
+    """
+    host = urlsplit(settings.base_url).hostname or ""
+    own = host == OWN_DOMAIN or host.endswith(f".{OWN_DOMAIN}")
+    return MARKED_OR_EMPTY if own else MARKED
 
 
 def _with_beta(headers: tuple[Header, ...]) -> tuple[Header, ...]:

@@ -5,7 +5,7 @@ Read leniently: servers that speak this format add fields and leave out others.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -62,8 +62,13 @@ class Call(msgspec.Struct, gc=False):
     """A tool call; `index` counts the calls of a streamed answer."""
 
     index: int | None = None
-    id: str | None = None
+    id: str | int | None = None  # text-generation-inference once sent a number
     function: Function | None = None
+
+    @property
+    def own_id(self) -> str | None:
+        """The upstream's id; None when it gave none."""
+        return None if self.id is None else str(self.id) or None
 
 
 class Said(msgspec.Struct, gc=False):
@@ -73,7 +78,13 @@ class Said(msgspec.Struct, gc=False):
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None  # the name other servers use
-    tool_calls: list[Call] | None = None
+    tool_calls: list[Call] | Call | None = None  # text-generation-inference once sent it bare
+
+    @property
+    def calls(self) -> Sequence[Call]:
+        """The tool calls; empty when there are none."""
+        told = self.tool_calls
+        return (told,) if isinstance(told, Call) else told or ()
 
 
 class Choice(msgspec.Struct, gc=False):
@@ -139,7 +150,7 @@ def answer(body: bytes) -> Answer:
     return Answer(
         model=completion.model or "",
         parts=tuple(_parts(said, truncated=truncated)),
-        stop_reason=stop_reason(finish, sequence, called=bool(said.tool_calls)),
+        stop_reason=stop_reason(finish, sequence, called=bool(said.calls)),
         stop_sequence=sequence,
         usage=read_usage(completion.usage),
     )
@@ -153,8 +164,8 @@ def _parts(said: Said, *, truncated: bool) -> Iterator[Part]:
         yield Text(said.content)
     if said.refusal:
         yield Refusal(said.refusal)
-    for call in said.tool_calls or ():
+    for call in said.calls:
         function = call.function or Function()
         tool_input = read_input(function.text, truncated=truncated)
         if tool_input is not None:
-            yield ToolCall(call.id, function.name or "", tool_input)
+            yield ToolCall(call.own_id, function.name or "", tool_input)

@@ -33,7 +33,7 @@ class ChatChunks:
         over: Whether the last chunk was written.
     """
 
-    __slots__ = ("_calls", "_head", "_mint", "_model", "_out", "_trailing_usage", "over")
+    __slots__ = ("_calls", "_head", "_ids", "_mint", "_model", "_out", "_trailing_usage", "over")
 
     def __init__(self, mint: Mint, *, trailing_usage: bool) -> None:
         """Begin.
@@ -47,6 +47,7 @@ class ChatChunks:
         self._head = b""
         self._model = ""
         self._calls: dict[int, _Call] = {}
+        self._ids = chat_completion.call_ids(mint)
 
     def take(self) -> bytes:
         """Return what was written since the last time."""
@@ -83,7 +84,7 @@ class ChatChunks:
         call = self._calls[key] = _Call(len(self._calls))
         opening = {
             "index": call.number,
-            "id": chat_completion.call_id(call_id, self._mint),
+            "id": self._ids.take(call_id),
             "type": "function",
             "function": {"name": name, "arguments": ""},
         }

@@ -8,6 +8,7 @@ import msgspec
 
 from gateway.translate import usage
 from gateway.translate.answer import Answer, Refusal, StopReason, Text, Thinking, ToolCall
+from gateway.translate.call_ids import CallIds, unchanged
 from gateway.translate.mint import Mint
 
 FINISH_REASONS: Mapping[StopReason, str] = {
@@ -41,9 +42,9 @@ def completion_id(mint: Mint) -> str:
     return f"chatcmpl-{mint.token()}"
 
 
-def call_id(upstream_id: str | None, mint: Mint) -> str:
-    """Return an id for a call; the upstream's own when there is one."""
-    return upstream_id or f"call_{mint.token()}"
+def call_ids(mint: Mint) -> CallIds:
+    """Return what gives the calls of an answer their ids."""
+    return CallIds(mint, "call_", unchanged)
 
 
 def _choice(answer: Answer, mint: Mint) -> Mapping[str, object]:
@@ -60,7 +61,8 @@ def _said(answer: Answer, mint: Mint) -> Mapping[str, object]:
     text = "".join(part.text for part in parts if isinstance(part, Text))
     refusal = "".join(part.text for part in parts if isinstance(part, Refusal))
     thinking = "".join(part.text for part in parts if isinstance(part, Thinking))
-    calls = [_call(part, mint) for part in parts if isinstance(part, ToolCall)]
+    ids = call_ids(mint)
+    calls = [_call(part, ids) for part in parts if isinstance(part, ToolCall)]
     said: dict[str, object] = {
         "role": "assistant",
         "content": text or (None if calls else ""),
@@ -73,6 +75,6 @@ def _said(answer: Answer, mint: Mint) -> Mapping[str, object]:
     return said
 
 
-def _call(call: ToolCall, mint: Mint) -> Mapping[str, object]:
+def _call(call: ToolCall, ids: CallIds) -> Mapping[str, object]:
     function = {"name": call.name, "arguments": bytes(call.input).decode()}
-    return {"id": call_id(call.id, mint), "type": "function", "function": function}
+    return {"id": ids.take(call.id), "type": "function", "function": function}

@@ -1,8 +1,12 @@
 """A client speaks OpenAI chat completions, the upstream Anthropic Messages. Pure.
 
 What has another form there:
-* System and developer messages in front become `system`; later ones keep their place.
-* Tool messages become the beginning of the next user message.
+* System and developer messages in front become `system`; later ones keep their place, as a part of
+  the user's turn, in a tag of their own.
+* Tool messages become the beginning of the next user message. Messages without an answer between
+  them are one turn, and answers without words or calls are left out: Anthropic refuses them.
+* The schema of a tool says that its input is an object, also where the client's does not.
+* A text file becomes text: Anthropic takes base64 of PDF files alone.
 * An output limit is required: without one `DEFAULT_MAX_TOKENS` is sent.
 * Thinking is shown as `reasoning_content`; a refusal has the finish reason `content_filter`.
 """
@@ -28,7 +32,7 @@ from gateway.translate.chat_request import (
     read,
 )
 from gateway.translate.fields import present
-from gateway.wire.decoding import given
+from gateway.wire.decoding import given, members
 
 NOT_NEEDED: Mapping[str, str] = {
     "detail": "a hint on an image's resolution; Anthropic chooses by its size",
@@ -123,10 +127,21 @@ def _tool(tool: Tool) -> dict[str, object]:
     return present(
         name=function.name,
         description=function.description,
-        input_schema=given(function.parameters) or NO_PARAMETERS,
+        input_schema=_schema(given(function.parameters)),
         strict=function.strict,
         cache_control=given(tool.cache_control),
     )
+
+
+def _schema(parameters: msgspec.Raw | None) -> object:
+    """Return the schema of a tool's input; `{}` takes anything, and a tool's input is an object."""
+    if parameters is None:
+        return NO_PARAMETERS
+    try:
+        said = members(parameters)
+    except msgspec.ValidationError:
+        return parameters  # no schema at all: left to the provider
+    return parameters if "type" in said else {"type": "object", **said}
 
 
 def _work(request: ChatRequest) -> dict[str, object]:

@@ -31,7 +31,9 @@ NOT_NEEDED: Mapping[str, str] = {
 NO_PARAMETERS: Mapping[str, object] = {"type": "object", "properties": {}}
 """The schema of a tool that takes nothing, which chat completions may leave out."""
 
-_DATA_URL = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+);base64,(?P<data>.*)", re.DOTALL)
+_DATA_URL = re.compile(
+    r"data:(?P<type>[\w.+-]+/[\w.+-]+)(?:;[\w.+-]+=[^;,]*)*;base64,(?P<data>.*)", re.DOTALL
+)
 
 
 class TextPart(Strict, tag="text", tag_field="type"):

@@ -7,7 +7,7 @@ the chunk with the usage follows it.
 from __future__ import annotations
 
 from gateway.translate import chat_answer, error_bodies
-from gateway.translate.answer import AnswerWriter, broken
+from gateway.translate.answer import AnswerWriter, broken, is_object
 from gateway.translate.chat_answer import Call, Choice, Function
 from gateway.wire.chat_usage import read_usage, served
 from gateway.wire.usage import Reading, Usage
@@ -20,6 +20,7 @@ class ChatStream:
     """Reads the chunks of one answer."""
 
     __slots__ = (
+        "_arguments",
         "_finish_reason",
         "_ids",
         "_keys",
@@ -39,6 +40,7 @@ class ChatStream:
         self._sequence: str | None = None
         self._keys: dict[int, int] = {}  # the upstream's index of a call -> ours
         self._ids: list[str | None] = []  # the upstream's ids, by our index
+        self._arguments: list[str] = []  # of the latest call, but for blank fragments
 
     @property
     def complete(self) -> bool:
@@ -85,7 +87,7 @@ class ChatStream:
             out.thinking(said.reasoning_content or said.reasoning or "")
             out.text(said.content or "")
             out.refusal(said.refusal or "")
-            for call in said.tool_calls or ():
+            for call in said.calls:
                 self._call(call)
         self._finish_reason = choice.finish_reason or self._finish_reason
         if isinstance(choice.stop_reason, str):
@@ -95,19 +97,41 @@ class ChatStream:
         function = call.function or Function()
         index = call.index if call.index is not None else self._unnumbered(call)
         key = self._keys.get(index)
-        if key is None or self._is_another(call, key):
+        if key is None or self._is_another(call.own_id, function, key):
             if not function.name:
                 raise broken("a tool call begins without its name")
             key = self._keys[index] = len(self._ids)
-            self._ids.append(call.id)
-            self._out.call(key, call.id, function.name)
-        self._out.arguments(key, function.text)
+            self._ids.append(call.own_id)
+            self._arguments.clear()
+            self._out.call(key, call.own_id, function.name)
+        text = function.text
+        self._out.arguments(key, text)
+        if key == len(self._ids) - 1 and text.strip():
+            self._arguments.append(text)
 
     def _unnumbered(self, call: Call) -> int:
         """Return an index for a call without one: a new one when it brings an id."""
-        return len(self._ids) if call.id or not self._ids else len(self._ids) - 1
+        return len(self._ids) if call.own_id or not self._ids else len(self._ids) - 1
 
-    def _is_another(self, call: Call, key: int) -> bool:
-        """Return whether a call takes the index of one before: some servers give 0 to all."""
-        named = call.function is not None and call.function.name
-        return bool(call.id and named and call.id != self._ids[key])
+    def _is_another(self, own_id: str | None, function: Function, key: int) -> bool:
+        """Return whether a call takes the index of one before: some servers give 0 to all.
+
+        It has a name, and an id of its own or, where servers give none or the same to all, comes
+        when the arguments of the one before are complete.
+        """
+        if not function.name:
+            return False
+        if own_id is not None and own_id != self._ids[key]:
+            return True
+        text = function.text.strip()
+        if own_id is not None and not text:
+            return False  # the same call, told once more
+        # Some repeat the name with every fragment: what cannot be the seam is not looked at closer.
+        seam = not text or text.startswith("{")
+        latest = key == len(self._ids) - 1
+        return seam and latest and self._is_complete()
+
+    def _is_complete(self) -> bool:
+        """Return whether the arguments of the latest call are an object."""
+        last = self._arguments[-1] if self._arguments else ""
+        return last.rstrip().endswith("}") and is_object("".join(self._arguments))

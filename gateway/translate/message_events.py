@@ -4,6 +4,8 @@ The order this keeps, whatever the order of the upstream: one `message_start`; b
 other, each started, filled and stopped before the next; `message_delta` and `message_stop`, or an
 `error` event, at the end and never both. Upstreams may mix the arguments of parallel tool calls:
 those of the open call are sent at once, those of the others wait until it is complete.
+Blanks open no block, and so they end none: servers send a line end between the fragments of a call,
+and Anthropic takes no block back that holds nothing else.
 """
 
 from __future__ import annotations
@@ -19,10 +21,14 @@ from gateway.translate import usage as counts
 from gateway.translate.answer import MAX_CALLS, StopReason, broken, is_object
 from gateway.translate.error_bodies import Fault
 from gateway.translate.mint import Mint
+from gateway.translate.unsigned import MARK
 from gateway.wire.usage import Usage
 
 MAX_HELD_BYTES = 8 * 1024 * 1024
 """So much of the arguments of one answer's tool calls is held, not more."""
+
+MAX_BLANKS = 1024
+"""So many blanks in front of a text are kept for it, not more: some models write them on and on."""
 
 _encode = msgspec.json.encode
 _DELTA = (
@@ -30,6 +36,7 @@ _DELTA = (
 )
 _TEXT = b'{"type":"text_delta","text":%b}'
 _THINKING = b'{"type":"thinking_delta","thinking":%b}'
+_SIGNATURE = b'{"type":"signature_delta","signature":"%b"}' % MARK.encode()
 _ARGUMENTS = b'{"type":"input_json_delta","partial_json":%b}'
 _STOP = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n'
 
@@ -63,8 +70,10 @@ class MessageEvents:
     """
 
     __slots__ = (
+        "_blanks",
         "_calls",
         "_held",
+        "_ids",
         "_index",
         "_kind",
         "_mint",
@@ -79,9 +88,11 @@ class MessageEvents:
     def __init__(self, mint: Mint) -> None:
         self.over = self._started = self._refused = False
         self._mint = mint
+        self._ids = message_answer.call_ids(mint)
         self._out: list[bytes] = []
         self._index = -1
         self._kind: str | None = None  # "text", "thinking" or "tool_use" while a block is open
+        self._blanks = ("", "")  # the kind of block that may come, and what it begins with
         self._open: _Call | None = None
         self._calls: dict[int, _Call] = {}
         self._waiting: deque[_Call] = deque()
@@ -113,8 +124,7 @@ class MessageEvents:
     def text(self, text: str) -> None:
         """Add to the answer's text; empty text is nothing."""
         if text:
-            self._switch("text", {"type": "text", "text": ""})
-            self._out.append(_DELTA % (self._index, _TEXT % _encode(text)))
+            self._add(text, "text", _TEXT, {"type": "text", "text": ""})
 
     def refusal(self, text: str) -> None:
         """Add a refusal to the text; the stop reason will tell."""
@@ -124,14 +134,14 @@ class MessageEvents:
     def thinking(self, text: str) -> None:
         """Add to the thinking; empty thinking is nothing."""
         if text:
-            self._switch("thinking", {"type": "thinking", "thinking": "", "signature": ""})
-            self._out.append(_DELTA % (self._index, _THINKING % _encode(text)))
+            block = {"type": "thinking", "thinking": "", "signature": ""}
+            self._add(text, "thinking", _THINKING, block)
 
     def call(self, key: int, call_id: str | None, name: str) -> None:
         """Begin a tool call; `key` names it for `arguments`."""
         if len(self._calls) >= MAX_CALLS:
             raise broken("too many tool calls")
-        call = self._calls[key] = _Call(message_answer.call_id(call_id, self._mint), name)
+        call = self._calls[key] = _Call(self._ids.take(call_id), name)
         self._waiting.append(call)
         self._advance()
 
@@ -177,11 +187,22 @@ class MessageEvents:
         self._out.append(b"event: error\ndata: " + error_bodies.to_messages(fault) + b"\n\n")
         self.over = True
 
-    def _switch(self, kind: str, block: Mapping[str, object]) -> None:
-        if self._kind == kind:
-            return
-        self.close()
-        self._open_block(kind, block)
+    def _add(self, text: str, kind: str, form: bytes, block: Mapping[str, object]) -> None:
+        """Add to the open block, or to a new one when that is of another kind.
+
+        Args:
+            form: Of the delta.
+            block: How a new one begins.
+        """
+        if self._kind != kind:
+            before, blanks = self._blanks
+            text = blanks + text if before == kind else text
+            if text.isspace():
+                self._blanks = kind, text[:MAX_BLANKS]
+                return
+            self.close()
+            self._open_block(kind, block)
+        self._out.append(_DELTA % (self._index, form % _encode(text)))
 
     def _advance(self) -> None:
         """Begin waiting calls, as long as nothing incomplete is open."""
@@ -200,6 +221,8 @@ class MessageEvents:
         self._out.append(_DELTA % (self._index, _ARGUMENTS % _encode(fragment)))
 
     def _stop(self) -> None:
+        if self._kind == "thinking":  # its signature comes last, as Anthropic's own does
+            self._out.append(_DELTA % (self._index, _SIGNATURE))
         if self._kind is not None:
             self._out.append(_STOP % self._index)
         if self._open is not None:
@@ -209,7 +232,7 @@ class MessageEvents:
         self._kind = self._open = None
 
     def _open_block(self, kind: str, block: Mapping[str, object]) -> None:
-        self._kind = kind
+        self._kind, self._blanks = kind, ("", "")
         self._index += 1
         self._event("content_block_start", index=self._index, content_block=block)
 

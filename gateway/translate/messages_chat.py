@@ -4,8 +4,8 @@ What has another form there:
 * A tool result is text only. Its images and documents follow in a user message behind the tool
   messages, under a line that names the result; `is_error` becomes the word `Error:` in front.
 * System instructions keep their place; those in front of the conversation become one message.
-* Thinking arrives as `reasoning_content` and is shown as a thinking block; it goes back where the
-  provider wants it, see `Form.thinking_field`.
+* Thinking arrives as `reasoning_content` and is shown as a thinking block, marked as unsigned; it
+  goes back where the provider wants it, see `Form.thinking_field`.
 * `content_filter` and a refusal are the stop reason `refusal`.
 """
 

@@ -5,7 +5,7 @@ The value is known to be valid.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -25,6 +25,18 @@ EACH = "*"
 _NO_CONTENT = (b"[]", b'""', b"null")
 
 
+class Which(msgspec.Struct, frozen=True, gc=False):
+    """Tells the items of an array apart.
+
+    Attributes:
+        name: A member that every item in question holds: what does not mention it is passed over.
+        holds: From an item's bytes to whether it is meant.
+    """
+
+    name: str
+    holds: Callable[[bytes], bool]
+
+
 class Edit(msgspec.Struct, frozen=True, gc=False):
     """One member to replace or to cut, wherever it stands; where it does not, nothing.
 
@@ -35,11 +47,13 @@ class Edit(msgspec.Struct, frozen=True, gc=False):
         path: Names from the top level inwards.
         value: What it becomes; None cuts it.
         add: Whether a member that does not stand is added to the object it belongs in.
+        which: Of the items that the path ends with, those that are meant; None means all.
     """
 
     path: tuple[str, ...]
     value: str | int | None
     add: bool = False
+    which: Which | None = None
 
 
 def edited(data: bytes, layout: Sequence[Member], edits: Sequence[Edit]) -> bytes:
@@ -66,6 +80,8 @@ def edited(data: bytes, layout: Sequence[Member], edits: Sequence[Edit]) -> byte
             cut.add(index)
         elif new is not old:
             spans.append((member.start, member.end, new))
+    if cut and len(cut) == len(layout) and data.startswith(b"["):
+        return b"[]"  # without the blanks around its items
     if cut:
         spans += ((start, end, b"") for start, end in _cuts(layout, cut))
     if any(edit.add for edit in edits):
@@ -85,9 +101,13 @@ def _replaced(data: bytes, spans: list[tuple[int, int, bytes]]) -> bytes:
 def _new_value(old: bytes, edits: Sequence[Edit]) -> bytes | None:
     """Return a member's value after the edits; None when nothing is left of it."""
     for edit in edits:
-        if len(edit.path) == 1:
+        if len(edit.path) == 1 and (edit.which is None or edit.which.holds(old)):
             return None if edit.value is None else msgspec.json.encode(edit.value)
-    inner = [Edit(edit.path[1:], edit.value, edit.add) for edit in edits]
+    inner = [
+        Edit(edit.path[1:], edit.value, edit.add, edit.which)
+        for edit in edits
+        if len(edit.path) > 1
+    ]
     if not any(_may_hold(old, edit) for edit in inner):
         return old
     layout = _layout(old, array=inner[0].path[0] == EACH)
@@ -98,7 +118,7 @@ def _new_value(old: bytes, edits: Sequence[Edit]) -> bytes | None:
 def _may_hold(value: bytes, edit: Edit) -> bool:
     """Return whether a walk can find something to edit. Most of many messages are passed over."""
     # A name is spelt as it is, or with an escape that begins with `\u`.
-    name = edit.path[-1].encode()
+    name = (edit.path[-1] if edit.which is None else edit.which.name).encode()
     return edit.add or value.rfind(name) >= 0 or value.rfind(b"\\u") >= 0
 
 

@@ -19,6 +19,7 @@ from gateway.overrides.capabilities import Capability
 from gateway.overrides.shape import Shape
 from gateway.provider_request import MAX_WAYS, Call, ProviderRequest, Translators, prepare
 from gateway.translate import TRANSLATORS
+from gateway.translate.unsigned import MARK
 from gateway.wire.body import Body
 from gateway.wire.formats import Wire
 from gateway.wire.http import UNBOUNDED, Head, Memory, Request
@@ -82,6 +83,81 @@ def test_what_cannot_be_sent_is_refused(
     assert caught.value.status == status
     waits = [name for name, _ in caught.value.headers] == [b"retry-after"]
     assert waits is (text == "no room")
+
+
+# -- thinking that was not signed
+
+MARKED = {"type": "thinking", "thinking": "b", "signature": MARK}
+EMPTY = MARKED | {"signature": ""}
+SIGNED = MARKED | {"signature": "EqoBCkgIARAB"}
+WORDS = {"type": "text", "text": "x"}
+
+
+def asking(*blocks: object, **fields: object) -> Call:
+    answer = {"role": "assistant", "content": blocks}
+    messages = [{"role": "user", "content": "hi"}, answer, {"role": "user", "content": "so?"}]
+    body = json.encode({"model": "m", "max_tokens": 9, "messages": messages} | fields)
+    request = Request(Head(b"POST", b"/v1/messages", ()), body, 0.0)
+    return Call("gw_1", Wire.MESSAGES, request, Body(body), request.target, None)
+
+
+def at(url: str) -> Candidate:
+    settings = ProviderSettings(name="p", base_url=url, api_key_ref="env:KEY")
+    return Candidate(open_links([settings], {"KEY": "own"})["p"], "m", "m", "default", 0)
+
+
+ANTHROPIC, ANOTHER = at("https://api.anthropic.com"), at("https://anthropic.com.example/anthropic")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "blocks", "sent"),
+    [
+        (ANTHROPIC, (SIGNED, WORDS), (SIGNED, WORDS)),
+        (ANTHROPIC, (MARKED, WORDS, SIGNED), (WORDS, SIGNED)),
+        (ANTHROPIC, (EMPTY, WORDS), (WORDS,)),
+        (ANOTHER, (MARKED, WORDS), (WORDS,)),
+        (ANOTHER, (EMPTY, WORDS), (EMPTY, WORDS)),
+        (ANTHROPIC, (WORDS | {"signature": ""},), (WORDS | {"signature": ""},)),
+    ],
+    ids=["signed", "marked", "empty", "marked-elsewhere", "empty-elsewhere", "no-thinking"],
+)
+def test_thinking_that_the_provider_would_refuse_is_left_out(
+    chosen: Candidate, blocks: tuple[object, ...], sent: tuple[object, ...]
+) -> None:
+    asked = asking(*blocks)
+    prepared = prepare(asked, chosen, TRANSLATORS)
+    assert prepared.body == asking(*sent).body.forwarded("m")
+    if sent == blocks:
+        assert (prepared.body, prepared.candidate) == (asked.request.body, chosen)
+        assert not asked.announcement
+    else:
+        assert prepared.candidate.adaptation.words == ("thinking_blocks",)
+        assert prepared.candidate == replace(chosen, adaptation=prepared.candidate.adaptation)
+        assert asked.announcement == [b"Request adapted: changes=thinking_blocks request_id=gw_1"]
+
+
+def test_thinking_is_left_out_beside_what_else_is_adapted() -> None:
+    target = Capability(max_output_tokens=5, unsupported_betas=("a",))
+    other = adapt(Shape(max_tokens=9, betas=("a",)), target)
+    chosen = replace(ANTHROPIC, model="other", adaptation=other)
+    prepared = prepare(asking(MARKED, WORDS, agent_type="x"), chosen, TRANSLATORS)
+    expected = asking(WORDS, max_tokens=5, model="other").request.body
+    assert json.decode(prepared.body) == json.decode(expected)
+    assert prepared.candidate.adaptation.words == ("max_tokens", "beta:a", "thinking_blocks")
+    assert prepared.candidate.adaptation.betas == ("a",)
+
+
+def test_thinking_that_may_have_to_go_is_not_looked_for_where_a_field_stands_twice() -> None:
+    asked = asking(MARKED, WORDS)
+    body = asked.request.body[:-1] + b',"max_tokens":7}'
+    twice = replace(asked, request=Request(asked.request.head, body, 0.0), body=Body(body))
+    with pytest.raises(RequestError, match="stands twice"):
+        prepare(twice, ANTHROPIC, TRANSLATORS)
+
+
+def test_translated_request_needs_nothing_left_out() -> None:
+    prepared = prepare(asking(MARKED, WORDS), candidate("openai"), TRANSLATORS)
+    assert prepared.candidate.adaptation.words == ()
 
 
 # -- what is remembered of a client's head

@@ -89,14 +89,14 @@ def test_every_provider_is_shown_the_same_conversation(
     sent, plainly = (json.loads(TO_CHAT.request(body, "m", one)) for one in (form, OPENAI))
     for message, usual in zip(sent["messages"], plainly["messages"], strict=True):
         thought = message.pop(form.thinking_field, None)
-        assert (thought is not None) is (form.thinking_field is not None and said(message))
+        assert (thought is not None) is (form.thinking_field is not None and is_answer(message))
         assert message | {"content": message["content"] or None} == (
             usual | {"content": usual["content"] or None}
         )
     assert sent[form.limit] == plainly[OPENAI.limit] == 7
 
 
-def said(message: Mapping[str, object]) -> bool:
+def is_answer(message: Mapping[str, object]) -> bool:
     return message["role"] == "assistant"
 
 
@@ -147,6 +147,98 @@ def test_mixed_arguments_reach_each_call_whole(
     produced = stream.feed(b"".join(mixed)) + stream.feed(finish + b"data: [DONE]\n\n")
     assert read_calls(produced) == [(f"t{index}", fields) for index, fields in enumerate(calls)]
     assert stream.complete
+
+
+blanks = st.sampled_from(["", "\n", " \n\n", "\t"])
+
+
+@given(
+    calls=st.lists(inputs, min_size=1, max_size=3),
+    between=st.lists(st.tuples(blanks, blanks), min_size=1, max_size=9),
+    size=st.integers(1, 7),
+    one_index=st.booleans(),
+    repeats=st.booleans(),
+)
+def test_blanks_between_the_fragments_of_calls_change_nothing(
+    calls: list[dict[str, object]],
+    between: list[tuple[str, str]],
+    size: int,
+    *,
+    one_index: bool,
+    repeats: bool,
+) -> None:
+    """Also where all calls have one index and no id, and where each fragment repeats the name."""
+    pieces = []
+    for index, fields in enumerate(calls):
+        text = json.dumps(fields)
+        at = 0 if one_index else index
+        pieces.append(nameless_chunk(at, "", f"t{index}"))
+        name = f"t{index}" if repeats else ""
+        fragments = (text[one : one + size] for one in range(0, len(text), size))
+        pieces += (nameless_chunk(at, fragment, name) for fragment in fragments)
+    stream, produced = TO_CHAT.stream(), b""
+    for number, piece in enumerate(pieces):
+        content, thinking = between[number % len(between)]
+        delta = {"index": 0, "delta": {"content": content, "reasoning_content": thinking}}
+        produced += stream.feed(piece + b"data: " + json.dumps({"choices": [delta]}).encode())
+        produced += stream.feed(b"\n\n")
+    finish = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}\n\n'
+    produced += stream.feed(finish + b"data: [DONE]\n\n")
+    assert read_calls(produced) == [(f"t{index}", fields) for index, fields in enumerate(calls)]
+
+
+def nameless_chunk(index: int, arguments: str, name: str = "") -> bytes:
+    """Return a fragment of a call as vLLM sends it: with an empty id, and a name at its begin."""
+    function = {"name": name, "arguments": arguments}
+    delta = {"tool_calls": [{"index": index, "id": "", "function": function}]}
+    return b"data: " + json.dumps({"choices": [{"index": 0, "delta": delta}]}).encode() + b"\n\n"
+
+
+said = texts.filter(str.strip)
+words = st.one_of(st.sampled_from(["", " ", "\n"]), texts)
+
+
+@st.composite
+def chats(draw: st.DrawFn) -> list[dict[str, object]]:
+    """Draw messages of an OpenAI client: instructions anywhere, answers that say nothing."""
+    messages: list[dict[str, object]] = []
+    for number in range(draw(st.integers(0, 6))):
+        for _ in range(draw(st.integers(0, 2))):
+            role = draw(st.sampled_from(["system", "developer", "user"]))
+            messages.append({"role": role, "content": draw(said if role == "user" else words)})
+        ids = [f"call_{number}_{at}" for at in range(draw(st.integers(0, 2)))]
+        calls = [{"id": one, "function": {"name": "t", "arguments": "{}"}} for one in ids]
+        answer = {"role": "assistant", "content": draw(words)}
+        messages.append(answer | ({"tool_calls": calls} if calls else {}))
+        for one in ids:
+            messages += [{"role": "system", "content": draw(words)}] * draw(st.integers(0, 1))
+            messages.append({"role": "tool", "tool_call_id": one, "content": draw(words)})
+    messages.append({"role": "user", "content": draw(said)})
+    return messages
+
+
+@given(messages=chats())
+def test_chat_becomes_a_conversation_that_anthropic_takes(
+    messages: list[dict[str, object]],
+) -> None:
+    body = json.dumps({"model": "m", "messages": messages}).encode()
+    turns = json.loads(TO_MESSAGES.request(body, "claude"))["messages"]
+    called: list[str] = []
+    before = None
+    for turn in turns:
+        blocks = turn["content"]
+        if isinstance(blocks, str):
+            blocks = [{"type": "text", "text": blocks}]
+        assert turn["role"] in {"user", "assistant"}
+        assert (turn["role"], before) != ("user", "user")
+        if turn["role"] == "user":
+            results = [block["tool_use_id"] for block in blocks[: len(called)] if called]
+            assert results == called
+        assert all(block["type"] != "tool_result" for block in blocks[len(called) :])
+        assert blocks
+        assert all(block["text"].strip() for block in blocks if block["type"] == "text")
+        called = [block["id"] for block in blocks if block["type"] == "tool_use"]
+        before = turn["role"]
 
 
 def chunk(index: int, arguments: str, name: str | None = None) -> bytes:

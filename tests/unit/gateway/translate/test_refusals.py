@@ -124,6 +124,11 @@ CALLED = {"type": "tool_use", "id": "a", "name": "t", "input": [1]}
 FILE = {"type": "file", "file": {"file_data": "JVBERi0="}}
 KEPT = {"type": "file", "file": {"file_id": "f"}}
 
+
+def text_file(data: str) -> dict[str, object]:
+    return {"type": "file", "file": {"file_data": f"data:text/plain;base64,{data}"}}
+
+
 ONE_WAY: Mapping[str, tuple[tuple[dict[str, object], str], ...]] = {
     "messages_chat": (
         ({"top_k": 5}, "top_k: cannot"),
@@ -164,8 +169,9 @@ ONE_WAY: Mapping[str, tuple[tuple[dict[str, object], str], ...]] = {
         *PLAIN,
         ({"temperature": 1.2}, "temperature: cannot be expressed in the Anthropic Messages API: "),
         ({"response_format": {"type": "json_object"}}, "response_format.type: cannot"),
-        (said(), "messages.0: a message of the assistant needs content or tool_calls"),
         (user(FILE), "messages.0.content.0.file.file_data: cannot"),
+        (user(text_file("e$")), "messages.0.content.0.file.file_data: must be base64"),
+        (user(text_file("/w==")), "messages.0.content.0.file.file_data: cannot"),
         (user(KEPT), "messages.0.content.0.file.file_id: cannot"),
     ),
     "chat_responses": (*PENALTIES, ({"stop": "a"}, "stop: cannot")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -50,20 +51,29 @@ def text(content: str) -> bytes:
     return event({"choices": [{"index": 0, "delta": {"content": content}}]})
 
 
+DELTAS = {
+    "text": {"text_delta"},
+    "thinking": {"thinking_delta", "signature_delta"},
+    "tool_use": {"input_json_delta"},
+}
+
+
 def check_grammar(data: bytes) -> None:
     """Assert the order every answer keeps, whole or broken off."""
     events = [json.loads(part.partition(b"data: ")[2]) for part in data.split(b"\n\n") if part]
     assert [one["type"] for one in events].count("message_start") <= 1
-    opened, kind = -1, None
+    opened, kind, signed = -1, None, False
     for one in events:
         match one["type"]:
             case "content_block_start":
                 assert (kind, one["index"]) == (None, opened + 1)
                 opened, kind = one["index"], one["content_block"]["type"]
             case "content_block_delta":
-                deltas = {"text": "text_delta", "thinking": "thinking_delta"}
                 assert one["index"] == opened
-                assert one["delta"]["type"] == deltas.get(str(kind), "input_json_delta")
+                assert one["delta"]["type"] in DELTAS[str(kind)]
+                signed = one["delta"]["type"] == "signature_delta"
+            case "content_block_stop" if kind == "thinking" and not signed:
+                pytest.fail("thinking ends without a signature")
             case "content_block_stop":
                 assert (kind is None, one["index"]) == (False, opened)
                 kind = None
@@ -192,6 +202,28 @@ def test_arguments_without_a_call_end_a_responses_stream(translators: Translator
     for direction in ("messages_responses", "chat_responses"):
         produced = translators()[direction].stream().feed(event(told))
         assert last_error(produced) == "arguments of a tool call that has not begun"
+
+
+def test_blanks_that_never_end_are_not_held(
+    translators: Translators, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(message_events, "MAX_BLANKS", 5)
+    stream = translators()["messages_chat"].stream()
+    produced = b"".join(stream.feed(text("\n\n")) for _ in range(9))
+    assert b"content_block" not in produced
+    assert b'"text":"\\n\\n\\n\\n\\na"' in stream.feed(text("a"))
+
+
+def test_ids_of_an_answers_calls_differ(translators: Translators) -> None:
+    calls = [{"id": one, "function": {"name": "t", "arguments": {}}} for one in ("a", "a", "7", "")]
+    line = json.dumps({"message": {"tool_calls": calls}, "done": True}).encode()
+    for direction in ("messages_ollama", "chat_ollama"):
+        translator = translators()[direction]
+        stream = translator.stream()
+        for produced in (translator.answer(line), stream.feed(line + b"\n") + stream.end()):
+            prefix = "toolu_" if direction.startswith("messages") else "call_"
+            ids = re.findall(rf'"id":"(a|{prefix}\d+)"', produced.decode())
+            assert (len({*ids}), ids[0]) == (4, "a")
 
 
 def test_usage_chunk_is_left_out_for_a_client_that_did_not_ask(translators: Translators) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import RequestError
 from gateway.wire.body import Body
-from gateway.wire.edits import EACH, Edit
+from gateway.wire.edits import EACH, Edit, Which
 
 JSON_VALUES = st.recursive(
     st.none()
@@ -165,6 +165,10 @@ def cut(*path: str) -> Edit:
     return Edit(path, None)
 
 
+SOME = Edit(("m", EACH), None, which=Which("x", lambda item: item == b'{"x":1}'))
+"""Cuts the items that are written so."""
+
+
 def put(value: str | int, *path: str, add: bool = False) -> Edit:
     return Edit(path, value, add)
 
@@ -222,8 +226,22 @@ def put(value: str | int, *path: str, add: bool = False) -> Edit:
         ),
         (b'{"model":"a","m":[]}', [cut("m", EACH, "x")], b'{"model":"a","m":[]}'),
         (b'{"model":"a","m":{"x":1}}', [cut("m", EACH, "x")], b'{"model":"a","m":{"x":1}}'),
+        # some items
+        (b'{"model":"a","m":[ 1, {"x":1} ,2]}', [SOME], b'{"model":"a","m":[ 1, 2]}'),
+        (
+            b'{"model":"a","m":[{"x":1}, {"\\u0078":1} ]}',
+            [SOME],
+            b'{"model":"a","m":[{"\\u0078":1} ]}',
+        ),
+        (b'{"model":"a","m":[ {"x":1}, {"x":1} ]}', [SOME], b'{"model":"a","m":[]}'),
+        (b'{"model":"a","m":{"x":1}}', [SOME], b'{"model":"a","m":{"x":1}}'),
+        (
+            b'{"model":"a","n":[{"role":"b","m":1},{"content":[ {"x":1} ]},{"content":[]}]}',
+            [Edit(("n", EACH, "content", EACH), None, which=SOME.which), cut("n", EACH, "m")],
+            b'{"model":"a","n":[{"content":[]}]}',
+        ),
     ],
-    ids=range(26),
+    ids=range(31),
 )
 def test_edits_touch_what_they_name_only(data: bytes, edits: list[Edit], sent: bytes) -> None:
     assert Body(data).forwarded("a", edits) == sent
