@@ -110,6 +110,7 @@ async def send_all(gateway: Gateway, requests: Sequence[Asked]) -> None:
             {"apply_to": "new_sessions", "percent": 60, "holdout_percent": 10},
             {"context_window", "live_session", "not_in_share", "holdout"},
             id="new-sessions-of-a-share",
+            marks=pytest.mark.process,
         ),
         pytest.param(500, {"projects": ["apollo"]}, {"project_not_selected"}, id="projects"),
     ],

@@ -18,6 +18,8 @@ from cco_migrate import cli, errors, options
 from cco_migrate.program import MigrateProgram
 from cco_migrate.tasks import steps
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(cli.__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 INVOKE = (str(BIN / "invoke"), "-r", str(ROOT))
@@ -67,6 +69,7 @@ def tasks_of(collection: Collection) -> Iterator[tuple[str, Task[Callable[..., A
         yield name, collection[name]
 
 
+@pytest.mark.smoke
 def test_task_names_are_the_documented_ones() -> None:
     names = {name for name, _ in tasks_of(cli.namespace())}
     assert names >= TASKS
@@ -97,6 +100,7 @@ def test_list_imports_nothing_heavy(tmp_path: Path, program: Sequence[str]) -> N
     assert not imported & HEAVY
 
 
+@pytest.mark.smoke
 def test_no_task_takes_a_positional_or_a_guessed_short_flag() -> None:
     for name, task in tasks_of(cli.namespace()):
         assert list(task.positional) == [], name
@@ -105,6 +109,7 @@ def test_no_task_takes_a_positional_or_a_guessed_short_flag() -> None:
             assert not [flag for flag in argument.names if len(flag) == 1], (name, argument)
 
 
+@pytest.mark.smoke
 def test_every_task_and_option_says_what_it_is_for() -> None:
     for name, task in tasks_of(cli.namespace()):
         assert (task.__doc__ or "").strip(), name
@@ -113,6 +118,7 @@ def test_every_task_and_option_says_what_it_is_for() -> None:
             assert option.help, (name, argument.name)
 
 
+@pytest.mark.smoke
 def test_every_error_has_an_exit_code_that_is_listed() -> None:
     kinds = [
         one for one in vars(errors).values()
@@ -122,6 +128,7 @@ def test_every_error_has_an_exit_code_that_is_listed() -> None:
     assert {kind.code for kind in kinds} <= options.CODES.keys()
 
 
+@pytest.mark.smoke
 @BOTH
 def test_codes_are_printed_as_json(tmp_path: Path, program: Sequence[str]) -> None:
     done = run(program, "codes", "--json", home=tmp_path)
@@ -266,6 +273,7 @@ def test_commands_a_result_names_are_about_the_same_deployment(
     assert done.stdout.strip().endswith(f"begin with: {name} migrate --home {tmp_path.resolve()}")
 
 
+@pytest.mark.smoke
 def test_refusal_is_one_json_document_when_asked_for(tmp_path: Path) -> None:
     done = run(SCRIPT, "migrate", "--config", "absent.toml", "--json", home=tmp_path)
     document = json.loads(done.stdout)

@@ -9,11 +9,14 @@ import pytest
 
 from cco_migrate.errors import InvalidInput, StalePlan, ToolkitError
 
+pytestmark = pytest.mark.process
+
 Bench = Any  # the conftest's, which tests cannot import
 FILE = "model-overrides.toml"
 OFF = "enabled = false\n"
 
 
+@pytest.mark.smoke
 def test_tag_and_its_undo(bench: Bench) -> None:
     before = bench.state()
     step = bench.step("git.tag", name="before-cutover", message="a way back")

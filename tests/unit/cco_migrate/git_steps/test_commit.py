@@ -13,11 +13,14 @@ from cco_migrate.model import Plan, Step
 from cco_migrate.runs.journal import Event, Journal
 from cco_migrate.steps import ACTIONS
 
+pytestmark = pytest.mark.process
+
 Bench = Any  # the conftest's, which tests cannot import
 FILE = "model-overrides.toml"
 OFF, ON = "enabled = false\n", "enabled = true\n"
 
 
+@pytest.mark.smoke
 def test_commit_and_its_undo_leave_the_repository_as_before(bench: Bench) -> None:
     bench.write("notes\n", "untracked.txt")
     bench.write(ON)

@@ -10,6 +10,8 @@ import pytest
 from cco_migrate.errors import InvalidInput, StalePlan, ToolkitError
 from cco_migrate.model import Step
 
+pytestmark = pytest.mark.process
+
 Bench = Any  # the conftest's, which tests cannot import
 FILE, BRANCH = "model-overrides.toml", "gone"
 PATCH = {
@@ -46,6 +48,7 @@ def begun(bench: Bench) -> Bench:
     return bench
 
 
+@pytest.mark.smoke
 def test_branch_and_its_undo(bench: Bench) -> None:
     before, step = bench.state(), branch_step(bench)
     bench.do(step)

@@ -12,6 +12,8 @@ import pytest
 from cco_migrate.errors import InvalidInput
 from cco_migrate.planning.simulated import Foretold, actions
 
+pytestmark = pytest.mark.process
+
 Bench = Any  # the conftest's, which tests cannot import
 FILE = "model-overrides.toml"
 
@@ -37,6 +39,7 @@ TROUBLES: dict[str, tuple[Callable[[Bench], object], str]] = {
 }
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("uses", ["git.commit", "git.revert"])
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_repository_in_use_is_refused_and_untouched(bench: Bench, uses: str, trouble: str) -> None:

@@ -11,6 +11,8 @@ from cco_migrate.errors import InvalidInput, ToolkitError
 from cco_migrate.model import Step
 from cco_migrate.steps import ACTIONS
 
+pytestmark = pytest.mark.process
+
 Bench = Any  # the conftest's, which tests cannot import
 FILE = "model-overrides.toml"
 OFF, ON = "enabled = false\n", "enabled = true\n"
@@ -29,6 +31,7 @@ def enabled(bench: Bench) -> Bench:
     return bench
 
 
+@pytest.mark.smoke
 def test_revert_and_its_undo(enabled: Bench) -> None:
     before = enabled.state()
     step = revert_step(enabled, "grep", "-q", "false", FILE)

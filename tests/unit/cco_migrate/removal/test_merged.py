@@ -12,6 +12,8 @@ from cco_migrate.removal.looking import Merged, merged_into
 if TYPE_CHECKING:
     from tests.unit.cco_migrate.removal.conftest import Bench
 
+pytestmark = pytest.mark.process
+
 BRANCH, TAG = "remove-http-proxy", "before-proxy-removal"
 
 
@@ -70,6 +72,7 @@ def test_branch_that_never_had_the_proxy_does_not_hold_its_removal(removed: Benc
     assert merged_into(removed.removed, last).names == ()
 
 
+@pytest.mark.smoke
 def test_squash_is_seen_where_no_branch_is_checked_out(removed: Bench) -> None:
     last = removed.git("rev-parse", BRANCH)
     removed.git("switch", "--quiet", "--detach", "main")

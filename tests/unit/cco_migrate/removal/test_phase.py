@@ -19,10 +19,13 @@ from cco_migrate.vcs.trees import Patch, Removal
 if TYPE_CHECKING:
     from tests.unit.cco_migrate.removal.conftest import Bench
 
+pytestmark = pytest.mark.process
+
 BRANCH, TAG = "remove-http-proxy", "before-proxy-removal"
 ONLY_BEFORE = Command("build", ("test", "-e", "src/daemon/proxy/mod.rs"))
 
 
+@pytest.mark.smoke
 def test_removal_ends_in_a_branch_with_one_commit_a_group_and_touches_nothing_else(
     bench: Bench,
 ) -> None:

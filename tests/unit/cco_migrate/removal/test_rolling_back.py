@@ -28,6 +28,8 @@ from cco_migrate.vcs.commands import Command
 if TYPE_CHECKING:
     from tests.unit.cco_migrate.removal.conftest import Bench
 
+pytestmark = pytest.mark.process
+
 BRANCH, TAG, BACK = "remove-http-proxy", "before-proxy-removal", "take-back-remove-http-proxy"
 GATEWAY = {uses: AssumedCheck(CHECKS[uses], "ask") for uses in ("switches.state", "gate.held")}
 FLAG = Wanted("flag", yes=True)
@@ -132,6 +134,7 @@ def test_removal_that_was_undone_here_is_taken_back_elsewhere_by_hand(
     assert "git revert" in str(raised.value.next_command)
 
 
+@pytest.mark.smoke
 def test_merged_removal_is_taken_back_by_a_run_of_its_own(
     bench: Bench, session: Session, merged: Run
 ) -> None:

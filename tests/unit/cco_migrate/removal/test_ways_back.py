@@ -18,6 +18,8 @@ from cco_migrate.vcs.commands import Command
 if TYPE_CHECKING:
     from tests.unit.cco_migrate.removal.conftest import Bench
 
+pytestmark = pytest.mark.process
+
 BRANCH, TAG, BACK = "remove-http-proxy", "before-proxy-removal", "bring-back-http-proxy"
 STEPS = ("fits", "tag", "bundle", "branch", "remove-1", "remove-2", "report")
 
@@ -82,6 +84,7 @@ def test_removal_whose_branch_is_gone_is_taken_back_by_its_last_commit(removed: 
     assert removed.git("diff", TAG, BACK) == ""
 
 
+@pytest.mark.smoke
 def test_work_of_others_since_then_survives_the_way_back(removed: Bench) -> None:
     removed.merge()
     removed.commit("docs/NEW.md", "# new\n")
