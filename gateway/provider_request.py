@@ -86,7 +86,8 @@ def prepare(call: Call, candidate: Candidate, translators: Translators) -> Provi
     if way.translator is not None:
         body = way.translator.request(body, candidate.model, way.form)
     elif way.unsigned is not None:
-        if SIGNATURE in body and way.unsigned.may_stand_in(body):
+        # From behind, see `Body.mentions`.
+        if body.rfind(SIGNATURE) >= 0 and way.unsigned.may_stand_in(body):
             candidate, body = _signed(call, candidate, body, way.unsigned)
     elif call.body.stream and link.adds_usage(call.wire, call.body):
         body = usage_chunk.added(body)
