@@ -7,6 +7,7 @@ the model, who pays and the client's format is decided once and remembered.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -266,7 +267,11 @@ class Policy:
     def _limits(self, asked: Asked, candidate: Candidate) -> Capability | None:
         """Return what a model accepts that may not fit the request; None when nobody knows."""
         own = candidate.chosen == asked.requested
-        return self.capabilities.of(candidate.model) if own else self.capability(candidate)
+        found = self.capabilities.of(candidate.model) if own else self.capability(candidate)
+        if found is None or not (asked.wire is Wire.CHAT and candidate.link.wire is Wire.MESSAGES):
+            return found
+        # Its translation puts instructions of the middle into the user's turn, as any model takes.
+        return dataclasses.replace(found, system_messages=None)
 
 
 def open_policy(

@@ -152,15 +152,25 @@ class Exchange(msgspec.Struct):
         vendor = key_vendor(request.head.headers, wire, authenticated=known)
         announcement = self._announcement(first)
         call = Call(account.id, wire, request, body, target, vendor, announcement)
-        if account.counting and first.link.wire is not _MESSAGES:
-            return self._estimate(call, first)
-        if service.plain or account.counting:
+        if account.counting:
+            return self._count(call, candidates)
+        if service.plain:
             return self._ask(call, candidates)
         if service.annotates:
             self.responder = Annotated(self.responder, account)
         if service.cache.enabled:
             return self._cached(call, candidates)
         return self._ask(call, candidates)
+
+    def _count(self, call: Call, candidates: tuple[Candidate, ...]) -> Awaitable[None]:
+        """Return what answers a token count: who speaks the format, else an estimate."""
+        first = candidates[0]
+        asked = tuple([one for one in candidates if one.link.wire is _MESSAGES])
+        others = len(asked) < len(candidates)
+        refused = others and all(one.link.refusal(call.vendor) for one in asked)
+        if first.link.wire is not _MESSAGES or refused:
+            return self._estimate(call, first)
+        return self._ask(call, asked)
 
     async def _ask(self, call: Call, candidates: tuple[Candidate, ...]) -> None:
         """Bring a provider's answer to the client."""

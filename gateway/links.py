@@ -63,7 +63,8 @@ class Link:
     takes_all: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        takes_all = self.problem is None and (self.key is not None or not self.dialect.needs_key)
+        keyed = self.key is not None or self.settings.has_key or not self.dialect.needs_key
+        takes_all = self.problem is None and keyed
         object.__setattr__(self, "name", self.settings.name)
         object.__setattr__(self, "takes_all", takes_all)
 
@@ -185,13 +186,14 @@ def _open(
     """
     key, problem = None, None
     dialect = PROVIDERS[settings.type]
-    if needed_for is None and not settings.client_keys and not settings.has_key:
+    if needed_for is None and not settings.client_keys:
         needed_for = _ELSEWHERE
     try:
         key = settings.resolve_key(environ)
     except LookupError as error:
         problem = redact(f"its key cannot be resolved: {error.args[0]}")
-    if needed_for is not None and dialect.needs_key and key is None and problem is None:
+    lacks_key = dialect.needs_key and not settings.has_key
+    if needed_for is not None and lacks_key and problem is None:
         problem = f"it needs apiKeyRef, because {needed_for}"
     extra = tuple((name.lower().encode(), value.encode()) for name, value in settings.headers)
     return Link(

@@ -16,6 +16,8 @@ OVERHEAD = "gateway_overhead_seconds"
 
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 _LEFT = 499  # the client went away before any answer: neither success nor failure
+_UNREAD = "none"  # the model of a request that was refused before any was found
+_NOT_SPOKEN = frozenset({501, 505})  # the client asks for what no version of the gateway does
 
 
 class Figure(StrEnum):
@@ -106,7 +108,9 @@ def _of_request(labels: Mapping[str, str]) -> tuple[Figure, ...]:
     status, streamed = labels.get("status", ""), labels.get("stream") == "true"
     code = int(status) if status.isdecimal() else 0
     found = [Figure.REQUESTS, *((Figure.STREAMS,) if streamed else ())]
-    if code == _LEFT:
+    # What its client sent wrong was no better before a change; a gateway without room is at fault.
+    its_own = 400 <= code < 500 or code in _NOT_SPOKEN
+    if code == _LEFT or (labels.get("model") == _UNREAD and its_own):
         found += [Figure.LEFT, *((Figure.LEFT_STREAMS,) if streamed else ())]
     elif not 200 <= code < 300:
         found += [Figure.FAILED, *((Figure.FAILED_STREAMS,) if streamed else ())]

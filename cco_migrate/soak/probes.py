@@ -32,6 +32,7 @@ _RECORDED = ("error-rate", "streaming-failures")
 _COUNTED = (REQUESTS, STATISTICS, OVERHEAD_S, OVERHEADS, OVERRIDDEN)
 _CLIENT_LEFT = 499
 _OF_THE_PROVIDER = frozenset({408, 409, 425, 429})  # it was busy or too slow
+_NOT_SPOKEN = frozenset({501, 505})  # a transfer coding, or a version, that nobody speaks
 _OF_THE_CREDENTIAL = frozenset({401, 403})  # of the client's own: a key of the gateway ends in 503
 _PAGES = 100
 
@@ -118,6 +119,9 @@ def _own_fault(row: Record) -> bool:
     was sent on to another model than the one it names counts as a failure, whatever it lacked.
     """
     status = row["status"]
+    unread = "requested_model" in row and row["requested_model"] is None
+    if unread and (400 <= status < 500 or status in _NOT_SPOKEN):
+        return True  # nobody was asked: it was refused before it was read
     if not 400 <= status < 500 or status in _OF_THE_PROVIDER:
         return False
     if status in _OF_THE_CREDENTIAL:

@@ -11,15 +11,12 @@ import ipaddress
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-from gateway.config.settings import ServerSettings
+from gateway.config.settings import NETWORK_NAMES, ServerSettings
 from gateway.errors import RequestError
 from gateway.wire.http import Head
 
 _LED = (b"cross-site", b"same-site")
 _UNNAMED = "this host name is not the gateway's; if it should be, add it to [server] names"
-
-_UNREGISTRABLE = (".internal", ".local", ".localhost", ".home.arpa", ".test")
-"""Ends of names that nobody can register, so no site has them (RFC 6761, RFC 8375, ICANN)."""
 
 
 def own_names(server: ServerSettings) -> frozenset[str]:
@@ -78,7 +75,7 @@ def refuse_rebound(head: Head, names: Collection[str]) -> None:
     name = _name(head)
     if not name or _names_us(head, names) or "." not in name:
         return
-    if not name.endswith(_UNREGISTRABLE):
+    if not name.endswith(NETWORK_NAMES):
         raise _refusal(_UNNAMED)
 
 

@@ -10,7 +10,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.config.documents import Document
-from gateway.config.settings import DEFAULT_PROVIDER, ProviderSettings, RoutingSettings
+from gateway.config.settings import (
+    DEFAULT_PROVIDER,
+    NETWORK_NAMES,
+    ProviderSettings,
+    RoutingSettings,
+)
 from gateway.errors import ConfigError
 
 SUPPORTED_TYPES = frozenset(
@@ -34,7 +39,6 @@ KEY_DOMAINS: Mapping[str, str] = {"anthropic": "anthropic.com", "openai": "opena
 """The domain of the vendor whose keys a type takes, where a client's may fit; a test holds the
 types equal to the dialects."""
 
-_NETWORK_NAMES = (".home.arpa", ".internal", ".local", ".localhost")  # of no public network
 _MAX_PATTERN_CHARS = 200
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -64,7 +68,7 @@ def without_key(providers: tuple[ProviderSettings, ...]) -> Iterator[str]:
     """Return one sentence for each provider that no key is sent to, the gateway's or a client's."""
     for one in providers:
         if one.enabled and not one.client_keys and not one.has_key:
-            where = "neither the vendor's own nor the default provider's"
+            where = "neither the vendor's own, nor the default provider's, nor of the own network"
             name = f"llmGateway.providers.{one.name}"
             yield f"{name}: is sent no client's key, for its host is {where}; write apiKeyRef"
 
@@ -123,7 +127,7 @@ def _is_near(provider: ProviderSettings) -> bool:
     try:
         return not ipaddress.ip_address(host).is_global
     except ValueError:
-        return "." not in host or host.endswith(_NETWORK_NAMES)
+        return "." not in host or host.endswith(NETWORK_NAMES)
 
 
 def _targets(table: Document) -> Iterator[tuple[str, str]]:

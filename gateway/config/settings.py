@@ -12,6 +12,13 @@ from gateway.overrides.rollout import Rollout
 
 DEFAULT_PROVIDER = "anthropic"
 DEFAULT_BASE_URL = "https://api.anthropic.com"
+NETWORK_NAMES = (
+    ".corp", ".home", ".home.arpa", ".internal", ".intranet", ".lan", ".local", ".localdomain",
+    ".localhost", ".svc", ".test",
+)  # fmt: skip
+"""Ends of host names that no site has: reserved (RFC 6761, RFC 8375, ICANN), or of no top-level
+domain there is; the last but one is Kubernetes' within a cluster."""
+
 KEY_HEADERS = frozenset({"authorization", "x-api-key", "api-key"})
 
 

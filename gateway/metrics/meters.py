@@ -29,6 +29,11 @@ ZERO_RULES = 200
 """So many override rules have a line before they first fire."""
 
 OTHER = "other"
+"""Whatever label value the configuration does not name."""
+
+NONE = "none"
+"""The model of a request that was refused before any was found."""
+
 
 _Labels = tuple[str, str | None, int, bool, str | None, str | None]
 """Of a request: provider, model, status, stream, the model a rule replaced, why one did not."""
@@ -184,7 +189,7 @@ class Metrics:
         rule = None if replaced is None else (replaced, model or OTHER)
         shown = (
             provider if provider in self._providers else OTHER,
-            model if model and model in self._models else OTHER,
+            NONE if model is None else model if model in self._models else OTHER,
             str(status),
             "true" if stream else "false",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import quote
 
 from gateway.config.settings import ProviderSettings
@@ -16,6 +17,9 @@ RESPONSES_API_VERSION = "2025-04-01-preview"
 NEWER_FIELDS_SINCE = "2024-09-01"
 """Older versions refuse a request with `stream_options` or `max_completion_tokens`.
 Source: Azure OpenAI, "API version lifecycle", changes between 2024-09-01-preview and 2024-08-01."""
+
+
+_OLDER = replace(PLAIN, accounts=True)
 
 
 def request_headers(
@@ -44,7 +48,7 @@ def knows_newer_fields(settings: ProviderSettings) -> bool:
 
 def form(settings: ProviderSettings, _: str) -> Form:
     """Return how the version is asked."""
-    return OPENAI if knows_newer_fields(settings) else PLAIN
+    return OPENAI if knows_newer_fields(settings) else _OLDER
 
 
 DIALECT = Dialect(

@@ -30,9 +30,10 @@ BuildTarget = Callable[[ProviderSettings, bytes, bytes, str], bytes]
 TakesOptions = Callable[[ProviderSettings], bool | None]
 BuildForm = Callable[[ProviderSettings, str], Form]
 
-PLAIN = Form(limit=MAX_TOKENS)
-"""What everybody who answers like OpenAI takes: the output limit by its first name. Most servers
-pass over the newer one without a word, some refuse it, and only OpenAI's own models need it."""
+PLAIN = Form(limit=MAX_TOKENS, accounts=False)
+"""What everybody who answers like OpenAI takes: the output limit by its first name, and nothing
+for OpenAI's own accounts. Most servers pass over what they do not know, some refuse it (Mistral
+answers 422 to `user`), and only OpenAI's own models need the newer name of the limit."""
 
 
 def always(_: ProviderSettings) -> bool:

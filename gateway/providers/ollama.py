@@ -6,7 +6,7 @@ from gateway.providers.dialect import Dialect, bearer_headers, in_every_case, ve
 from gateway.wire.form import MAX_TOKENS, Form
 from gateway.wire.formats import Wire
 
-FORM = Form(limit=MAX_TOKENS, effort_thinks=True, highest="high", off="none")
+FORM = Form(limit=MAX_TOKENS, effort_thinks=True, highest="high", off="none", accounts=False)
 """Ollama's OpenAI route knows `max_tokens` alone, and makes an effort its own `think`: a model that
 cannot think answers 400 to any but `none`.
 Source: openai/openai.go of the Ollama project, `ChatCompletionRequest` and `FromChatRequest`."""

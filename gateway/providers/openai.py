@@ -16,8 +16,13 @@ _OWN_MODEL = re.compile(r"(?:.*/)?(?:chatgpt|gpt-[3-9]|o[1-9](?:-|$))", re.IGNOR
 
 
 def takes_stream_options(settings: ProviderSettings) -> bool | None:
-    """Return whether it is OpenAI itself: of those that answer like it some refuse the field."""
-    return True if _is_own(settings.base_url) else None
+    """Return whether it is OpenAI itself; None for others, unless one is known to refuse them.
+
+    Mistral answers 422 to fields it does not know, and tells the usage unasked.
+    """
+    if _is_at(settings.base_url, OWN_DOMAIN):
+        return True
+    return False if _is_at(settings.base_url, "mistral.ai") else None
 
 
 def form(settings: ProviderSettings, model: str) -> Form:
@@ -27,13 +32,14 @@ def form(settings: ProviderSettings, model: str) -> Form:
     `max_completion_tokens`, Mistral for one.
     Source: OpenAI, API reference, "Create chat completion"; Mistral AI, "Chat Completion API".
     """
-    return OPENAI if _is_own(settings.base_url) or _OWN_MODEL.match(model) else PLAIN
+    own = _is_at(settings.base_url, OWN_DOMAIN) or _OWN_MODEL.match(model)
+    return OPENAI if own else PLAIN
 
 
 @lru_cache(256)
-def _is_own(base_url: str) -> bool:
+def _is_at(base_url: str, domain: str) -> bool:
     host = urlsplit(base_url).hostname or ""
-    return host == OWN_DOMAIN or host.endswith(f".{OWN_DOMAIN}")
+    return host == domain or host.endswith(f".{domain}")
 
 
 DIALECT = Dialect(

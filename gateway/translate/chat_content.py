@@ -59,7 +59,7 @@ def conversation(messages: Sequence[Message]) -> tuple[str | list[Block], list[B
                 turns.append({"role": "assistant", "content": said})
                 heard = None
         elif isinstance(message, Instruction) and not turns and heard is None:
-            system += _blocks(message.content, field)
+            system += _without_blanks(_blocks(message.content, field))
         elif blocks := _heard(message, field):
             heard = heard or []
             heard += blocks

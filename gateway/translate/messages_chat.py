@@ -20,10 +20,12 @@ from gateway.translate.fields import present
 from gateway.translate.message_parts import Part, PartForms
 from gateway.translate.messages_request import (
     ERROR_PREFIX,
+    AnyTool,
     AssistantMessage,
     Document,
     Image,
     MessagesRequest,
+    Named,
     SystemMessage,
     Text,
     Thinking,
@@ -63,7 +65,7 @@ def translate_request(body: bytes, model: str, form: Form = OPENAI) -> bytes:
     request = read(body, UPSTREAM)
     document: dict[str, object] = {"model": model, "messages": list(_messages(request, form))}
     document[form.limit] = request.max_tokens
-    document |= _sampling(request, form) | _tools(request) | _answer(request)
+    document |= _sampling(request, form) | _tools(request) | _answer(request, form)
     if request.stream:
         document["stream"] = True
         if form.stream_options:
@@ -150,15 +152,24 @@ def _sampling(request: MessagesRequest, form: Form) -> dict[str, object]:
         top_p=request.top_p,
         stop=request.stop_sequences or None,
         **_work(request, form),
-        user=messages_openai.user(request),
-        service_tier=messages_openai.tier(request),
+        **_accounts(request, form),
     )
 
 
+def _accounts(request: MessagesRequest, form: Form) -> dict[str, object]:
+    if not form.accounts:
+        return {}
+    return {"user": messages_openai.user(request), "service_tier": messages_openai.tier(request)}
+
+
 def _work(request: MessagesRequest, form: Form) -> dict[str, object]:
-    """Return whether and how hard to think; what is switched off needs no effort."""
+    """Return whether and how hard to think; what is switched off needs no effort.
+
+    Who forces a tool does not ask for thinking: Anthropic refuses the two together, too.
+    """
     effort = messages_openai.effort(request, form)
-    if form.thinking_switch and request.thinks_not:
+    off = request.thinks_not or isinstance(request.tool_choice, AnyTool | Named)
+    if form.thinking_switch and off:
         return {"thinking": {"type": "disabled"}}
     if form.thinking_switch and isinstance(request.thinking, ThinkingOn):
         return {"reasoning_effort": effort, "thinking": {"type": "enabled"}}
@@ -179,13 +190,15 @@ def _function(tool: Tool) -> Part:
         name=tool.name,
         description=tool.full_description(),
         parameters=tool.input_schema,
-        strict=tool.strict,
+        strict=tool.strict and messages_openai.may_be_strict(tool.input_schema),
     )
 
 
-def _answer(request: MessagesRequest) -> dict[str, object]:
+def _answer(request: MessagesRequest, form: Form) -> dict[str, object]:
     """Return the form an answer must have."""
     schema = messages_openai.schema(request)
     if schema is None:
         return {}
+    if not form.json_schema:
+        raise inexpressible("output_config.format", UPSTREAM, "this provider takes no schema")
     return {"response_format": {"type": "json_schema", "json_schema": schema}}

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 
+import msgspec
+
 from gateway.translate.fields import present
 from gateway.translate.messages_request import MessagesRequest, Named, ThinkingOn
+from gateway.wire.decoding import UNREADABLE
 from gateway.wire.form import Form
 
 MAX_USER_CHARS = 64
@@ -15,6 +18,9 @@ MAX_USER_CHARS = 64
 NOT_ALWAYS: Mapping[str, str] = {
     "effort": "OpenAI's says how hard to think: without thinking the least one that the model is "
     "known to take is sent, or none; at Ollama it would make models think that cannot",
+    "metadata": "who asks, for the provider's accounts: to OpenAI and Azure alone, others know no "
+    "field for it and some refuse it",
+    "service_tier": "the same: a class of service of OpenAI's accounts",
 }
 """Fields that are left out on the way to some providers, as their `Form` and the request say."""
 
@@ -85,4 +91,30 @@ def schema(request: MessagesRequest) -> dict[str, object] | None:
     """Return the form an answer must have; None for free text."""
     if request.schema is None:
         return None
-    return {"name": SCHEMA_NAME, "schema": request.schema, "strict": True}
+    strict = may_be_strict(request.schema)
+    return {"name": SCHEMA_NAME, "schema": request.schema, "strict": strict}
+
+
+def may_be_strict(schema: msgspec.Raw) -> bool:
+    """Return whether OpenAI holds answers to a schema to the letter, rather than refuse it.
+
+    It does where every property of every object is required; Anthropic knows optional ones, too.
+    Source: OpenAI, guide "Structured model outputs", section "Supported schemas".
+    """
+    try:
+        return _all_required(msgspec.json.decode(schema))
+    except UNREADABLE:
+        return False
+
+
+def _all_required(schema: object) -> bool:
+    if isinstance(schema, list):
+        return all(map(_all_required, schema))
+    if not isinstance(schema, dict):
+        return True
+    properties, required = schema.get("properties"), schema.get("required")
+    if isinstance(properties, dict):
+        names = required if isinstance(required, list) else ()
+        if any(name not in names for name in properties):
+            return False
+    return all(map(_all_required, schema.values()))

@@ -127,7 +127,8 @@ def _tools(request: MessagesRequest) -> dict[str, object]:
 
 def _tool(tool: Tool) -> Item:
     description = tool.full_description()
-    return responses_request.tool(tool.name, description, tool.input_schema, strict=tool.strict)
+    strict = tool.strict and messages_openai.may_be_strict(tool.input_schema)
+    return responses_request.tool(tool.name, description, tool.input_schema, strict=strict)
 
 
 def _work(request: MessagesRequest, form: Form) -> dict[str, object]:

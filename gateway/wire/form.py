@@ -22,6 +22,9 @@ class Form:
         highest: The effort above `high` that is sent where nobody knows which are taken.
         off: The effort that lets every model answer without thinking; None when there is none.
         thinking_switch: Whether `thinking.type` of chat completions turns thinking on and off.
+        accounts: Whether it is told who asks and in which class of service, for the accounts of its
+            own customers.
+        json_schema: Whether chat completions take a schema for the answer.
         thinking_field: Where messages of the model carry their thinking back to it, an empty one
             too; None where it is not wanted.
     """
@@ -33,6 +36,8 @@ class Form:
     highest: str = "xhigh"
     off: str | None = None
     thinking_switch: bool = False
+    accounts: bool = True
+    json_schema: bool = True
     thinking_field: str | None = None
 
 

@@ -7,9 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.gateway.in_process import CHAT, COUNT, OPENAI, Gateway, Setup, run
+from tests.e2e.gateway.in_process import (
+    CHAT,
+    COUNT,
+    OPENAI,
+    OWN_KEY,
+    Gateway,
+    Setup,
+    overriding,
+    run,
+)
 from tests.e2e.gateway.scripted import SSE, Answer, Json, answering, data_event
-from tests.e2e.gateway.spoken import CHAT_USAGE, SAID, asking
+from tests.e2e.gateway.spoken import CHAT_USAGE, HAIKU, SAID, asking, message
 
 pytestmark = pytest.mark.usefixtures("own_keys")
 
@@ -152,3 +161,20 @@ def test_token_count_is_estimated_where_nobody_counts(tmp_path: Path) -> None:
         assert (entry["status"], entry["cost_usd"]) == (200, 0)
 
     run(tmp_path, Setup({"o": (OPENAI, answering(SAID))}), scenario)
+
+
+def test_instruction_in_the_middle_keeps_no_override_from_a_model(tmp_path: Path) -> None:
+    """The translation puts it into the user's turn, which every model takes."""
+
+    async def scenario(gateway: Gateway) -> None:
+        texts = ("Hi.", "Hello.", "Be brief.", "Why?")
+        roles = ("user", "assistant", "system", "user")
+        turns = [{"role": r, "content": text} for r, text in zip(roles, texts, strict=True)]
+        await gateway.post(asking("gpt-4o", messages=turns), CHAT)
+        (seen,) = gateway.asked("a")
+        assert seen.json()["model"] == HAIKU
+        assert seen.json()["messages"][-1]["content"][0]["text"] == "<system>Be brief.</system>"
+
+    files = overriding(["gpt-4o", HAIKU])
+    answer = answering(Answer(body=message("Brief.")))
+    run(tmp_path, Setup({"a": (OWN_KEY, answer)}, files=files), scenario)

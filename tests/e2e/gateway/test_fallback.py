@@ -11,6 +11,7 @@ import pytest
 
 from tests.e2e.gateway.in_process import (
     ANTHROPIC,
+    COUNT,
     DEAD_URL,
     DEADLINE_S,
     MESSAGES,
@@ -52,6 +53,30 @@ def test_next_provider_is_asked_when_the_first_is_in_trouble(tmp_path: Path, sta
         assert (len(gateway.asked("a")), len(gateway.asked("b"))) == (1, 1)
 
     run(tmp_path, Setup(two(Answer(status)), CHAIN), scenario)
+
+
+def test_token_count_is_asked_only_of_who_speaks_its_format(tmp_path: Path) -> None:
+    """Another format has no count: there it would be a request that is answered and paid."""
+
+    async def scenario(gateway: Gateway) -> None:
+        reply = await gateway.post(asking(), COUNT)
+        assert (reply.status, gateway.asked("b")) == (529, [])
+
+    setup = Setup({"a": (ANTHROPIC, answering(OVERLOADED)), "b": (OPENAI, answering(SAID))}, CHAIN)
+    run(tmp_path, setup, scenario)
+
+
+def test_token_count_is_estimated_where_the_clients_key_fits_nobody_who_counts(
+    tmp_path: Path,
+) -> None:
+    async def scenario(gateway: Gateway) -> None:
+        reply = await gateway.post(asking(), COUNT)
+        assert reply.header(b"x-gateway-estimate") == b"true"
+        assert (gateway.asked("a"), gateway.asked("b")) == ([], [])
+
+    first = ANTHROPIC | {"apiKeyRef": "env:NOT_SET_ANYWHERE"}
+    setup = Setup({"a": (first, answering(SAID)), "b": (OPENAI, answering(SAID))}, CHAIN)
+    run(tmp_path, setup, scenario)
 
 
 @pytest.mark.parametrize(

@@ -81,23 +81,23 @@ def sent(
 
 
 NEWER = {"max_completion_tokens": 32_000, "reasoning_effort": "xhigh", "user": "u"}
-PLAIN = {"max_tokens": 32_000, "reasoning_effort": "xhigh", "user": "u"}
+PLAIN = {"max_tokens": 32_000, "reasoning_effort": "xhigh"}
 DEEPSEEK = PLAIN | {"reasoning_effort": "max", "thinking": {"type": "enabled"}}
 RESPONSES = {"max_output_tokens": 32_000, "reasoning": {"effort": "xhigh"}, "user": "u"}
 
 BODIES: list[tuple[str, Fields, str, Fields, bool]] = [
     ("openai", {}, "gpt-next", NEWER, True),
     ("openai", {"stream_usage": False}, "gpt-next", NEWER, False),
-    ("openai", MISTRAL, "mistral-large", PLAIN, True),
-    ("openai", MISTRAL | {"stream_usage": False}, "mistral-large", PLAIN, False),
+    ("openai", MISTRAL, "mistral-large", PLAIN, False),
+    ("openai", MISTRAL | {"stream_usage": True}, "mistral-large", PLAIN, True),
     ("openai", {"base_url": "http://relay/v1"}, "o9-mini", NEWER, True),
     ("openai", {"base_url": "http://relay/v1"}, "openai/gpt-6", NEWER, True),
     ("openai", {"base_url": "http://relay/v1"}, "openai/gpt-oss-20b", PLAIN, True),
     ("azure", {}, "gpt-next", NEWER, True),
     ("azure", {"api_version": "2024-09-01-preview"}, "gpt-next", NEWER, True),
     ("azure", {"api_version": "preview"}, "gpt-next", NEWER, True),
-    ("azure", OLD, "gpt-next", PLAIN, False),
-    ("azure", OLD | {"stream_usage": True}, "gpt-next", PLAIN, True),
+    ("azure", OLD, "gpt-next", PLAIN | {"user": "u"}, False),
+    ("azure", OLD | {"stream_usage": True}, "gpt-next", PLAIN | {"user": "u"}, True),
     ("deepseek", {}, "deepseek-v9", DEEPSEEK, True),
     ("ollama", {}, "llama3", PLAIN | {"reasoning_effort": "high"}, True),
     ("vllm", {}, "qwen", PLAIN, True),

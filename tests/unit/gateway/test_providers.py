@@ -158,6 +158,18 @@ def test_clients_key_is_not_sent_beyond_its_scope(
         assert sorted(sent_headers) == sorted((AGENT, *sent, IDENTITY))
 
 
+@pytest.mark.parametrize("tokens", [False, True])
+def test_provider_with_its_key_in_a_header_is_asked_for_every_client(*, tokens: bool) -> None:
+    own = (("Authorization", "Bearer sk-or"),)
+    settings = ProviderSettings(type="openai", headers=own, client_keys=False)
+    found = open_links([settings], {}, tokens=tokens)["anthropic"]
+    vendor = key_vendor((ANT,), Wire.MESSAGES, authenticated=tokens)
+    assert (found.problem, found.refusal(vendor)) == (None, None)
+    sent = dict(found.headers((ANT, AGENT), Wire.MESSAGES, vendor))
+    assert sent[b"authorization"] == b"Bearer sk-or"
+    assert b"x-api-key" not in sent
+
+
 @pytest.mark.parametrize("kind", sorted(PROVIDERS))
 @pytest.mark.parametrize("client", [Wire.MESSAGES, Wire.CHAT])
 def test_token_of_the_gateway_reaches_nobody(kind: str, client: Wire) -> None:

@@ -264,6 +264,8 @@ NEAR = (
     ("anthropic", "http://llm-proxy:8080"),
     ("openai", "http://proxy.tools.svc.cluster.local"),
     ("anthropic", "https://llm.corp.internal"),
+    ("anthropic", "http://litellm.ai.svc:4000"),
+    ("anthropic", "http://gateway.lan"),
     # These are never sent one: there is nothing to warn of.
     ("azure", "https://x.openai.azure.com"),
     ("vllm", "https://models.example.com"),
@@ -273,6 +275,7 @@ ELSEWHERE = (
     ("anthropic", "https://api.openai.com"),
     ("anthropic", "https://anthropic.com.example.net"),
     ("anthropic", "https://api-anthropic.com"),
+    ("anthropic", "http://litellm.ai:4000"),
     ("openai", "https://api.groq.com/openai/v1"),
     ("openai", "https://api.anthropic.com"),
     ("anthropic", "http://8.8.8.8"),

@@ -109,7 +109,7 @@ def test_requests_of_all_workers_are_added_up(
         ),
         (
             {"model": None, "status": 400, "stream": False, "overridden": False},
-            'gateway_requests_total{provider="p",model="other",status="400",stream="false"}',
+            'gateway_requests_total{provider="p",model="none",status="400",stream="false"}',
         ),
         ({"model": "x"}, 'cco_overrides_total{from="other",to="other"}'),
     ],

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.errors import RequestError
 from gateway.providers.deepseek import FORM as DEEPSEEK
 from gateway.providers.ollama import FORM as OLLAMA
 from gateway.translate import TRANSLATORS, Wire, messages_openai, messages_request
@@ -144,10 +145,59 @@ def test_deepseek_has_no_switch_but_an_effort_in_the_responses_api() -> None:
     assert (sent.get("thinking"), sent["reasoning"]) == (None, {"effort": "none"})
 
 
+@pytest.mark.parametrize("choice", [{"type": "any"}, {"type": "tool", "name": "t"}])
+def test_forced_tool_is_asked_for_without_thinking_where_that_has_a_switch(choice: Json) -> None:
+    tool = {"name": "t", "input_schema": {"type": "object"}}
+    body = asked(tools=[tool], tool_choice=choice)
+    translator = TRANSLATORS[Wire.MESSAGES, Wire.CHAT]
+    assert json.loads(translator.request(body, "m", DEEPSEEK))["thinking"] == {"type": "disabled"}
+    assert "thinking" not in json.loads(translator.request(body, "m", OPENAI))
+
+
+def test_schema_is_refused_where_chat_completions_take_none() -> None:
+    form = {"format": {"type": "json_schema", "schema": {"type": "object"}}}
+    body = asked(output_config=form)
+    with pytest.raises(RequestError, match=r"output_config\.format") as refused:
+        TRANSLATORS[Wire.MESSAGES, Wire.CHAT].request(body, "m", DEEPSEEK)
+    assert refused.value.status == 400
+    assert TRANSLATORS[Wire.MESSAGES, Wire.RESPONSES].request(body, "m", DEEPSEEK)
+
+
+OBJECT = {"type": "object", "additionalProperties": False}
+AB = {"a": {"type": "string"}, "b": {"type": "string"}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "strict"),
+    [
+        (OBJECT | {"properties": AB, "required": ["a", "b"]}, True),
+        (OBJECT | {"properties": AB, "required": ["a"]}, False),
+        (OBJECT | {"properties": AB}, False),
+        ({"type": "array", "items": OBJECT | {"properties": AB}}, False),
+        ({"anyOf": [OBJECT | {"properties": AB, "required": ["b", "a"]}, {"type": "null"}]}, True),
+        ({"type": "string"}, True),
+    ],
+)
+@pytest.mark.parametrize("upstream", [Wire.CHAT, Wire.RESPONSES])
+def test_schema_with_optional_properties_is_no_strict_one(
+    schema: Json, strict: bool, upstream: Wire
+) -> None:
+    """OpenAI refuses it as a strict one; Anthropic does not."""
+    body = asked(
+        output_config={"format": {"type": "json_schema", "schema": schema}},
+        tools=[{"name": "t", "input_schema": schema, "strict": True}],
+    )
+    sent = json.loads(TRANSLATORS[Wire.MESSAGES, upstream].request(body, "m"))
+    chat = upstream is Wire.CHAT
+    answer = sent["response_format"]["json_schema"] if chat else sent["text"]["format"]
+    tool = sent["tools"][0]["function"] if chat else sent["tools"][0]
+    assert (answer["strict"], tool["strict"]) == (strict, strict)
+
+
 def test_effort_that_some_are_not_sent_is_listed() -> None:
     left = [form for form, _, effort, expected in EFFORTS if effort is not None and not expected]
     assert {OPENAI, OLLAMA} <= {*left}
-    assert [*messages_openai.NOT_ALWAYS] == ["effort"]
+    assert [*messages_openai.NOT_ALWAYS] == ["effort", "metadata", "service_tier"]
     assert all(len(reason) > 20 for reason in messages_openai.NOT_ALWAYS.values())
     assert not messages_openai.NOT_ALWAYS.keys() & messages_request.NOT_NEEDED.keys()
 
