@@ -9,6 +9,7 @@ service. Prints one JSON object: how many points there are, how many were tried,
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import shutil
@@ -29,6 +30,7 @@ from cco_migrate.commands import migrating, rolling_back
 from cco_migrate.config import ConfigName
 from cco_migrate.demo import free_ports
 from cco_migrate.errors import ToolkitError
+from cco_migrate.report import rendering
 from cco_migrate.runs.journal import Journal, Status
 from cco_migrate.session import MigrateOptions, Result, Session
 from cco_migrate.target import Target
@@ -188,6 +190,18 @@ def rollback(session: Session) -> Result:
 def check(session: Session) -> Result:
     count_from_here(session.world)
     return migrating.check(session, MIGRATION)
+
+
+def load_what_is_loaded_late() -> None:
+    """Load the schemas' library, the charts' and every template once, for all forked processes.
+
+    The commands do so when they first need them: for each of a thousand short processes that would
+    be most of its work.
+    """
+    for module in ("jsonschema", "cco_migrate.report.drawing"):
+        importlib.import_module(module)
+    for name in rendering.TEMPLATES.values():
+        rendering.environment().get_template(name)
 
 
 def run(ground: Ground, act: Act, kill_at: int = 0, told: Path | None = None) -> int:
@@ -350,6 +364,7 @@ def tried(deployment: Deployment, direction: str, todo: Iterable[Scenario], part
     """Start a deployment, kill at this part of the points of each scenario, and stop it."""
     deployment.root.mkdir(parents=True, exist_ok=True)
     log_of(deployment).touch()
+    load_what_is_loaded_late()
     deployment.start()
     report, points = Report(), dict[Act, list[str]]()
     for act, before, then in todo:

@@ -35,6 +35,7 @@ from tests.kill.matrix import (
     Wrong,
     expect,
     fingerprint_of,
+    load_what_is_loaded_late,
     rollback,
     run,
     settle,
@@ -191,6 +192,7 @@ def main() -> None:
     os.chdir(folder)
     edited, start, there = CHANGES[change]
     deployment = DemoDeployment(folder, edited)
+    load_what_is_loaded_late()
     report = Report()
     try:
         trial, counts = begin(deployment, start, there)
