@@ -116,7 +116,7 @@ def open_answer_cache(
     from gateway.cache.redis_cache import RedisCache  # noqa: PLC0415
 
     try:
-        store = RedisCache(url, settings.ttl_s)
+        store = RedisCache(url, settings.ttl_s, settings.redis_wait_s)
     except ValueError as error:
         # What is wrong with it may quote its password.
         raise LookupError(f"{settings.redis_url} is not a URL of Redis") from error

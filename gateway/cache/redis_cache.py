@@ -22,9 +22,6 @@ from gateway.wire.http import Header
 
 log = logging.getLogger(__name__)
 
-BUDGET_S = 0.05
-"""Longest time a request waits for Redis."""
-
 PREFIX = "cco-gateway:answer:1:"
 """Begins every key; the number is that of the format of the values."""
 
@@ -34,7 +31,6 @@ MAX_WRITES = 64
 _CONNECTIONS = 4
 _CONNECT_S = 1.0
 _RETRY_S, _MAX_RETRY_S = 0.5, 30.0
-_LATE = f"no answer within {BUDGET_S * 1000:g} ms"
 _SILENT = f"no answer within {_CONNECT_S:g} s"
 _BREAKS = (b"\r", b"\n", b"\0")
 # Beside its own errors: what the client makes of a server that speaks something else.
@@ -44,17 +40,19 @@ _FAILURES = (RedisError, OSError, TimeoutError, EOFError, ValueError)
 class RedisCache:
     """Answers by the digest of their request; Redis forgets them when they are old."""
 
-    def __init__(self, url: str, ttl_s: float) -> None:
+    def __init__(self, url: str, ttl_s: float, wait_s: float) -> None:
         """Begin to connect; nobody waits for that.
 
         Args:
             url: `redis://`, `rediss://` or `unix://`, with its password.
             ttl_s: Age at which an answer is forgotten, seconds.
+            wait_s: Longest time a request waits for Redis, seconds.
 
         Raises ValueError for a URL that cannot be used.
         """
         self._client = _client(url)
         self._ttl_ms = max(1, round(ttl_s * 1000))
+        self._wait_s, self._late = wait_s, f"no answer within {wait_s * 1000:g} ms"
         self._up = False
         self._failures = 0
         self._error: str | None = "not asked yet"
@@ -76,7 +74,7 @@ class RedisCache:
     async def get(self, key: bytes) -> Kept | None:
         """Return the answer; None when there is none, or Redis does not say so in time."""
         try:
-            async with asyncio.timeout(BUDGET_S):
+            async with asyncio.timeout(self._wait_s):
                 data = await self._client.get(_name(key))
         except TimeoutError:
             self._overdue()
@@ -125,10 +123,10 @@ class RedisCache:
         In a burst the requests wait for each other, here; only when nobody has been answered for a
         while is it Redis that is slow.
         """
-        if self._loop.time() - self._answered_at > BUDGET_S / 2:
-            self._lost(_LATE)
+        if self._loop.time() - self._answered_at > self._wait_s / 2:
+            self._lost(self._late)
         else:
-            self._complain(_LATE)
+            self._complain(self._late)
 
     def _lost(self, reason: str) -> None:
         """Ask no more until Redis is back."""

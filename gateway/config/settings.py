@@ -213,6 +213,7 @@ class CacheSettings:
         any_temperature: Whether answers to requests without `temperature: 0` are kept, too.
         redis_url: Where all workers keep them: a URL without password, or a reference to one, as
             `env:NAME` or `file:PATH` (absolute). None keeps them in the memory of each worker.
+        redis_wait_s: Longest time a request waits for Redis, seconds.
     """
 
     enabled: bool = False
@@ -221,6 +222,7 @@ class CacheSettings:
     max_answer_bytes: int = 1024 * 1024
     any_temperature: bool = False
     redis_url: str | None = None
+    redis_wait_s: float = 0.05
 
     def resolve_redis_url(self, environ: Mapping[str, str]) -> str | None:
         """Return the URL, with its password; None when none is configured.

@@ -141,7 +141,7 @@ BAD: list[tuple[ConfigName, str | bytes, str]] = [
     (GATEWAY, "[server]\nprot = 80", ':2: server.prot: unknown key; write "port"'),
     (GATEWAY, "[cache]\nx = 1",
      ":2: cache.x: unknown key; known keys: enabled, ttl_s, max_bytes, max_answer_bytes,"
-     " redis_url, any_temperature"),
+     " redis_url, redis_wait_s, any_temperature"),
 ]  # fmt: skip
 
 

@@ -39,7 +39,6 @@ def test_only_what_was_written_for_the_key_is_read(data: bytes, kept: Kept | Non
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A slow machine is no fault: only who shall be late is."""
-    monkeypatch.setattr(redis_cache, "BUDGET_S", 60)
     monkeypatch.setattr(redis_cache, "_CONNECT_S", 60)
 
 
@@ -77,11 +76,14 @@ async def serving(answer: bytes) -> AsyncIterator[Server]:
 
 
 def with_cache(
-    answer: bytes, scenario: Callable[[RedisCache, Server], Awaitable[None]], user: str = ""
+    answer: bytes,
+    scenario: Callable[[RedisCache, Server], Awaitable[None]],
+    user: str = "",
+    wait_s: float = 60,
 ) -> None:
     async def main() -> None:
         async with serving(answer) as server:
-            cache = RedisCache(f"redis://{user}127.0.0.1:{server.port}", 10)
+            cache = RedisCache(f"redis://{user}127.0.0.1:{server.port}", 10, wait_s)
             try:
                 async with asyncio.timeout(60):
                     await scenario(cache, server)
@@ -96,15 +98,21 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.01)
 
 
+def test_nothing_found_is_an_answer() -> None:
+    async def scenario(cache: RedisCache, _: Server) -> None:
+        await until(lambda: cache.ready)
+        assert await cache.get(KEY) is None
+        assert cache.health == StoreHealth(True, 0, None)
+
+    with_cache(NIL, scenario)
+
+
 def test_redis_that_falls_silent_is_not_asked_until_it_answers_again(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def scenario(cache: RedisCache, server: Server) -> None:
         await until(lambda: cache.ready)
-        assert await cache.get(KEY) is None
-        assert (cache.ready, cache.health.failures) == (True, 0), "nothing found is an answer"
         server.answer = b""
-        monkeypatch.setattr(redis_cache, "BUDGET_S", 0.05)
         assert await asyncio.gather(*(cache.get(KEY) for _ in range(3))) == [None] * 3
         assert cache.health == StoreHealth(False, 3, "no answer within 50 ms")
         cache.put(KEY, KEPT)
@@ -114,7 +122,7 @@ def test_redis_that_falls_silent_is_not_asked_until_it_answers_again(
         assert cache.health == StoreHealth(True, 3, None)
 
     with caplog.at_level(logging.INFO):
-        with_cache(NIL, scenario)
+        with_cache(NIL, scenario, wait_s=0.05)
     assert caplog.text.count("no answer within 50 ms") == 1, "once, not once a request"
     assert caplog.text.count("Redis answers") == 2
 
@@ -201,6 +209,6 @@ def test_writes_on_their_way_are_bounded() -> None:
 def test_unusable_url_is_refused(url: str) -> None:
     async def main() -> None:
         with pytest.raises(ValueError, match=r"URL|[Pp]ort"):
-            RedisCache(url, 10)
+            RedisCache(url, 10, 1)
 
     asyncio.run(main())

@@ -30,6 +30,10 @@ def cache(folder: Path, text: str) -> Settings:
             CacheSettings(True, 5, 4096, 2048),
         ),
         ('redis_url = "redis://h:1/2"', CacheSettings(redis_url="redis://h:1/2")),
+        (
+            'redis_url = "redis://h"\nredis_wait_s = 0.2',
+            CacheSettings(redis_url="redis://h", redis_wait_s=0.2),
+        ),
         ('redis_url = "rediss://user@h"', CacheSettings(redis_url="rediss://user@h")),
         ('redis_url = "unix:///run/r.sock?db=1"', CacheSettings(redis_url="unix:///run/r.sock?db=1")),
         ('redis_url = "env:REDIS"', CacheSettings(redis_url="env:REDIS")),
