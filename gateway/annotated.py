@@ -13,37 +13,24 @@ from gateway.account import Account
 from gateway.cost.pricing import usd_text
 from gateway.wire.content_coding import PLAIN_CODINGS
 from gateway.wire.decoding import UNREADABLE, members
-from gateway.wire.http import Header, ReadSide, Responder
+from gateway.wire.http import Header, Responder
+from gateway.wire.passing import PassingResponder
 
 NAMES = frozenset({"provider", "latency_ms", "cost_usd"})
 """The members that are added."""
 
 
-class Annotated:
+class Annotated(PassingResponder):
     """A responder before the real one: it adds members to JSON objects that are sent in one piece.
 
     What is longer than the gateway buffers comes in several, and passes as it is.
     """
 
-    __slots__ = ("_account", "_responder")
+    __slots__ = ("_account",)
 
     def __init__(self, responder: Responder, account: Account) -> None:
-        self._responder, self._account = responder, account
-
-    @property
-    def started(self) -> bool:
-        """Whether the head has been written."""
-        return self._responder.started
-
-    def reply(
-        self,
-        status: int,
-        body: bytes,
-        content_type: bytes = b"application/json",
-        headers: tuple[Header, ...] = (),
-    ) -> None:
-        """Answer in one piece; such answers are the gateway's own."""
-        self._responder.reply(status, body, content_type, headers)
+        super().__init__(responder)
+        self._account = account
 
     def start(
         self, status: int, headers: tuple[Header, ...], first: bytes = b"", lines: bytes = b""
@@ -56,22 +43,6 @@ class Annotated:
             # Of two lengths the last one counts.
             headers = (*headers, (b"content-length", b"%d" % len(first)))
         self._responder.start(status, headers, first, lines)
-
-    def write(self, data: bytes) -> None:
-        """Send a piece."""
-        self._responder.write(data)
-
-    def end(self) -> None:
-        """Finish the body cleanly."""
-        self._responder.end()
-
-    def abort(self) -> None:
-        """Cut the connection."""
-        self._responder.abort()
-
-    def throttle(self, source: ReadSide | None) -> None:
-        """Pause and resume this source with the client's reading; None unlinks it."""
-        self._responder.throttle(source)
 
     def _members(self) -> bytes:
         account = self._account

@@ -13,7 +13,8 @@ from collections.abc import Callable
 
 from gateway.agents.spawns import Spawn, SpawnReader
 from gateway.store.deadlines import COMMIT_WAIT_S
-from gateway.wire.http import Header, ReadSide, Responder
+from gateway.wire.http import Header, Responder
+from gateway.wire.passing import PassingResponder
 
 log = logging.getLogger(__name__)
 
@@ -24,33 +25,19 @@ Expect = Callable[[tuple[Spawn, ...]], "asyncio.Future[bool]"]
 """Notes calls; its future ends once that is committed, or has failed."""
 
 
-class SpawnGate:
+class SpawnGate(PassingResponder):
     """A responder before the real one, for one stream of server-sent events."""
 
-    __slots__ = ("_expect", "_held", "_held_bytes", "_loop", "_reader", "_responder")
+    __slots__ = ("_expect", "_held", "_held_bytes", "_loop", "_reader")
 
     def __init__(self, responder: Responder, expect: Expect) -> None:
-        self._responder, self._expect = responder, expect
+        super().__init__(responder)
+        self._expect = expect
         self._reader = SpawnReader()
         self._loop = asyncio.get_running_loop()
         # In the order of the stream; a future stands before the bytes that wait for it.
         self._held: deque[bytes | asyncio.Future[None]] = deque()
         self._held_bytes = 0
-
-    @property
-    def started(self) -> bool:
-        """Whether the head has been written."""
-        return self._responder.started
-
-    def reply(
-        self,
-        status: int,
-        body: bytes,
-        content_type: bytes = b"application/json",
-        headers: tuple[Header, ...] = (),
-    ) -> None:
-        """Answer in one piece."""
-        self._responder.reply(status, body, content_type, headers)
 
     def start(
         self, status: int, headers: tuple[Header, ...], first: bytes = b"", lines: bytes = b""
@@ -77,16 +64,12 @@ class SpawnGate:
     def end(self) -> None:
         """Finish the body cleanly, without waiting for anything: await `settled` before."""
         self._open(*self._gates())
-        self._responder.end()
+        super().end()
 
     def abort(self) -> None:
         """Cut the connection; what is held is not sent."""
         self._held.clear()
-        self._responder.abort()
-
-    def throttle(self, source: ReadSide | None) -> None:
-        """Pause and resume this source with the client's reading; None unlinks it."""
-        self._responder.throttle(source)
+        super().abort()
 
     def _pass(self, data: bytes) -> None:
         if not self._held:

@@ -20,7 +20,8 @@ from gateway.config.settings import CacheSettings, ProviderSettings
 from gateway.links import Link
 from gateway.metrics.meters import Metrics
 from gateway.wire.content_coding import PLAIN_CODINGS
-from gateway.wire.http import Header, ReadSide, Request, Responder, all_values
+from gateway.wire.http import Header, Request, Responder, all_values
+from gateway.wire.passing import PassingResponder
 
 _VERSIONS = (b"anthropic-version", b"anthropic-beta")
 _CREDENTIALS = (b"authorization", b"x-api-key")
@@ -146,13 +147,14 @@ class Memory:
         """Do nothing: the memory ends with the process."""
 
 
-class Copy:
+class Copy(PassingResponder):
     """A responder before the real one."""
 
-    __slots__ = ("_headers", "_left", "_pieces", "_responder")
+    __slots__ = ("_headers", "_left", "_pieces")
 
     def __init__(self, responder: Responder, max_bytes: int) -> None:
-        self._responder, self._left = responder, max_bytes
+        super().__init__(responder)
+        self._left = max_bytes
         self._headers: tuple[Header, ...] = ()
         self._pieces: list[bytes] = []
 
@@ -170,11 +172,6 @@ class Copy:
         )
         return Kept(kept_headers(self._headers), b"".join(self._pieces), stream)
 
-    @property
-    def started(self) -> bool:
-        """Whether the head has been written."""
-        return self._responder.started
-
     def reply(
         self,
         status: int,
@@ -184,7 +181,7 @@ class Copy:
     ) -> None:
         """Answer in one piece; such answers are the gateway's own and not copied."""
         self._left = -1
-        self._responder.reply(status, body, content_type, headers)
+        super().reply(status, body, content_type, headers)
 
     def start(
         self, status: int, headers: tuple[Header, ...], first: bytes = b"", lines: bytes = b""
@@ -192,25 +189,17 @@ class Copy:
         """Write the head and a first piece."""
         self._headers = headers
         self._add(first)
-        self._responder.start(status, headers, first, lines)
+        super().start(status, headers, first, lines)
 
     def write(self, data: bytes) -> None:
         """Send a piece."""
         self._add(data)
-        self._responder.write(data)
-
-    def end(self) -> None:
-        """Finish the body cleanly."""
-        self._responder.end()
+        super().write(data)
 
     def abort(self) -> None:
         """Cut the connection."""
         self._left = -1
-        self._responder.abort()
-
-    def throttle(self, source: ReadSide | None) -> None:
-        """Pause and resume this source with the client's reading; None unlinks it."""
-        self._responder.throttle(source)
+        super().abort()
 
     def _add(self, data: bytes) -> None:
         self._left -= len(data)
