@@ -11,8 +11,10 @@ from urllib.parse import urlsplit
 
 from gateway.config.documents import Document
 from gateway.config.settings import (
+    ANTHROPIC_DOMAIN,
     DEFAULT_PROVIDER,
     NETWORK_NAMES,
+    OPENAI_DOMAIN,
     ProviderSettings,
     RoutingSettings,
 )
@@ -35,7 +37,7 @@ AZURE_RESPONSES_SINCE = "2025-03-01"
 Source: Azure OpenAI, "API version lifecycle", changes between 2025-02-01-preview and
 2025-03-01-preview."""
 
-KEY_DOMAINS: Mapping[str, str] = {"anthropic": "anthropic.com", "openai": "openai.com"}
+KEY_DOMAINS: Mapping[str, str] = {"anthropic": ANTHROPIC_DOMAIN, "openai": OPENAI_DOMAIN}
 """The domain of the vendor whose keys a type takes, where a client's may fit; a test holds the
 types equal to the dialects."""
 
@@ -121,9 +123,9 @@ def without_effect(
 def _is_near(provider: ProviderSettings) -> bool:
     """Return whether a host is of the vendor whose keys it takes, or of the own network."""
     domain = KEY_DOMAINS.get(provider.type)
-    host = (urlsplit(provider.base_url).hostname or "").rstrip(".")
-    if domain is None or host == domain or host.endswith(f".{domain}"):
+    if domain is None or provider.is_at(domain):
         return True
+    host = (urlsplit(provider.base_url).hostname or "").rstrip(".")
     try:
         return not ipaddress.ip_address(host).is_global
     except ValueError:

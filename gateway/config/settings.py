@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from gateway.cost.tariffs import CostSettings
 from gateway.overrides.rollout import Rollout
 
 DEFAULT_PROVIDER = "anthropic"
 DEFAULT_BASE_URL = "https://api.anthropic.com"
+ANTHROPIC_DOMAIN, OPENAI_DOMAIN = "anthropic.com", "openai.com"
 NETWORK_NAMES = (
     ".corp", ".home", ".home.arpa", ".internal", ".intranet", ".lan", ".local", ".localdomain",
     ".localhost", ".svc", ".test",
@@ -154,6 +157,10 @@ class ProviderSettings:
         names = {name.lower() for name, _ in self.headers}
         return self.api_key_ref is not None or not KEY_HEADERS.isdisjoint(names)
 
+    def is_at(self, domain: str) -> bool:
+        """Return whether its host is of a domain."""
+        return _is_at(self.base_url, domain)
+
     def resolve_key(self, environ: Mapping[str, str]) -> str | None:
         """Return the key; None when none is configured.
 
@@ -161,6 +168,12 @@ class ProviderSettings:
             LookupError: The reference leads nowhere.
         """
         return None if self.api_key_ref is None else resolve(self.api_key_ref, environ)
+
+
+@lru_cache(256)  # asked for many a request
+def _is_at(base_url: str, domain: str) -> bool:
+    host = (urlsplit(base_url).hostname or "").rstrip(".")
+    return host == domain or host.endswith(f".{domain}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
-from gateway.config.settings import ProviderSettings
+from gateway.config.settings import ANTHROPIC_DOMAIN, ProviderSettings
 from gateway.providers.dialect import Dialect, bearer_headers, versioned_target, with_key
 from gateway.translate.unsigned import MARKED, MARKED_OR_EMPTY, Unsigned
 from gateway.wire.formats import Wire
 from gateway.wire.http import Header
 
-OWN_DOMAIN = "anthropic.com"
 OAUTH_BETA = b"oauth-2025-04-20"
 OAUTH_PREFIX = "sk-ant-oat"
 KEY_PREFIX = "sk-ant-"
@@ -40,9 +37,7 @@ def unsigned_thinking(settings: ProviderSettings) -> Unsigned:
 
     Behind another address, too, may be Anthropic: what the gateway marked goes to none of them.
     """
-    host = urlsplit(settings.base_url).hostname or ""
-    own = host == OWN_DOMAIN or host.endswith(f".{OWN_DOMAIN}")
-    return MARKED_OR_EMPTY if own else MARKED
+    return MARKED_OR_EMPTY if settings.is_at(ANTHROPIC_DOMAIN) else MARKED
 
 
 def _with_beta(headers: tuple[Header, ...]) -> tuple[Header, ...]:

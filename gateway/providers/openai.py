@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from urllib.parse import urlsplit
 
-from gateway.config.settings import ProviderSettings
+from gateway.config.settings import OPENAI_DOMAIN, ProviderSettings
 from gateway.providers.dialect import PLAIN, Dialect, bearer_headers, versioned_target
 from gateway.wire.form import OPENAI, Form
-
-OWN_DOMAIN = "openai.com"
 
 _OWN_MODEL = re.compile(r"(?:.*/)?(?:chatgpt|gpt-[3-9]|o[1-9](?:-|$))", re.IGNORECASE)
 
@@ -20,9 +16,9 @@ def takes_stream_options(settings: ProviderSettings) -> bool | None:
 
     Mistral answers 422 to fields it does not know, and tells the usage unasked.
     """
-    if _is_at(settings.base_url, OWN_DOMAIN):
+    if settings.is_at(OPENAI_DOMAIN):
         return True
-    return False if _is_at(settings.base_url, "mistral.ai") else None
+    return False if settings.is_at("mistral.ai") else None
 
 
 def form(settings: ProviderSettings, model: str) -> Form:
@@ -32,14 +28,8 @@ def form(settings: ProviderSettings, model: str) -> Form:
     `max_completion_tokens`, Mistral for one.
     Source: OpenAI, API reference, "Create chat completion"; Mistral AI, "Chat Completion API".
     """
-    own = _is_at(settings.base_url, OWN_DOMAIN) or _OWN_MODEL.match(model)
+    own = settings.is_at(OPENAI_DOMAIN) or _OWN_MODEL.match(model)
     return OPENAI if own else PLAIN
-
-
-@lru_cache(256)
-def _is_at(base_url: str, domain: str) -> bool:
-    host = urlsplit(base_url).hostname or ""
-    return host == domain or host.endswith(f".{domain}")
 
 
 DIALECT = Dialect(
