@@ -360,11 +360,9 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 async def _refuse_own_key(sent: Sent) -> NoReturn:
-    """Raise RequestError (503): nobody should be told to log in for a key that is not theirs."""
+    """Raise RequestError (503), with what the provider says."""
     body, _ = await sent.answer.read(SMALL_BYTES, idle_timeout_s=_timeout_s(sent))
-    name, reason = sent.candidate.link.name, describe.error_text(sent.answer.status, body)
-    text = f"provider {name} refused the gateway's own key: {reason}"
-    raise RequestError(503, "api_error", text)
+    raise describe.own_key_refused(sent.candidate.link.name, sent.answer.status, body)
 
 
 @lru_cache(64)

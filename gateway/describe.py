@@ -8,6 +8,7 @@ from urllib.parse import quote
 import msgspec
 
 from gateway.agents.identity import NOBODY, Claims, claims
+from gateway.errors import RequestError
 from gateway.overrides.shape import header_name, name, read_betas
 from gateway.providers.anthropic import OAUTH_PREFIX
 from gateway.redact import redact
@@ -120,6 +121,15 @@ def error_text(status: int, body: bytes) -> str:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, LookupError, TypeError):
         message = ""
     return redact(f"HTTP {status}: {message}" if message else f"HTTP {status}")
+
+
+def own_key_refused(provider: str, status: int, body: bytes) -> RequestError:
+    """Return what a client is told whose request a provider refused for the gateway's own key.
+
+    A 503: nobody should be told to log in for a key that is not theirs.
+    """
+    text = f"provider {provider} refused the gateway's own key: {error_text(status, body)}"
+    return RequestError(503, "api_error", text)
 
 
 def _paid_by(key: str) -> str:

@@ -111,7 +111,7 @@ class Link:
 
         The answer then carries a chunk that is not meant for the client.
         """
-        if client is not _CHAT or self.wire is not _CHAT or not body.stream:
+        if client is not _CHAT or self.wire is not _CHAT:
             return False
         told = self.settings.stream_usage
         takes = self.dialect.takes_stream_options(self.settings) if told is None else told

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from gateway import model_list
-from gateway.describe import error_text
+from gateway.describe import own_key_refused
 from gateway.errors import RequestError, UpstreamError
 from gateway.links import Link, key_vendor
 from gateway.model_list import Model
@@ -79,8 +79,7 @@ async def told_models(
         raise error.refusal(link.name) from error
     status, _, body = found
     if link.key is not None and status in (401, 403):
-        text = f"provider {link.name} refused the gateway's own key: {error_text(status, body)}"
-        raise RequestError(503, "api_error", text)
+        raise own_key_refused(link.name, status, body)
     return _put(link, found, target, wire) if foreign else found
 
 

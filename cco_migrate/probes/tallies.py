@@ -69,6 +69,14 @@ class Tally:
 _NUMBERS = frozenset({int, float})
 
 
+def is_senders_fault(status: int) -> bool:
+    """Return whether what was refused unread was refused for what its sender did.
+
+    Such a request was no better before a change; for a gateway without room it is the gateway's.
+    """
+    return 400 <= status < 500 or status in _NOT_SPOKEN
+
+
 def tally_of(counters: Counters) -> Tally:
     """Return the figures of one reading of all counters."""
     found = dict.fromkeys(FIGURES, math.nan)
@@ -108,9 +116,7 @@ def _of_request(labels: Mapping[str, str]) -> tuple[Figure, ...]:
     status, streamed = labels.get("status", ""), labels.get("stream") == "true"
     code = int(status) if status.isdecimal() else 0
     found = [Figure.REQUESTS, *((Figure.STREAMS,) if streamed else ())]
-    # What its client sent wrong was no better before a change; a gateway without room is at fault.
-    its_own = 400 <= code < 500 or code in _NOT_SPOKEN
-    if code == _LEFT or (labels.get("model") == _UNREAD and its_own):
+    if code == _LEFT or (labels.get("model") == _UNREAD and is_senders_fault(code)):
         found += [Figure.LEFT, *((Figure.LEFT_STREAMS,) if streamed else ())]
     elif not 200 <= code < 300:
         found += [Figure.FAILED, *((Figure.FAILED_STREAMS,) if streamed else ())]

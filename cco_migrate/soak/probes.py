@@ -23,6 +23,7 @@ from cco_migrate.probes.counters import REQUESTS, STATISTICS, Counters, read_cou
 from cco_migrate.probes.records import PAGE, read_newest
 from cco_migrate.probes.sequences import Followed, follow
 from cco_migrate.probes.site import Site
+from cco_migrate.probes.tallies import is_senders_fault
 from cco_migrate.soak.counted import Numbered, charged
 from cco_migrate.soak.evidence import OVERHEAD_S, OVERHEADS, OVERRIDDEN, Evidence
 from cco_migrate.soak.looks import Look, Reading, Tally
@@ -32,7 +33,6 @@ _RECORDED = ("error-rate", "streaming-failures")
 _COUNTED = (REQUESTS, STATISTICS, OVERHEAD_S, OVERHEADS, OVERRIDDEN)
 _CLIENT_LEFT = 499
 _OF_THE_PROVIDER = frozenset({408, 409, 425, 429})  # it was busy or too slow
-_NOT_SPOKEN = frozenset({501, 505})  # a transfer coding, or a version, that nobody speaks
 _OF_THE_CREDENTIAL = frozenset({401, 403})  # of the client's own: a key of the gateway ends in 503
 _PAGES = 100
 
@@ -120,7 +120,7 @@ def _own_fault(row: Record) -> bool:
     """
     status = row["status"]
     unread = "requested_model" in row and row["requested_model"] is None
-    if unread and (400 <= status < 500 or status in _NOT_SPOKEN):
+    if unread and is_senders_fault(status):
         return True  # nobody was asked: it was refused before it was read
     if not 400 <= status < 500 or status in _OF_THE_PROVIDER:
         return False

@@ -26,7 +26,6 @@ LEVELS: Mapping[str, str] = {
 }
 """Ollama's `think` for an effort: all its versions know these three words and no others."""
 
-
 _SEPARATOR = "\n\n"
 
 

@@ -160,11 +160,15 @@ def answering(*answers: Answer) -> Script:
     return script
 
 
-def streaming(*pieces: bytes, end: bytes = LAST_CHUNK) -> Script:
-    """Return a script that streams chunks; the connection is cut where `end` is empty."""
+def streaming(*pieces: bytes, end: bytes = LAST_CHUNK, head: Pairs = ()) -> Script:
+    """Return a script that streams chunks; the connection is cut where `end` is empty.
+
+    Args:
+        head: More headers.
+    """
 
     async def script(_: Seen, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(stream_head())
+        writer.write(stream_head(*head))
         for piece in pieces:
             writer.write(chunk(piece))
             await writer.drain()

@@ -37,6 +37,7 @@ from tests.e2e.gateway.scripted import (
     data_event,
     sse,
     stream_head,
+    streaming,
 )
 from tests.e2e.gateway.spoken import (
     BLOCK_START,
@@ -51,6 +52,7 @@ from tests.e2e.gateway.spoken import (
 )
 
 GZIP = (b"content-encoding", b"gzip")
+GZIPPED = (GZIP,)
 WHOLE = MESSAGE % SONNET.encode()
 EVENTS = (start_event(), BLOCK_START, delta_event("a"), delta_event("b"), ENDING)
 STREAM = b"".join(EVENTS)
@@ -63,21 +65,6 @@ def flushed(*pieces: bytes) -> list[bytes]:
     coder = zlib.compressobj(wbits=31)
     sent = [coder.compress(piece) + coder.flush(zlib.Z_SYNC_FLUSH) for piece in pieces]
     return [*sent, coder.flush()]
-
-
-def encoded_stream(*pieces: bytes, end: bytes = LAST_CHUNK, head: Pairs = (GZIP,)) -> Script:
-    """Return a script that streams chunks in an encoding; it is cut where `end` is empty."""
-
-    async def script(_: Seen, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(stream_head(*head))
-        for piece in pieces:
-            writer.write(chunk(piece))
-            await writer.drain()
-        writer.write(end)
-        if not end:
-            writer.close()
-
-    return script
 
 
 async def metered(gateway: Gateway) -> tuple[bool, bool, int | None, int | None]:
@@ -166,7 +153,7 @@ def test_encoded_stream_passes_untouched_and_is_metered(
         assert reply.header(b"x-gateway-provider") == b"anthropic"
         assert await metered(gateway) == METERED
 
-    asked_with(tmp_path, encoded_stream(*pieces), check)
+    asked_with(tmp_path, streaming(*pieces, head=GZIPPED), check)
 
 
 def test_encoded_stream_arrives_event_by_event(tmp_path: Path) -> None:
@@ -207,7 +194,7 @@ def test_encoded_stream_without_its_terminal_event_is_visibly_broken(
         text = (await gateway.call("GET", "/metrics")).body
         assert b'gateway_streams_broken_total{cause="provider"} 1' in text
 
-    asked_with(tmp_path, encoded_stream(*pieces, end=end), check)
+    asked_with(tmp_path, streaming(*pieces, end=end, head=GZIPPED), check)
 
 
 def test_error_in_an_encoded_stream_is_recorded(tmp_path: Path) -> None:
@@ -218,15 +205,15 @@ def test_error_in_an_encoded_stream_is_recorded(tmp_path: Path) -> None:
 
     error = {"type": "overloaded_error", "message": "busy"}
     body = gzip.compress(start_event() + sse({"type": "error", "error": error}))
-    asked_with(tmp_path, encoded_stream(body), check)
+    asked_with(tmp_path, streaming(body, head=GZIPPED), check)
 
 
 @pytest.mark.parametrize(
     ("pieces", "head"),
     [
-        ([b"first", b"second"], (GZIP,)),
-        ([gzip.compress(start_event()), b"no gzip"], (GZIP,)),
-        ([gzip.compress(start_event() + bytes(40 << 20))], (GZIP,)),
+        ([b"first", b"second"], GZIPPED),
+        ([gzip.compress(start_event()), b"no gzip"], GZIPPED),
+        ([gzip.compress(start_event() + bytes(40 << 20))], GZIPPED),
         ([STREAM], ((b"content-encoding", b"compress"),)),
     ],
     ids=["garbage", "damaged", "bomb", "unknown"],
@@ -240,7 +227,7 @@ def test_stream_that_cannot_be_decoded_passes_untouched_and_is_not_metered(
         text = (await gateway.call("GET", "/metrics")).body
         assert b'gateway_streams_broken_total{cause="provider"} 0' in text
 
-    asked_with(tmp_path, encoded_stream(*pieces, head=head), check)
+    asked_with(tmp_path, streaming(*pieces, head=head), check)
 
 
 def test_encoded_error_passes_untouched_and_its_text_is_recorded(tmp_path: Path) -> None:
@@ -261,7 +248,7 @@ def test_recorded_body_is_what_an_encoded_answer_says(tmp_path: Path, *, stream:
         assert entry["response_body"] == (STREAM if stream else WHOLE).decode()
 
     answer = answering(Answer(body=gzip.compress(WHOLE), headers=(JSON, GZIP)))
-    script = encoded_stream(*flushed(*EVENTS)) if stream else answer
+    script = streaming(*flushed(*EVENTS), head=GZIPPED) if stream else answer
     run(tmp_path, Setup({"a": (ANTHROPIC, script)}, audit={"logResponseBodies": True}), scenario)
 
 
@@ -301,7 +288,7 @@ def test_encoded_answer_is_never_answered_from_the_cache(tmp_path: Path, *, stre
         assert len(gateway.provider.seen) == 2
 
     answer = answering(Answer(body=gzip.compress(WHOLE), headers=(JSON, GZIP)))
-    script = encoded_stream(*flushed(*EVENTS)) if stream else answer
+    script = streaming(*flushed(*EVENTS), head=GZIPPED) if stream else answer
     run(tmp_path, before_one(script, own="[cache]\nenabled = true\n"), scenario)
 
 
@@ -363,7 +350,7 @@ def test_encoded_stream_is_translated(
         (entry,) = await gateway.audit()
         assert (entry["success"], entry["input_tokens"], entry["output_tokens"]) == known
 
-    translating(tmp_path, encoded_stream(*pieces), scenario)
+    translating(tmp_path, streaming(*pieces, head=GZIPPED), scenario)
 
 
 @pytest.mark.usefixtures("own_keys")
