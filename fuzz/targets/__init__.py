@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from fuzz.targets.case import Target
 from fuzz.targets.client_body import body, edits
+from fuzz.targets.encoded import decoded
 from fuzz.targets.events import agents, meters, reader, usage
 from fuzz.targets.http_answer import answer
 from fuzz.targets.http_proxy import proxy
@@ -24,6 +25,7 @@ TARGETS: Mapping[str, Target] = {
     "events.reader": reader,
     "events.meters": meters,
     "events.agents": agents,
+    "answer.decoded": decoded,
     "answer.usage": usage,
     "request.body": body,
     "request.edits": edits,

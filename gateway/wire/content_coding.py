@@ -18,7 +18,7 @@ PLAIN_CODINGS = frozenset({None, b"", b"identity"})
 """Values of `content-encoding` that change nothing; None where there is none."""
 
 MAX_BLOCK_BYTES = 64 << 10
-"""About so much is decoded at a time."""
+"""About so much is decoded at a time; by the package zstandard 2 MiB at most."""
 
 MAX_PIECE_BYTES = 32 << 20
 """So much one piece of a body may decode to."""
@@ -154,19 +154,15 @@ class Inflating:
 
 
 class BrotliFrame:
-    """A body in Brotli, which knows no frames."""
+    """A body in Brotli, which knows no frames: what follows its end is damage."""
 
     __slots__ = ("_brotli", "needs_input")
+    eof = False
     unused_data = b""
 
     def __init__(self, module: Any) -> None:  # Any: a module that need not be there
         self._brotli = module.Decompressor()
         self.needs_input = True
-
-    @property
-    def eof(self) -> bool:
-        """See `Frame`."""
-        return bool(self._brotli.is_finished())
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
         """See `Frame`."""
