@@ -163,7 +163,7 @@ class Delivery(msgspec.Struct, frozen=True):
             memory = self.account.request.memory
             return await decoded(decoder, body, memory, MAX_BUFFERED_BYTES)
         except Undecodable as error:
-            unread(sent.candidate.link.name, error)
+            self._lose(sent, error)
             if sent.translator is None or not sent.ok:
                 return b""
             raise _unusable(sent, f"the answer cannot be translated: {error}") from error
@@ -315,13 +315,18 @@ class Delivery(msgspec.Struct, frozen=True):
         finally:
             self.responder.throttle(None)
 
-    @staticmethod
-    def _reader(sent: Sent, relay: object, decoder: Decoder, sink: Sink) -> DecodedSink:
+    def _reader(self, sent: Sent, relay: object, decoder: Decoder, sink: Sink) -> DecodedSink:
         """Return what reads an encoded body before it passes, else what sends on what it says."""
-        name = sent.candidate.link.name
+        lose = partial(self._lose, sent)
         if isinstance(relay, EncodedRelay):
-            return relay.reading_along(decoder, name)
-        return DecodedSink(decoder, name, sink.body)
+            return relay.reading_along(decoder, lose)
+        return DecodedSink(decoder, sink.body, lose)
+
+    def _lose(self, sent: Sent, cause: Undecodable) -> None:
+        """Say that an answer cannot be read: what it cost is not known."""
+        name = sent.candidate.link.name
+        self.metrics.unread(name)
+        unread(name, cause)
 
     # -- helpers
 

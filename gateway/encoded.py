@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 MAX_BACKLOG_BYTES = 1 << 20
 """So much of a stream may wait to be read; the client does not wait for more."""
 
+Lose = Callable[[Undecodable], object]
+"""Is told why something cannot be read."""
 
 _LEAST_BYTES = 4 << 10  # any block takes as long as one of so many bytes
 
@@ -62,7 +64,6 @@ class DecodedSink:
         "_lose",
         "_lost",
         "_passed",
-        "_provider",
         "_read",
         "_size",
         "_turn",
@@ -71,20 +72,19 @@ class DecodedSink:
     def __init__(
         self,
         decoder: Decoder,
-        provider: str,
         read: Callable[[bytes], object],
+        lose: Lose,
         passed: Callable[[bytes], object] = _nobody,
-        lose: Callable[[], object] = _nobody,
     ) -> None:
         """Read nothing yet.
 
         Args:
             read: Is given what the body says.
+            lose: Is told why, before what cannot be read passes.
             passed: Is given each piece as it came, after what it says.
-            lose: Is called before what cannot be read passes.
         """
-        self._decoder, self._provider = decoder, provider
-        self._read, self._passed, self._lose = read, passed, lose
+        self._decoder = decoder
+        self._read, self._lose, self._passed = read, lose, passed
         self._backlog: deque[bytes] = deque()
         self._size = 0
         self._blocks: Iterator[bytes] | None = None
@@ -147,8 +147,7 @@ class DecodedSink:
 
     def _give_up(self, cause: Undecodable) -> None:
         self._lost = True
-        unread(self._provider, cause)
-        self._lose()
+        self._lose(cause)
 
 
 async def pump(answer: Answer, sink: DecodedSink, *, idle_timeout_s: float) -> None:
@@ -180,10 +179,19 @@ class EncodedRelay(StreamRelay):
         super().__init__(responder, meter, record)
         self._decoded = meter
 
-    def reading_along(self, decoder: Decoder, provider: str) -> DecodedSink:
-        """Return the sink of the body: it tells the meter what a piece says, then passes it on."""
+    def reading_along(self, decoder: Decoder, lose: Lose) -> DecodedSink:
+        """Return the sink of the body: it tells the meter what a piece says, then passes it on.
+
+        Args:
+            lose: Is told, too, why something cannot be read.
+        """
         meter = self._decoded
-        return DecodedSink(decoder, provider, meter.read, self.body, meter.lose)
+
+        def lose_both(cause: Undecodable) -> None:
+            meter.lose()
+            lose(cause)
+
+        return DecodedSink(decoder, meter.read, lose_both, self.body)
 
     def finish(self) -> None:
         """Take the end of the body for that of the stream, where it was not read. Idempotent."""

@@ -152,6 +152,11 @@ class Metrics:
             if meter.stop_at is None:
                 self._counters.add(("gateway_streams_broken_total", broken_by.value))
 
+    def unread(self, provider: str) -> None:
+        """Count an answer in an encoding that could not be read: its cost is not known."""
+        shown = provider if provider in self._providers else OTHER
+        self._counters.add(("gateway_answers_unread_total", shown))
+
     def committed(self, records: int) -> None:
         """Count records that are in the ledger."""
         self._counters.add(("gateway_audit_records_total",), records)
@@ -249,6 +254,7 @@ def _zeros(known: Known) -> Iterator[Series]:
     yield from (("gateway_streams_broken_total", cause.value) for cause in BrokenBy)
     yield from (("gateway_limited_total", limit.value) for limit in Limit)
     for provider in known.providers:
+        yield ("gateway_answers_unread_total", provider)
         for stream in ("false", "true"):
             yield ("gateway_requests_total", provider, OTHER, "200", stream)
     yield from _GAUGES

@@ -57,6 +57,10 @@ _COUNTERS: Mapping[str, tuple[tuple[str, ...], str]] = {
         "Requests refused because their client was over a limit of the gateway's.",
     ),
     "gateway_streams_broken_total": (("cause",), "Streams that ended early, by who ended them."),
+    "gateway_answers_unread_total": (
+        ("provider",),
+        "Answers in an encoding that the gateway could not read: what they cost is not known.",
+    ),
     "gateway_tokens_total": (("kind",), "Tokens, as the providers report them."),
     "gateway_audit_records_total": ((), "Audit records committed to the ledger."),
 }

@@ -226,6 +226,7 @@ def test_stream_that_cannot_be_decoded_passes_untouched_and_is_not_metered(
         assert await metered(gateway) == UNKNOWN
         text = (await gateway.call("GET", "/metrics")).body
         assert b'gateway_streams_broken_total{cause="provider"} 0' in text
+        assert b'gateway_answers_unread_total{provider="anthropic"} 1' in text
 
     asked_with(tmp_path, streaming(*pieces, head=head), check)
 

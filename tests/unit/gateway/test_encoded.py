@@ -27,7 +27,7 @@ def relay_of(written: Written, record: Record) -> EncodedRelay:
 
 
 async def push(relay: EncodedRelay, *pieces: bytes) -> None:
-    sink = relay.reading_along(decoder_of(b"gzip"), "anthropic")
+    sink = relay.reading_along(decoder_of(b"gzip"), lambda _: None)
     for piece in pieces:
         sink.body(piece)
     await sink.drained()
@@ -91,7 +91,7 @@ class Passing:
         self.events: list[str] = []
 
     def sink(self) -> DecodedSink:
-        return DecodedSink(decoder_of(b"gzip"), "p", self._read, self._pass, self._lose)
+        return DecodedSink(decoder_of(b"gzip"), self._read, self._lose, self._pass)
 
     def _read(self, data: bytes) -> None:
         assert 0 < len(data) <= MAX_BLOCK_BYTES
@@ -102,7 +102,7 @@ class Passing:
         self.passed += data
         self.events.append("passed")
 
-    def _lose(self) -> None:
+    def _lose(self, _: Undecodable) -> None:
         self.events.append("lost")
 
 

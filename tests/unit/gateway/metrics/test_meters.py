@@ -63,6 +63,7 @@ def test_series_are_there_at_zero_from_the_start(pair: tuple[Metrics, Metrics]) 
         'gateway_overhead_seconds_bucket{le="+Inf"}',
         "gateway_streams_active",
         'gateway_streams_broken_total{cause="client"}',
+        'gateway_answers_unread_total{provider="q"}',
         "gateway_cost_usd_total",
         'gateway_tokens_total{kind="cache_read"}',
         "gateway_audit_records_total",
@@ -164,6 +165,14 @@ def test_stream_without_terminal_event_is_broken(
     found = lines(pair[0], "one")
     assert found[f'gateway_streams_broken_total{{cause="{cause}"}}'] == "1"
     assert found["gateway_streams_active"] == "0"
+
+
+def test_unread_answers_are_counted_by_known_providers(pair: tuple[Metrics, Metrics]) -> None:
+    for name in ("q", "q", "somebody"):
+        pair[0].unread(name)
+    found = lines(pair[0], "one")
+    assert found['gateway_answers_unread_total{provider="q"}'] == "2"
+    assert found['gateway_answers_unread_total{provider="other"}'] == "1"
 
 
 def test_cache_totals_are_those_of_all_workers(pair: tuple[Metrics, Metrics]) -> None:
