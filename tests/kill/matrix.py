@@ -17,7 +17,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -30,6 +30,7 @@ from cco_migrate.commands import migrating, rolling_back
 from cco_migrate.config import ConfigName
 from cco_migrate.demo import free_ports
 from cco_migrate.errors import ToolkitError
+from cco_migrate.http import Http
 from cco_migrate.report import rendering
 from cco_migrate.runs.journal import Journal, Status
 from cco_migrate.session import MigrateOptions, Result, Session
@@ -37,7 +38,9 @@ from cco_migrate.target import Target
 from cco_migrate.world import World
 from tests.kill.killing_world import KillingOutput, Points, count_from_here, killing_world
 
-STAND_IN = Path(__file__).with_name("stand_in.py")
+STAND_IN, LIGHT_GATEWAY = (
+    Path(__file__).with_name(name) for name in ("stand_in.py", "light_gateway.py")
+)
 OLD = """\
 # of the operator
 [overrides]
@@ -113,7 +116,10 @@ class Deployment:
 
     def session(self, points: Points) -> Session:
         def stand_in(*words: str) -> list[str]:
-            return [sys.executable, str(STAND_IN), *words[1:]]  # in place of `-m gateway`
+            _, verb, *rest = words  # in place of `-m gateway`
+            if verb == "run":
+                return [sys.executable, str(LIGHT_GATEWAY), *rest]
+            return [sys.executable, str(STAND_IN), verb, *rest]
 
         return Session(self.target, KillingOutput(points), killing_world(points, stand_in))
 
@@ -148,8 +154,9 @@ class Deployment:
     def loaded(self) -> str:
         """Return the fingerprint the gateway tells; empty while nobody answers."""
         try:
-            answer = httpx.get(f"{self.url}/health", timeout=5, trust_env=False)
-            return str(answer.json()["config_fingerprint"])
+            with closing(Http()) as http:
+                told = http.get(f"{self.url}/health", {}, timeout_s=5).body
+            return str(json.loads(told)["config_fingerprint"])
         except (httpx.TransportError, ValueError):
             return ""
 
@@ -193,7 +200,7 @@ def check(session: Session) -> Result:
 
 
 def load_what_is_loaded_late() -> None:
-    """Load the schemas' library, the charts' and every template once, for all forked processes.
+    """Load libraries, certificates and every template once, for all forked processes.
 
     The commands do so when they first need them: for each of a thousand short processes that would
     be most of its work.
@@ -202,6 +209,8 @@ def load_what_is_loaded_late() -> None:
         importlib.import_module(module)
     for name in rendering.TEMPLATES.values():
         rendering.environment().get_template(name)
+    with closing(Http()) as http:
+        http.client.build_request("GET", "http://127.0.0.1")
 
 
 def run(ground: Ground, act: Act, kill_at: int = 0, told: Path | None = None) -> int:

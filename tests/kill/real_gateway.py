@@ -13,6 +13,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ import httpx
 from cco_migrate.commands import migrating, services
 from cco_migrate.demo import DIRECTORY, Demo
 from cco_migrate.errors import ToolkitError
+from cco_migrate.http import Http
 from cco_migrate.runs.journal import Status
 from cco_migrate.session import MigrateOptions, Result, Session
 from cco_migrate.target import Target
@@ -72,10 +74,11 @@ class DemoDeployment:
     def workers(self) -> list[dict[str, Any]]:
         """Return what the workers that live say of themselves."""
         url = f"{self.demo.instance().url}/gateway/workers"
-        answer = httpx.get(url, timeout=60, trust_env=False)
-        if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        with closing(Http()) as http:
+            answer = http.get(url, {}, timeout_s=60)
+        if answer.status == httpx.codes.SERVICE_UNAVAILABLE:
             return []  # the supervisor is too busy to say; `settle` asks again
-        rows: list[dict[str, Any]] = answer.json()["workers"]
+        rows: list[dict[str, Any]] = json.loads(answer.body)["workers"]
         return rows
 
     def loaded(self) -> str:
