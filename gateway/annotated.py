@@ -42,7 +42,7 @@ class Annotated(PassingResponder):
             first = annotated(first, self._members())
             # Of two lengths the last one counts.
             headers = (*headers, (b"content-length", b"%d" % len(first)))
-        self._responder.start(status, headers, first, lines)
+        super().start(status, headers, first, lines)
 
     def _members(self) -> bytes:
         account = self._account

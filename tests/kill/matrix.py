@@ -37,10 +37,9 @@ from cco_migrate.session import MigrateOptions, Result, Session
 from cco_migrate.target import Target
 from cco_migrate.world import World
 from tests.kill.killing_world import KillingOutput, Points, count_from_here, killing_world
+from tests.kill.stand_in import LIGHT_GATEWAY
 
-STAND_IN, LIGHT_GATEWAY = (
-    Path(__file__).with_name(name) for name in ("stand_in.py", "light_gateway.py")
-)
+STAND_IN = Path(__file__).with_name("stand_in.py")
 OLD = """\
 # of the operator
 [overrides]
@@ -209,8 +208,7 @@ def load_what_is_loaded_late() -> None:
         importlib.import_module(module)
     for name in rendering.TEMPLATES.values():
         rendering.environment().get_template(name)
-    with closing(Http()) as http:
-        http.client.build_request("GET", "http://127.0.0.1")
+    Http().client.close()  # to open one reads the certificates
 
 
 def run(ground: Ground, act: Act, kill_at: int = 0, told: Path | None = None) -> int:
