@@ -268,12 +268,14 @@ class Ledger:
         if has_moved(self._writer):
             raise OSError("the file was moved or deleted, what is written is lost")
         self._spill.release()
+        written = 0
         try:
             for found in reconcile(self._writer, self._path, keep_entries=self._keep_entries):
-                self._writes = self._writes or found > 0
+                written += found
                 self._loop.call_soon_threadsafe(self._committed, [], found)
         finally:
             self.spilled = self._spill.waiting()
+            self._writes = self._writes or written > 0  # last: who is told of health sees the rest
 
     def _delete_old(self, kind: Kind) -> None:
         if delete_old(self._writer, kind):  # there is more
